@@ -1,0 +1,89 @@
+# The commands of this project. `make` alone lists them.
+
+GOLANGCI_VERSION      := v2.15.0
+WORKFLOWCHECK_VERSION := v0.6.0
+FUZZTIME              ?= 10s
+
+# One set of build flags for everything: Temporal's server takes minutes to
+# compile, and other flags would compile it a second time. Without cgo the
+# binary is static, and what is tested is what ships.
+export CGO_ENABLED := 0
+export GOFLAGS     := $(strip $(filter-out -trimpath,$(GOFLAGS)) -trimpath)
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+TOOLS         := $(CURDIR)/bin/tools
+GOLANGCI      := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+WORKFLOWCHECK := $(TOOLS)/workflowcheck-$(WORKFLOWCHECK_VERSION)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## Build, and run everything in one process (needs only Go and make)
+	bin/postdate dev
+
+.PHONY: build
+build: ## Build bin/postdate
+	go build -ldflags '$(LDFLAGS)' -o bin/postdate ./cmd/postdate
+
+.PHONY: test
+test: ## Run all tests that need no service and no network
+	scripts/test
+
+.PHONY: race
+race: ## Run the same tests with the race detector in Temporal's server too: slow
+	CGO_ENABLED=1 go test -race -timeout 30m ./...
+
+.PHONY: test-integration
+test-integration: ## Run the tests that need PostgreSQL (installed where missing), and check docker-compose.yml
+	go -C deploy/composetest test -count=1 ./...
+	scripts/with-postgres scripts/test-integration
+
+.PHONY: lint
+lint: $(GOLANGCI) $(WORKFLOWCHECK) ## Lint, and check that workflows are deterministic
+	$(GOLANGCI) run
+	cd deploy/composetest && $(GOLANGCI) run --config $(CURDIR)/.golangci.yml
+	$(WORKFLOWCHECK) ./workflows/...
+
+.PHONY: generate
+generate: ## Write again all that is generated: the API's server and client, docs
+	go generate ./...
+
+.PHONY: generate-check
+generate-check: ## Fail where something generated is not up to date
+	scripts/generate-check
+
+.PHONY: fuzz
+fuzz: ## Fuzz each target for FUZZTIME (10s)
+	scripts/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: build ## Measure speed, beside a naive Temporal program: some minutes
+	go run ./bench
+
+.PHONY: bench-quick
+bench-quick: build ## Measure in about a minute, with less precision
+	go run ./bench -quick
+
+.PHONY: clean
+clean: ## Remove what was built. Data under .postdate stays
+	rm -rf bin
+
+# The version is in the file's name, so that a new one is installed by itself.
+$(GOLANGCI):
+	$(call install,github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION))
+
+$(WORKFLOWCHECK):
+	$(call install,go.temporal.io/sdk/contrib/tools/workflowcheck@$(WORKFLOWCHECK_VERSION))
+
+# $(call install,path@version) installs a command as the target's file.
+define install
+	@mkdir -p $(TOOLS)/new
+	GOBIN=$(TOOLS)/new go install $(1)
+	@mv $(TOOLS)/new/* $@
+endef

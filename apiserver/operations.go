@@ -1,0 +1,58 @@
+package apiserver
+
+import (
+	"context"
+	_ "embed" // for the specification
+	"fmt"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/labstack/echo/v4"
+)
+
+//go:embed openapi.yaml
+var specification []byte
+
+// route is a method and a path as Echo writes it.
+type route struct{ method, path string }
+
+// operation is an operation of the specification.
+type operation struct {
+	routers.Route
+	// public operations need no key: the specification asks for none.
+	public bool
+}
+
+// loadOperations reads the specification, which is a part of this program: an
+// error is a mistake in it.
+func loadOperations() (map[route]*operation, error) {
+	document, err := openapi3.NewLoader().LoadFromData(specification)
+	if err != nil {
+		return nil, fmt.Errorf("read openapi.yaml: %w", err)
+	}
+	if err := document.Validate(context.Background()); err != nil {
+		return nil, fmt.Errorf("openapi.yaml: %w", err)
+	}
+	operations := make(map[route]*operation)
+	for path, item := range document.Paths.Map() {
+		for method, op := range item.Operations() {
+			operations[route{method, echoPath(path)}] = &operation{
+				Route:  routers.Route{Spec: document, Path: path, PathItem: item, Method: method, Operation: op},
+				public: op.Security != nil && len(*op.Security) == 0,
+			}
+		}
+	}
+	return operations, nil
+}
+
+// echoPath is a path of the specification as Echo writes it.
+func echoPath(path string) string {
+	return strings.NewReplacer("{", ":", "}", "").Replace(path)
+}
+
+// operation is what the request asks for, if the specification knows it.
+func (s *server) operation(c echo.Context) (*operation, bool) {
+	op, ok := s.operations[route{c.Request().Method, c.Path()}]
+	return op, ok
+}

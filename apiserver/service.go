@@ -1,0 +1,33 @@
+package apiserver
+
+import (
+	"context"
+
+	"github.com/postdate/postdate"
+)
+
+// GetHealth tells that this process lives.
+func (s *server) GetHealth(context.Context, GetHealthRequestObject) (GetHealthResponseObject, error) {
+	return GetHealth200JSONResponse{Status: "ok", Version: s.Version}, nil
+}
+
+// GetReadiness tells whether messages can be accepted and delivered.
+func (s *server) GetReadiness(ctx context.Context, _ GetReadinessRequestObject) (GetReadinessResponseObject, error) {
+	polling, err := s.WorkerPolling(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !polling {
+		return nil, postdate.Errorf(postdate.Unavailable, "", "no worker is running")
+	}
+	return GetReadiness200JSONResponse{Status: "ready", Version: s.Version}, nil
+}
+
+// GetSigningSecret answers the tenant's secret.
+func (s *server) GetSigningSecret(ctx context.Context, _ GetSigningSecretRequestObject) (GetSigningSecretResponseObject, error) {
+	secret, err := s.SigningSecret(ctx, tenantOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return GetSigningSecret200JSONResponse{Secret: secret}, nil
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/server/common/authorization"
+	"go.temporal.io/server/common/cluster"
+	"go.temporal.io/server/common/config"
+	"go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/membership/static"
+	_ "go.temporal.io/server/common/persistence/sql/sqlplugin/sqlite" // the plugin that the configuration names
+	"go.temporal.io/server/common/primitives"
+	"go.temporal.io/server/schema/sqlite"
+	"go.temporal.io/server/temporal"
+)
+
+// naiveCommand is what the bench calls itself with to be the naive program.
+const naiveCommand = "naive-server"
+
+// serveNaive is the naive program: a Temporal server with nothing changed, and
+// a worker beside it. On --http it answers as soon as both run.
+func serveNaive(ctx context.Context, args []string, stderr io.Writer) error {
+	var db, httpPort string
+	var port int
+	var wal bool
+	flags := flag.NewFlagSet(naiveCommand, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&db, "db", "", "SQLite file")
+	flags.StringVar(&httpPort, "http", "", "port that answers when ready")
+	flags.IntVar(&port, "temporal", 0, "port of the Temporal server")
+	flags.BoolVar(&wal, "wal", false, "journal_mode=WAL")
+	if err := flags.Parse(args); err != nil {
+		return fmt.Errorf("read the flags: %w", err)
+	}
+	server, err := newNaiveServer(ctx, db, port, wal)
+	if err != nil {
+		return err
+	}
+	if err := server.Start(); err != nil {
+		return fmt.Errorf("start the naive server: %w", err)
+	}
+	defer func() { _ = server.Stop() }()
+	c, err := client.DialContext(ctx, client.Options{HostPort: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Logger: silent{}})
+	if err != nil {
+		return fmt.Errorf("dial the naive server: %w", err)
+	}
+	defer c.Close()
+	w, err := startNaiveWorker(c)
+	if err != nil {
+		return err
+	}
+	defer w.Stop()
+	ready := &http.Server{
+		Addr:              net.JoinHostPort("127.0.0.1", httpPort),
+		Handler:           http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
+		ReadHeaderTimeout: time.Second,
+	}
+	defer context.AfterFunc(ctx, func() { _ = ready.Close() })()
+	if err := ready.ListenAndServe(); ctx.Err() == nil {
+		return fmt.Errorf("say that the naive server is ready: %w", err)
+	}
+	return nil
+}
+
+// newNaiveServer is a Temporal server as its own development server would be on
+// a database file: every dynamic setting at its default (4 task-queue
+// partitions among them), one SQLite file opened without pragmas.
+func newNaiveServer(ctx context.Context, db string, port int, wal bool) (temporal.Server, error) {
+	const store, current = "sqlite", "active"
+	sql := &config.SQL{PluginName: "sqlite", DatabaseName: db, ConnectAttributes: map[string]string{"mode": "rwc"}}
+	if wal {
+		sql.ConnectAttributes["journal_mode"] = "WAL"
+	}
+	namespace, err := sqlite.NewNamespaceConfig(current, client.DefaultNamespace, false, nil)
+	if err != nil {
+		return nil, fmt.Errorf("describe the naive namespace: %w", err)
+	}
+	if err := sqlite.SetupSchema(sql); err != nil {
+		return nil, fmt.Errorf("make the naive schema: %w", err)
+	}
+	if err := sqlite.CreateNamespaces(sql, namespace); err != nil {
+		return nil, fmt.Errorf("make the naive namespace: %w", err)
+	}
+	services, hosts, err := naiveServices(ctx, port)
+	if err != nil {
+		return nil, err
+	}
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	conf := &config.Config{
+		Services:     services,
+		PublicClient: config.PublicClient{HostPort: address},
+		Persistence: config.Persistence{
+			DefaultStore: store, VisibilityStore: store, NumHistoryShards: 1,
+			DataStores: map[string]config.DataStore{store: {SQL: sql}},
+		},
+		ClusterMetadata: &cluster.Config{
+			FailoverVersionIncrement: 10, MasterClusterName: current, CurrentClusterName: current,
+			ClusterInformation: map[string]cluster.ClusterInformation{
+				current: {Enabled: true, InitialFailoverVersion: 1, RPCAddress: address},
+			},
+		},
+		DCRedirectionPolicy: config.DCRedirectionPolicy{Policy: "noop"},
+	}
+	conf.Global.Membership.MaxJoinDuration = 30 * time.Second
+	conf.Archival.History.State, conf.Archival.Visibility.State = "disabled", "disabled"
+	conf.NamespaceDefaults.Archival.History.State, conf.NamespaceDefaults.Archival.Visibility.State = "disabled", "disabled"
+	server, err := temporal.NewServer(
+		temporal.WithConfig(conf),
+		temporal.ForServices(temporal.DefaultServices),
+		temporal.WithStaticHosts(hosts),
+		temporal.WithLogger(log.NewNoopLogger()),
+		temporal.WithAuthorizer(authorization.NewNoopAuthorizer()),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("make the naive server: %w", err)
+	}
+	return server, nil
+}
+
+// naiveServices places the four services of a Temporal server on the loopback address.
+func naiveServices(ctx context.Context, frontend int) (map[string]config.Service, map[primitives.ServiceName]static.Hosts, error) {
+	services := make(map[string]config.Service)
+	hosts := make(map[primitives.ServiceName]static.Hosts)
+	ports, err := freePorts(ctx, 3)
+	if err != nil {
+		return nil, nil, err
+	}
+	ports = append(ports, strconv.Itoa(frontend))
+	for i, name := range []primitives.ServiceName{
+		primitives.HistoryService, primitives.MatchingService, primitives.WorkerService, primitives.FrontendService,
+	} {
+		port, err := strconv.Atoi(ports[i])
+		if err != nil {
+			return nil, nil, fmt.Errorf("place the naive services: %w", err)
+		}
+		services[string(name)] = config.Service{RPC: config.RPC{GRPCPort: port, BindOnIP: "127.0.0.1"}}
+		hosts[name] = static.SingleLocalHost(net.JoinHostPort("127.0.0.1", ports[i]))
+	}
+	return services, hosts, nil
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// options is what the command line says.
+type options struct {
+	binary   string   // the postdate to measure
+	dir      string   // where the temporary data folders go; empty: the system's
+	only     []string // scenarios; empty: all
+	env      []string // further settings of the postdate under test
+	clients  int
+	rounds   int
+	messages int           // in immediate and due_at_once
+	singles  int           // in due_in_2s
+	steady   time.Duration // of steady
+	pending  int           // in far_future
+	naive    bool
+	naiveWAL bool
+	json     bool
+}
+
+// sizes are the defaults that --quick changes.
+type sizes struct {
+	rounds, messages, singles, pending int
+	steady                             time.Duration
+}
+
+func parseOptions(args []string, stderr io.Writer) (options, error) {
+	size := sizes{rounds: 2, messages: 3000, singles: 20, pending: 100_000, steady: time.Minute}
+	if slices.Contains(args, "--quick") || slices.Contains(args, "-quick") {
+		size = sizes{rounds: 1, messages: 300, singles: 5, pending: 5000, steady: 15 * time.Second}
+	}
+	var o options
+	var only string
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Bool("quick", false, "about a minute and a half: smaller sizes, one round")
+	flags.StringVar(&o.binary, "binary", "bin/postdate", "the postdate to measure")
+	flags.StringVar(&o.dir, "dir", "", "parent of the temporary data folders: a real disk, or syncs cost nothing")
+	flags.StringVar(&only, "scenarios", "", "comma separated, of: "+strings.Join(scenarioNames(), ", "))
+	flags.Func("env", "KEY=VALUE: a further setting of the postdate under test (repeatable)", func(v string) error {
+		o.env = append(o.env, v)
+		return nil
+	})
+	flags.IntVar(&o.clients, "clients", 64, "how many publish at once")
+	flags.IntVar(&o.rounds, "rounds", size.rounds, "how often immediate and due_at_once are measured, each time in fresh processes")
+	flags.IntVar(&o.messages, "messages", size.messages, "messages in immediate and due_at_once")
+	flags.IntVar(&o.singles, "singles", size.singles, "messages in due_in_2s")
+	flags.DurationVar(&o.steady, "steady", size.steady, "how long steady lasts")
+	flags.IntVar(&o.pending, "pending", size.pending, "schedules in far_future")
+	flags.BoolVar(&o.naive, "naive", true, "measure the naive program too")
+	flags.BoolVar(&o.naiveWAL, "naive-wal", false, "give the naive program a write-ahead log, which Temporal's defaults do not")
+	flags.BoolVar(&o.json, "json", false, "one JSON line per scenario on standard output; the table goes to standard error")
+	if err := flags.Parse(args); err != nil {
+		return options{}, fmt.Errorf("read the flags: %w", err)
+	}
+	if only != "" {
+		o.only = strings.Split(only, ",")
+	}
+	return o, o.validate(flags.Args())
+}
+
+func (o options) validate(rest []string) error {
+	if len(rest) > 0 {
+		return fmt.Errorf("what is %q?", rest[0])
+	}
+	for _, name := range o.only {
+		if !slices.Contains(scenarioNames(), name) {
+			return fmt.Errorf("no scenario %q; there are %s", name, strings.Join(scenarioNames(), ", "))
+		}
+	}
+	if min(o.clients, o.rounds, o.messages, o.singles, o.pending) < 1 || o.steady < time.Second {
+		return errors.New("clients, rounds, messages, singles and pending are at least 1, steady at least 1s")
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// payload is the data of every message.
+var payload = json.RawMessage(`{"payment_request":"pr_123","amount":4200,"currency":"EUR"}`)
+
+// postdate is the program under test, and its API.
+type postdate struct {
+	*child
+
+	binary, data string
+	env          []string
+	ports        []string // HTTP, Web UI, Temporal
+	key          string
+	http         *http.Client
+}
+
+// startPostdate starts "postdate dev" on an empty folder under dir.
+func startPostdate(ctx context.Context, o options, dir string) (*postdate, error) {
+	ports, err := freePorts(ctx, 3)
+	if err != nil {
+		return nil, err
+	}
+	p := &postdate{
+		binary: o.binary,
+		data:   dir,
+		ports:  ports,
+		key:    rand.Text(),
+		http: &http.Client{
+			Timeout:   time.Minute,
+			Transport: &http.Transport{MaxIdleConnsPerHost: o.clients, MaxConnsPerHost: 2 * o.clients},
+		},
+	}
+	// Nothing of the caller's own settings, so that a run says the same everywhere.
+	for _, setting := range os.Environ() {
+		if !strings.HasPrefix(setting, "POSTDATE_") && !strings.HasPrefix(setting, "TEMPORAL_") {
+			p.env = append(p.env, setting)
+		}
+	}
+	p.env = append(append(p.env, "POSTDATE_ADMIN_KEY="+p.key), o.env...)
+	if err := p.start(ctx); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// start starts the child on whatever its data folder holds, and waits until it is ready.
+func (p *postdate) start(ctx context.Context) error {
+	var err error
+	p.child, err = startChild(ctx, "postdate", p.env, p.binary, "dev",
+		"--data", p.data, "--http", "127.0.0.1:"+p.ports[0], "--ui-port", p.ports[1], "--temporal-port", p.ports[2])
+	if err != nil {
+		return err
+	}
+	if err := p.ready(ctx, p.url("/readyz", nil)); err != nil {
+		p.stop()
+		return err
+	}
+	return nil
+}
+
+func (p *postdate) url(path string, query url.Values) string {
+	u := url.URL{Scheme: "http", Host: "127.0.0.1:" + p.ports[0], Path: path, RawQuery: query.Encode()}
+	return u.String()
+}
+
+type schedule struct {
+	ID     string          `json:"id"`
+	Entity string          `json:"entity"`
+	Type   string          `json:"type"`
+	Data   json.RawMessage `json:"data"`
+	To     destination     `json:"to"`
+	DueAt  time.Time       `json:"due_at,omitzero"`
+}
+
+type destination struct {
+	URL string `json:"url"`
+}
+
+func (p *postdate) publish(ctx context.Context, m *item) error {
+	body, err := json.Marshal(schedule{
+		ID: m.id, Entity: m.entity, Type: "payment_request.due", Data: payload, To: destination{m.url}, DueAt: m.due.UTC(),
+	})
+	if err != nil {
+		return fmt.Errorf("write the schedule: %w", err)
+	}
+	return p.call(ctx, http.MethodPost, p.url("/v1/schedules", nil), http.StatusCreated, body, nil)
+}
+
+func (p *postdate) cancel(ctx context.Context, m *item) error {
+	return p.call(ctx, http.MethodDelete, p.url("/v1/schedules/"+m.id, nil), http.StatusOK, nil, nil)
+}
+
+type page struct {
+	Data       []schedule `json:"data"`
+	HasMore    bool       `json:"has_more"`
+	NextCursor string     `json:"next_cursor"`
+}
+
+func (p *postdate) list(ctx context.Context, query url.Values) (page, error) {
+	var got page
+	err := p.call(ctx, http.MethodGet, p.url("/v1/schedules", query), http.StatusOK, nil, &got)
+	return got, err
+}
+
+// call makes a request, expects that status, and decodes the answer into out.
+func (p *postdate) call(ctx context.Context, method, address string, status int, body []byte, out any) error {
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, address, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+p.key)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := p.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, address, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, address, err)
+	}
+	if res.StatusCode != status {
+		return fmt.Errorf("%s %s: %s: %s", method, address, res.Status, answer)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("%s %s: %w", method, address, err)
+	}
+	return nil
+}

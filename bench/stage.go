@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+)
+
+// The engines that scenarios are measured on.
+const (
+	sqliteEngine = "sqlite" // ours, on the embedded engine with SQLite
+	naiveEngine  = "naive"
+)
+
+// stage is a fresh process on an empty folder, and a receiver for what it sends.
+type stage struct {
+	options
+
+	engine   engine
+	postdate *postdate // nil on the naive engine
+	child    *child
+	receiver *receiver
+	dir      string
+	fail     func(error) // ends the scenario
+}
+
+func openStage(ctx context.Context, o options, name string) (*stage, error) {
+	dir, err := os.MkdirTemp(o.dir, "postdate-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("make a data folder: %w", err)
+	}
+	s := &stage{options: o, dir: dir}
+	if s.receiver, err = startReceiver(ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	if name == naiveEngine {
+		var n *naive
+		if n, err = startNaive(ctx, o, dir); err == nil {
+			s.engine, s.child = n, n.child
+		}
+	} else {
+		var p *postdate
+		if p, err = startPostdate(ctx, o, dir); err == nil {
+			s.engine, s.child, s.postdate = p, p.child, p
+		}
+	}
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// restart stops postdate, calls between, and starts it again on the same data.
+func (s *stage) restart(ctx context.Context, between func() error) error {
+	s.child.stop()
+	if err := between(); err != nil {
+		return err
+	}
+	if err := s.postdate.start(ctx); err != nil {
+		return err
+	}
+	s.child = s.postdate.child
+	s.child.onCrash(s.fail)
+	return nil
+}
+
+func (s *stage) close() {
+	if s.child != nil {
+		s.child.stop()
+	}
+	if s.receiver != nil {
+		s.receiver.stop()
+	}
+	_ = os.RemoveAll(s.dir)
+}
+
+// warmUp fills caches, connections and code paths before anything is measured.
+func (s *stage) warmUp(ctx context.Context, prefix string) error {
+	const messages = 200
+	r, err := startReceiver(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.stop()
+	items := newItems(messages, prefix, r.url, time.Time{})
+	if err := publishAll(ctx, s.engine, s.clients, items); err != nil {
+		return err
+	}
+	if err := r.wait(ctx, len(items), time.Now()); err != nil {
+		return err
+	}
+	return s.child.quiet(ctx)
+}
+
+// meter counts the child's CPU time and memory.
+type meter struct {
+	child *child
+	since time.Duration // the child's CPU time at the last start
+	cpu   time.Duration
+}
+
+// start begins to count, or goes on.
+func (m *meter) start() error {
+	var err error
+	m.since, err = cpuTime(m.child.pid)
+	return err
+}
+
+// pause waits until the child is quiet, and counts no further.
+func (m *meter) pause(ctx context.Context) error {
+	if err := m.child.quiet(ctx); err != nil {
+		return err
+	}
+	now, err := cpuTime(m.child.pid)
+	m.cpu += now - m.since
+	return err
+}
+
+// begin makes a meter, and has it running.
+func (s *stage) begin() (*meter, error) {
+	forgetPeak(s.child.pid)
+	m := &meter{child: s.child}
+	if err := m.start(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// finish stops the meter and sees that every item came.
+func (s *stage) finish(ctx context.Context, m *meter, items []*item, since time.Time) (*measured, error) {
+	if err := m.pause(ctx); err != nil {
+		return nil, err
+	}
+	peak, err := memory(s.child.pid, rssPeak)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.receiver.note(items); err != nil {
+		return nil, err
+	}
+	return &measured{items: items, since: since, cpu: m.cpu, peak: peak}, nil
+}
+
+// measureAll runs the scenarios that were asked for, each on a stage of its own.
+// It returns what it has, also with an error.
+func measureAll(ctx context.Context, o options, progress io.Writer) ([]result, error) {
+	var results []result
+	for _, s := range scenarios {
+		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
+			continue
+		}
+		measured, err := s.measureRounds(ctx, o, progress)
+		if err != nil {
+			return results, err
+		}
+		results = append(results, measured...)
+	}
+	return results, nil
+}
+
+// measureRounds alternates between the engines, the other one first in every
+// second round, so that a machine that slows down or speeds up meanwhile
+// favours neither.
+func (s scenario) measureRounds(ctx context.Context, o options, progress io.Writer) ([]result, error) {
+	engines, rounds := []string{sqliteEngine}, 1
+	if s.naive {
+		rounds = o.rounds
+		if o.naive {
+			engines = append(engines, naiveEngine)
+		}
+	}
+	all := make(map[string][]*measured)
+	for round := range rounds {
+		order := slices.Clone(engines)
+		if round%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, engine := range order {
+			fmt.Fprintf(progress, "%s  %s on %s, round %d of %d\n", time.Now().Format(time.TimeOnly), s.name, engine, round+1, rounds)
+			m, err := s.measure(ctx, o, engine)
+			if err != nil {
+				return nil, fmt.Errorf("%s on %s: %w", s.name, engine, err)
+			}
+			all[engine] = append(all[engine], m)
+		}
+	}
+	var results []result
+	for _, engine := range engines {
+		results = append(results, summarise(s.name, engine, all[engine]))
+	}
+	return results, nil
+}
+
+func (s scenario) measure(ctx context.Context, o options, engine string) (*measured, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stage, err := openStage(ctx, o, engine)
+	if err != nil {
+		return nil, err
+	}
+	defer stage.close()
+	stage.fail = cancel
+	stage.child.onCrash(stage.fail)
+	if err := stage.warmUp(ctx, "warm"); err != nil {
+		return nil, fmt.Errorf("warm up: %w", err)
+	}
+	return s.run(ctx, stage)
+}

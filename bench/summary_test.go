@@ -1,0 +1,50 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestPercentile_IsATimeThatWasMeasured(t *testing.T) {
+	t.Parallel()
+	hundred := make([]time.Duration, 100)
+	for i := range hundred {
+		hundred[i] = time.Duration(i + 1)
+	}
+	for _, c := range []struct {
+		sorted []time.Duration
+		p      int
+		want   time.Duration
+	}{
+		{hundred, 50, 50},
+		{hundred, 99, 99},
+		{hundred, 100, 100},
+		{hundred[:99], 99, 99},
+		{hundred[:1], 0, 1},
+		{hundred[:1], 50, 1},
+		{hundred[:2], 50, 1},
+		{hundred[:3], 50, 2},
+	} {
+		require.Equal(t, c.want, percentile(c.sorted, c.p), "p%d of %d", c.p, len(c.sorted))
+	}
+}
+
+func TestQuantiles_AreOfUnsortedTimesInMilliseconds(t *testing.T) {
+	t.Parallel()
+	times := []time.Duration{30 * time.Millisecond, 10*time.Millisecond + 4*time.Microsecond, 20 * time.Millisecond}
+	require.Equal(t, &quantiles{P50: 20, P99: 30, Max: 30}, quantilesOf(times))
+	require.InDelta(t, 10.0, quantilesOf(times[1:2]).Max, 0, "to the hundredth")
+	require.Equal(t, 30*time.Millisecond, times[0], "the times stay in their order")
+	require.Nil(t, quantilesOf(nil))
+}
+
+func TestRates_OfNothingAreZero(t *testing.T) {
+	t.Parallel()
+	require.Zero(t, perSecond(10, 0))
+	require.Zero(t, each(0, 0))
+	require.InDelta(t, 333.33, perSecond(1000, 3*time.Second), 0)
+	require.InDelta(t, 4.5, each(9*time.Millisecond, 2), 0)
+	require.InDelta(t, 1.5, mebibytes(3<<19), 0)
+}

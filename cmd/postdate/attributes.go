@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/sdk/client"
+
+	"github.com/postdate/postdate/workflows"
+)
+
+// searchAttributes is what lists are asked by, as the engine wants to know it.
+func searchAttributes() map[string]enumspb.IndexedValueType {
+	attributes := make(map[string]enumspb.IndexedValueType)
+	for _, attribute := range workflows.SearchAttributes {
+		attributes[attribute.GetName()] = attribute.GetValueType()
+	}
+	return attributes
+}
+
+// registerAttributes registers those search attributes that the namespace does
+// not know yet: without them nothing can be accepted.
+func registerAttributes(ctx context.Context, temporal client.Client, namespace string) error {
+	operator := temporal.OperatorService()
+	known, err := operator.ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	if err != nil {
+		return fmt.Errorf("namespace %q of Temporal: %w", namespace, err)
+	}
+	missing := searchAttributes()
+	for name := range known.GetCustomAttributes() {
+		delete(missing, name)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	_, err = operator.AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
+		Namespace: namespace, SearchAttributes: missing,
+	})
+	if err != nil {
+		var flags strings.Builder
+		for name, kind := range missing {
+			fmt.Fprintf(&flags, " --name %s --type %s", name, kind)
+		}
+		return fmt.Errorf("namespace %q lacks search attributes and they cannot be registered from here (%w): "+
+			"run temporal operator search-attribute create --namespace %s%s", namespace, err, namespace, flags.String())
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"github.com/postdate/postdate/internal/codec"
+	"github.com/postdate/postdate/signature"
+)
+
+// config is all that the environment decides, but for Temporal's connection,
+// which has Temporal's own variables. docs/configuration.md is made from it.
+type config struct {
+	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" doc:"Where the API listens. \"worker\" serves its health and metrics there. The flag --http overrides it."`
+
+	AdminKey      string `env:"ADMIN_KEY" doc:"The operator's key: at least 16 characters. \"dev\" makes one and keeps it under --data. Secret."`
+	SigningSecret string `env:"SIGNING_SECRET" doc:"What the default tenant's deliveries are signed with: whsec_ and base64. \"dev\" makes one and keeps it under --data. Secret."`
+	TenantsSecret string `env:"TENANTS_SECRET" doc:"What the signing secrets of all other tenants are derived from, in the same form; none of them can tell it. Without it there are no other tenants. \"dev\" makes one and keeps it under --data. Secret."`
+
+	EncryptionKeys string `env:"ENCRYPTION_KEYS" doc:"The keys that payloads are encrypted with before they reach Temporal: id:key with commas between, each key 32 bytes in base64. The first encrypts, all decrypt. To rotate, add the new key last everywhere, then move it to the front everywhere; remove the old one only when nothing that it encrypted is kept. \"dev\" makes one and keeps it under --data. Secret."`
+
+	AllowHTTP     bool           `env:"ALLOW_HTTP" envDefault:"false" doc:"Deliver to plain http urls too. \"dev\" always does."`
+	AllowNetworks []netip.Prefix `env:"ALLOW_NETWORKS" doc:"Networks that may be delivered to though they are not public, as prefixes with commas between: 10.1.0.0/16,fd00::/8. \"dev\" adds loopback."`
+
+	UIURL string `env:"UI_URL" envDefault:"http://127.0.0.1:8233" doc:"Where people find the Temporal Web UI, for the links in answers. \"dev\" knows its own."`
+
+	WorkerSlots     int           `env:"WORKER_SLOTS" envDefault:"1000" doc:"How many deliveries one worker attempts at once."`
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"20s" doc:"How long requests and attempts under way are waited for when the process is told to stop. What is cut off is done again."`
+
+	Retention         time.Duration `env:"RETENTION" envDefault:"168h" doc:"How long the engine of \"dev\" keeps deliveries that are over, at least 24h: so long they can be read, a dead letter retried, and an id is recognised as used."`
+	SQLiteSynchronous string        `env:"SQLITE_SYNCHRONOUS" envDefault:"full" doc:"full: what was accepted survives the loss of power. normal: faster, survives the kill of the process, may lose the last moments when power is lost. Only for \"dev\" on SQLite."`
+
+	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error. Each delivery attempt is one line at info, or at warn where it failed."`
+	LogFormat logFormat  `env:"LOG_FORMAT" envDefault:"text" doc:"text or json."`
+}
+
+const prefix = "POSTDATE_"
+
+// loadConfig reads the environment, and says in one line all that is wrong with it.
+func loadConfig(environ []string) (config, error) {
+	c, err := env.ParseAsWithOptions[config](env.Options{
+		Environment: env.ToMap(environ),
+		Prefix:      prefix,
+		FuncMap: map[reflect.Type]env.ParserFunc{
+			reflect.TypeFor[netip.Prefix](): func(v string) (any, error) { return netip.ParsePrefix(strings.TrimSpace(v)) },
+		},
+	})
+	if err != nil {
+		return config{}, fmt.Errorf("configuration: %w", oneLine(err))
+	}
+	return c, c.validate()
+}
+
+func (c config) validate() error {
+	var wrong []string
+	complain := func(name, rule string) { wrong = append(wrong, prefix+name+": "+rule) }
+	if c.AdminKey != "" && len(c.AdminKey) < 16 {
+		complain("ADMIN_KEY", "at least 16 characters")
+	}
+	for name, secret := range map[string]string{"SIGNING_SECRET": c.SigningSecret, "TENANTS_SECRET": c.TenantsSecret} {
+		if secret == "" {
+			continue
+		}
+		if _, err := signature.ParseSecret(secret); err != nil {
+			complain(name, err.Error())
+		}
+	}
+	if c.EncryptionKeys != "" {
+		if _, err := codec.ParseRing(c.EncryptionKeys); err != nil {
+			complain("ENCRYPTION_KEYS", err.Error())
+		}
+	}
+	if c.WorkerSlots < 1 {
+		complain("WORKER_SLOTS", "at least 1")
+	}
+	if c.ShutdownTimeout < 0 {
+		complain("SHUTDOWN_TIMEOUT", "not negative")
+	}
+	if c.Retention < 24*time.Hour {
+		complain("RETENTION", "at least 24h")
+	}
+	if c.SQLiteSynchronous != "full" && c.SQLiteSynchronous != "normal" {
+		complain("SQLITE_SYNCHRONOUS", `"full" or "normal"`)
+	}
+	if wrong != nil {
+		return errors.New("configuration: " + strings.Join(wrong, "; "))
+	}
+	return nil
+}
+
+// requireSecrets is for the commands that cannot make their own.
+func (c config) requireSecrets(adminKey bool) error {
+	if adminKey && c.AdminKey == "" {
+		return errors.New("configuration: POSTDATE_ADMIN_KEY is not set: choose at least 16 random characters")
+	}
+	if c.SigningSecret == "" {
+		return errors.New("configuration: POSTDATE_SIGNING_SECRET is not set: write whsec_ and 32 random bytes in base64, " +
+			`for example "whsec_$(openssl rand -base64 32)"`)
+	}
+	if c.EncryptionKeys == "" {
+		return errors.New("configuration: POSTDATE_ENCRYPTION_KEYS is not set: write an id and 32 random bytes in base64, " +
+			`for example "k1:$(openssl rand -base64 32)", and keep it as long as the data`)
+	}
+	return nil
+}
+
+// oneLine makes of the list of errors that the environment's parser answers a
+// single line, with the variables by their whole names.
+func oneLine(err error) error {
+	aggregate, ok := errors.AsType[env.AggregateError](err)
+	if !ok {
+		return err
+	}
+	lines := make([]string, 0, len(aggregate.Errors))
+	for _, each := range aggregate.Errors {
+		if parse, ok := errors.AsType[env.ParseError](each); ok {
+			if field, ok := reflect.TypeFor[config]().FieldByName(parse.Name); ok {
+				each = fmt.Errorf("%s%s: %w", prefix, field.Tag.Get("env"), parse.Err)
+			}
+		}
+		lines = append(lines, each.Error())
+	}
+	return errors.New(strings.Join(lines, "; "))
+}
+
+// logFormat is how log lines are written.
+type logFormat string
+
+// UnmarshalText takes the formats there are.
+func (f *logFormat) UnmarshalText(text []byte) error {
+	if *f = logFormat(text); *f != "text" && *f != "json" {
+		return errors.New(`"text" or "json"`)
+	}
+	return nil
+}
+
+func (c config) logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write generated documents anew")
+
+const configurationDoc = "../../docs/configuration.md"
+
+// TestConfigurationIsDocumented holds docs/configuration.md to the struct that
+// reads the environment.
+//
+//go:generate go test -run TestConfigurationIsDocumented . -update
+func TestConfigurationIsDocumented(t *testing.T) {
+	t.Parallel()
+	want := describeConfig()
+	if *update {
+		require.NoError(t, os.WriteFile(configurationDoc, []byte(want), 0o600))
+	}
+	got, err := os.ReadFile(configurationDoc)
+	require.NoError(t, err)
+	require.Equal(t, want, string(got), "run make generate")
+}
+
+func describeConfig() string {
+	var doc strings.Builder
+	doc.WriteString(`# Configuration
+
+Postdate reads its settings from the environment, once, at the start. A value
+that cannot be meant stops the start with a line that names the variable.
+
+| variable | default | meaning |
+|---|---|---|
+`)
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[config]()) {
+		standard := "none"
+		if value := field.Tag.Get("envDefault"); value != "" {
+			standard = "`" + value + "`"
+		}
+		fmt.Fprintf(&doc, "| `%s%s` | %s | %s |\n", prefix, field.Tag.Get("env"), standard, field.Tag.Get("doc"))
+	}
+	doc.WriteString(`
+The connection to Temporal of ` + "`serve`, `api` and `worker`" + ` has Temporal's own variables:
+` + "`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_API_KEY`, `TEMPORAL_TLS`" + ` and its kin,
+and the profiles of a ` + "`temporal.toml`" + `. Traces are sent where OpenTelemetry's
+` + "`OTEL_EXPORTER_OTLP_ENDPOINT`" + ` points; without it none are recorded.
+`)
+	return doc.String()
+}
+
+func TestLoadConfig_NamesTheVariableAtFault(t *testing.T) {
+	t.Parallel()
+	for variable, says := range map[string]string{
+		"POSTDATE_ALLOW_HTTP=perhaps":            "POSTDATE_ALLOW_HTTP",
+		"POSTDATE_ALLOW_NETWORKS=10.0.0.0/8,lan": "POSTDATE_ALLOW_NETWORKS",
+		"POSTDATE_ADMIN_KEY=short":               "POSTDATE_ADMIN_KEY: at least 16 characters",
+		"POSTDATE_SIGNING_SECRET=whsec_!":        "POSTDATE_SIGNING_SECRET",
+		"POSTDATE_TENANTS_SECRET=short":          "POSTDATE_TENANTS_SECRET",
+		"POSTDATE_ENCRYPTION_KEYS=k1:short":      "POSTDATE_ENCRYPTION_KEYS",
+		"POSTDATE_WORKER_SLOTS=0":                "POSTDATE_WORKER_SLOTS: at least 1",
+		"POSTDATE_SHUTDOWN_TIMEOUT=soon":         "POSTDATE_SHUTDOWN_TIMEOUT",
+		"POSTDATE_RETENTION=1h":                  "POSTDATE_RETENTION: at least 24h",
+		"POSTDATE_SQLITE_SYNCHRONOUS=off":        `POSTDATE_SQLITE_SYNCHRONOUS: "full" or "normal"`,
+		"POSTDATE_LOG_LEVEL=loud":                "POSTDATE_LOG_LEVEL",
+		"POSTDATE_LOG_FORMAT=xml":                `POSTDATE_LOG_FORMAT: "text" or "json"`,
+	} {
+		_, err := loadConfig([]string{variable})
+		require.ErrorContains(t, err, says, variable)
+		require.NotContains(t, err.Error(), "\n", variable)
+	}
+}
+
+func TestLoadConfig_NeverRepeatsASecret(t *testing.T) {
+	t.Parallel()
+	_, err := loadConfig([]string{"POSTDATE_SIGNING_SECRET=whsec_hunter2!", "POSTDATE_ADMIN_KEY=hunter2"})
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "hunter2")
+}

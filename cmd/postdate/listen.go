@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postdate/postdate/signature"
+)
+
+// listener is a receiver that verifies and prints what arrives.
+type listener struct {
+	addr   string
+	data   string
+	secret string
+	status int
+}
+
+func newListen(environ []string) *cobra.Command {
+	var l listener
+	cmd := &cobra.Command{
+		Use:   "listen",
+		Short: "Receive deliveries, verify their signatures and print them",
+		Long: `Listen is a receiver to try things with: it verifies the signature of each
+delivery that arrives, prints it, and answers 200.
+
+It finds the signing secret in --secret, in POSTDATE_SIGNING_SECRET, or where
+"postdate dev" keeps it under --data.`,
+		Example: `  postdate listen
+  postdate listen --addr 127.0.0.1:9001 --status 503   # fail, and watch the retries`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return l.run(cmd.Context(), environ, cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVar(&l.addr, "addr", ":9000", "where to listen")
+	cmd.Flags().StringVar(&l.data, "data", defaultData, `the data folder of "postdate dev"`)
+	cmd.Flags().StringVar(&l.secret, "secret", "", "the signing secret, whsec_…")
+	cmd.Flags().IntVar(&l.status, "status", http.StatusOK, "the HTTP status to answer with")
+	return cmd
+}
+
+func (l listener) run(ctx context.Context, environ []string, out io.Writer) error {
+	if l.status < 200 || l.status > 599 {
+		return fmt.Errorf("--status %d: from 200 to 599", l.status)
+	}
+	secret, err := l.findSecret(environ)
+	if err != nil {
+		return err
+	}
+	socket, err := new(net.ListenConfig).Listen(ctx, "tcp", l.addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	fmt.Fprintf(out, "Listening on %s. Deliveries to it are verified and answered with %d. Stop with Ctrl-C.\n\n",
+		socket.Addr(), l.status)
+	server := &http.Server{Handler: l.receive(secret, out), ReadHeaderTimeout: 10 * time.Second}
+	return serveUntil(ctx, server, socket, time.Second)
+}
+
+func (l listener) findSecret(environ []string) (signature.Secret, error) {
+	text := l.secret
+	if text == "" {
+		c, err := loadConfig(environ)
+		if err != nil {
+			return signature.Secret{}, err
+		}
+		text = c.SigningSecret
+	}
+	if text == "" {
+		kept, err := os.ReadFile(filepath.Join(l.data, signingSecretFile))
+		if err != nil {
+			return signature.Secret{}, errors.New("no signing secret: start \"postdate dev\" first in this folder, or give --secret or POSTDATE_SIGNING_SECRET")
+		}
+		text = strings.TrimSpace(string(kept))
+	}
+	secret, err := signature.ParseSecret(text)
+	if err != nil {
+		return signature.Secret{}, fmt.Errorf("signing secret: %w", err)
+	}
+	return secret, nil
+}
+
+func (l listener) receive(secret signature.Secret, out io.Writer) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		verdict := "signature verified"
+		status := l.status
+		if err := signature.Verify(r.Header, body, time.Now(), 0, secret); err != nil {
+			verdict, status = "NOT VERIFIED: "+err.Error(), http.StatusUnauthorized
+		}
+		var text bytes.Buffer
+		fmt.Fprintf(&text, "%s  %s  %s, answered %d\n", time.Now().Format("15:04:05.000"),
+			r.Header.Get(signature.HeaderID), verdict, status)
+		text.WriteString("  ")
+		if err := json.Indent(&text, body, "  ", "  "); err != nil {
+			text.Write(body)
+		}
+		text.WriteString("\n\n")
+		_, _ = text.WriteTo(out) // in one write, so that two deliveries do not mix
+		w.WriteHeader(status)
+	})
+}
+
+// serveUntil serves until ctx is done, then waits up to drain for the requests
+// under way.
+func serveUntil(ctx context.Context, server *http.Server, socket net.Listener, drain time.Duration) error {
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(socket) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	draining, stop := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer stop()
+	if err := server.Shutdown(draining); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("stop serving: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	sdklog "go.temporal.io/sdk/log"
+
+	"github.com/postdate/postdate/apiserver"
+	"github.com/postdate/postdate/internal/codec"
+	"github.com/postdate/postdate/internal/guard"
+	"github.com/postdate/postdate/senders/webhook"
+	"github.com/postdate/postdate/signature"
+	"github.com/postdate/postdate/worker"
+)
+
+// node is one process of Postdate: the API, a worker, or both, on an engine
+// that runs somewhere. Fields that are not settings come from the command.
+type node struct {
+	config
+	api, worker bool
+	temporal    client.Options
+	ready       func() // told once a worker polls: for what is accepted before, nothing happens yet
+	log         *slog.Logger
+	environ     []string
+}
+
+// run runs n until ctx is done: then requests are drained first, and attempts
+// after them, for as long as the settings allow.
+func (n node) run(ctx context.Context) error {
+	telemetry, err := startTelemetry(ctx, n.environ)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = telemetry.stop(context.WithoutCancel(ctx)) }()
+	socket, err := new(net.ListenConfig).Listen(ctx, "tcp", n.HTTPAddr)
+	if err != nil {
+		return fmt.Errorf("http: %w", err)
+	}
+	defer socket.Close()
+
+	n.temporal.MetricsHandler = telemetry.temporal
+	// The SDK tells of each start and stop of its parts: that is for debugging it.
+	n.temporal.Logger = sdklog.NewStructuredLogger(slog.New(atLeast{n.log.Handler(), slog.LevelWarn}))
+	ring, err := codec.ParseRing(n.EncryptionKeys)
+	if err != nil {
+		return fmt.Errorf("encryption keys: %w", err)
+	}
+	n.temporal.DataConverter = codec.NewDataConverter(ring)
+	n.temporal.FailureConverter = codec.NewFailureConverter(n.temporal.DataConverter)
+	temporal, err := client.DialContext(ctx, n.temporal)
+	if err != nil {
+		return fmt.Errorf("no Temporal at %s: %w", n.temporal.HostPort, err)
+	}
+	defer temporal.Close()
+	if err := registerAttributes(ctx, temporal, n.temporal.Namespace); err != nil {
+		return err
+	}
+
+	if n.worker {
+		w := worker.New(n.workerConfig(temporal))
+		if err := w.Start(); err != nil {
+			return fmt.Errorf("start the worker: %w", err)
+		}
+		defer w.Stop()
+	}
+	handler, err := n.handler(temporal, ring, telemetry.metrics) //nolint:contextcheck // nothing there outlives the start
+	if err != nil {
+		return err
+	}
+	go n.tellWhenReady(ctx, temporal)
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	return serveUntil(ctx, server, socket, n.ShutdownTimeout)
+}
+
+// tellWhenReady tells that n runs once the engine knows of a worker.
+func (n node) tellWhenReady(ctx context.Context, temporal client.Client) {
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if polling, err := worker.Polling(ctx, temporal); err == nil && polling {
+			n.ready()
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+	}
+}
+
+func (n node) workerConfig(temporal client.Client) worker.Config {
+	return worker.Config{
+		Client: temporal,
+		Sender: webhook.New(webhook.Config{
+			AllowNetworks: n.AllowNetworks,
+			Secrets: func(_ context.Context, tenant string) ([]signature.Secret, error) {
+				secret, err := n.tenantSecret(tenant)
+				return []signature.Secret{secret}, err
+			},
+			UserAgent: "Postdate/" + version,
+		}),
+		Log:           n.log,
+		DataConverter: n.temporal.DataConverter,
+		Slots:         n.WorkerSlots,
+		StopTimeout:   n.ShutdownTimeout,
+	}
+}
+
+// handler is what the process answers over HTTP: the API, or, of a worker
+// alone, its health and metrics.
+func (n node) handler(temporal client.Client, ring *codec.Ring, metrics http.Handler) (http.Handler, error) {
+	if !n.api {
+		return workerHandler(temporal, metrics), nil
+	}
+	api, err := apiserver.New(apiserver.Config{
+		Temporal:      temporal,
+		DataConverter: n.temporal.DataConverter,
+		Namespace:     n.temporal.Namespace,
+		AdminKey:      n.AdminKey,
+		Log:           n.log,
+		UIURL:         n.UIURL,
+		AllowHTTP:     n.AllowHTTP,
+		CheckURL:      guard.New(n.AllowNetworks).CheckURL,
+		SigningSecret: func(_ context.Context, tenant string) (string, error) {
+			secret, err := n.tenantSecret(tenant)
+			return secret.Reveal(), err
+		},
+		EagerStart: n.worker,
+		WorkerPolling: func(ctx context.Context) (bool, error) {
+			return worker.Polling(ctx, temporal)
+		},
+		Metrics: metrics,
+		Now:     time.Now,
+		Version: version,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	return n.withCodec(api, ring)
+}
+
+// withCodec answers, beside the API, the endpoint by which the Web UI shows
+// payloads to those who hold the key.
+func (n node) withCodec(api http.Handler, ring *codec.Ring) (http.Handler, error) {
+	login, err := codec.NewLogin(codec.LoginConfig{Key: n.AdminKey, UIURL: n.UIURL, Log: n.log})
+	if err != nil {
+		return nil, fmt.Errorf("codec endpoint: %w", err)
+	}
+	payloads, err := codec.NewHandler(codec.HandlerConfig{Ring: ring, UIURL: n.UIURL, Authorize: login.Authorized})
+	if err != nil {
+		return nil, fmt.Errorf("codec endpoint: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", api)
+	mux.Handle(codec.Path+"/", payloads)
+	mux.Handle(codec.LoginPath, login)
+	return mux, nil
+}
+
+// atLeast passes on only what is at least as important as its level.
+type atLeast struct {
+	slog.Handler
+	level slog.Level
+}
+
+func (h atLeast) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= h.level && h.Handler.Enabled(ctx, level)
+}
+
+func (h atLeast) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return atLeast{h.Handler.WithAttrs(attrs), h.level}
+}
+
+func (h atLeast) WithGroup(name string) slog.Handler {
+	return atLeast{h.Handler.WithGroup(name), h.level}
+}

@@ -1,0 +1,55 @@
+// Package engine runs the Temporal server and its Web UI inside this process, on
+// SQLite files, in memory, or on PostgreSQL.
+//
+//	e, err := engine.Start(ctx, engine.Config{DataDir: ".postdate", Port: 7233, UIPort: 8233})
+//	…
+//	defer e.Stop()
+//	c, err := client.Dial(client.Options{HostPort: e.Address()})
+//
+// It is one server and stays one: its services know each other by fixed
+// addresses, and a data folder or database is held by one engine at a time. What
+// outgrows it moves to a Temporal cluster.
+//
+// # What is tuned, and why
+//
+// A Temporal server comes set up for a shared cluster of many machines. Here it
+// shares a machine with everything else, and has one user.
+//
+// Task queues have one partition. The four by default spread a queue over
+// machines; on one machine they make tasks and pollers look for each other.
+//
+// Rate limits are out of reach: requests and database queries per second, list
+// queries (10 per second by default), long polls, starts by Schedules (30),
+// batch operations. They protect tenants from each other. A workflow id can be
+// used again at once, where the default waits a second.
+//
+// Caches are small. The default ones hold 128,000 executions for an hour, which
+// is over a gigabyte as soon as that many are scheduled for next year.
+//
+// Visibility, the database that lists are made from, stands apart from the one
+// that executions run on, and has the indexes that are queried instead of the
+// 60 that Temporal makes: default order, workflow id, type, status, execution
+// time and registered attributes. Indexes on columns that few rows have leave
+// out the others. Where an attribute is added later, Start makes its index. The
+// full-text tables, in which SQLite finds keyword lists, are Temporal's own: to
+// do without their triggers for Text would save next to nothing.
+//
+// SQLite writes ahead (WAL) and, unless Synchronous is Normal, waits for the
+// disk at each commit. One connection per file: a second one only waits for the
+// first, and is slower. Four history shards, since shards are for writing side
+// by side.
+//
+// PostgreSQL writes side by side and commits in groups, so there are many
+// shards, each with several writes under way. The number of shards is fixed
+// with the first start. Connections stay below PostgreSQL's default limit of
+// 100 in all.
+//
+// The server asks nobody for newer versions, has no metrics or profiling port,
+// and its internal services listen on free ports of 127.0.0.1.
+//
+// # What it leaves to others
+//
+// Whoever reaches Host's ports may do everything: there is no authentication.
+// SQLite files have no upgrade path in Temporal; a file of another version's
+// schema is refused. PostgreSQL's schema is upgraded.
+package engine

@@ -1,0 +1,132 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	uiserver "github.com/temporalio/ui-server/v2/server"
+	"go.temporal.io/server/temporal"
+)
+
+// stopTimeout is for the case that a part of the server hangs. Stopping takes
+// about a second, in which the clients' long polls end.
+const stopTimeout = 15 * time.Second
+
+// Engine is a running Temporal server.
+type Engine struct {
+	address, uiURL string
+	log            *logger
+	store          *store
+	server         temporal.Server
+	ui             *uiserver.Server
+	stop           sync.Once
+}
+
+// Start returns when the namespace can be used, or an error of one line that
+// says what is in the way. ctx bounds the start, not the life of the engine.
+func Start(ctx context.Context, c Config) (*Engine, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	e := &Engine{log: newLogger(c.Logger)}
+	e.log.state.quiet.Store(true)
+	if err := e.start(ctx, c); err != nil {
+		e.Stop()
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	e.log.state.quiet.Store(false)
+	return e, nil
+}
+
+func (e *Engine) start(ctx context.Context, c Config) error {
+	p := choosePorts(c.Port)
+	releasePort, err := reserve(ctx, "Temporal", c.Host, p.frontend)
+	if err != nil {
+		return err
+	}
+	defer releasePort()
+	releaseUI, err := reserve(ctx, "the web UI", c.Host, c.UIPort)
+	if err != nil {
+		return err
+	}
+	defer releaseUI()
+
+	if e.store, err = openStore(ctx, c); err != nil {
+		return err
+	}
+	columns, err := ensureNamespace(ctx, c, e.store)
+	if err != nil {
+		return fmt.Errorf("namespace %s: %s", c.Namespace, oneLine(err))
+	}
+	if err := leanVisibility(ctx, e.store, columns); err != nil {
+		return fmt.Errorf("visibility database: %s", oneLine(err))
+	}
+
+	releasePort()
+	if e.server, err = build(c, e.store, p, e.log); err != nil {
+		return err
+	}
+	if err := e.server.Start(); err != nil {
+		return fmt.Errorf("temporal: %s", oneLine(err))
+	}
+	e.address = address(c.dialHost(), p.frontend)
+	if err := awaitReady(ctx, e.address, c.Namespace); err != nil {
+		return err
+	}
+	if c.UIPort == 0 {
+		return nil
+	}
+	releaseUI()
+	uiAddress := address(c.dialHost(), c.UIPort)
+	e.ui, e.uiURL = newUI(c, e.address), "http://"+uiAddress
+	return startUI(ctx, e.ui, uiAddress)
+}
+
+func openStore(ctx context.Context, c Config) (*store, error) {
+	switch {
+	case c.Postgres != "":
+		return openPostgres(ctx, c.Postgres)
+	case c.Memory:
+		return openMemory()
+	default:
+		return openFolder(ctx, c)
+	}
+}
+
+// Address is where Temporal clients connect: host and port.
+func (e *Engine) Address() string { return e.address }
+
+// UIURL is the Web UI's address; empty when there is none.
+func (e *Engine) UIURL() string { return e.uiURL }
+
+// Stop lets what is under way end, for a few seconds, and frees what was taken.
+func (e *Engine) Stop() {
+	e.stop.Do(func() {
+		e.log.state.quiet.Store(true)
+		if e.ui != nil {
+			e.ui.Stop()
+		}
+		if e.server != nil {
+			e.stopServer()
+		}
+		if e.store != nil {
+			_ = e.store.close()
+		}
+	})
+}
+
+func (e *Engine) stopServer() {
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		_ = e.server.Stop()
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(stopTimeout):
+		e.log.slog.Warn("The engine did not stop in time. What it was doing is repeated at the next start.")
+	}
+}

@@ -1,0 +1,46 @@
+package postdate
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Code is the kind of an [Error]: what a program, rather than a person, reads.
+type Code string
+
+// The error vocabulary. The HTTP API translates it to status codes in one table.
+const (
+	Invalid      Code = "invalid"      // a value breaks a rule; Pointer names it
+	Unauthorized Code = "unauthorized" // no key, or one we don't know
+	NotFound     Code = "not_found"    // nothing of that id
+	Conflict     Code = "conflict"     // it is not in a state that allows this
+	Unavailable  Code = "unavailable"  // not now; the same call may work later
+)
+
+// Error is a failure that we can explain to whoever caused it.
+type Error struct {
+	Code Code
+	// Pointer is the JSON pointer (RFC 6901) of the field at fault, if one is.
+	Pointer string
+	Detail  string
+}
+
+func (e *Error) Error() string {
+	if e.Pointer == "" {
+		return e.Detail
+	}
+	return e.Pointer + ": " + e.Detail
+}
+
+// Errorf makes an [Error]. pointer is empty where no single field is at fault.
+func Errorf(code Code, pointer, format string, args ...any) *Error {
+	return &Error{Code: code, Pointer: pointer, Detail: fmt.Sprintf(format, args...)}
+}
+
+// CodeOf answers the code of the first [Error] in err's chain, or "".
+func CodeOf(err error) Code {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return ""
+}

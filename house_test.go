@@ -1,0 +1,216 @@
+package postdate_test
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/postdate/postdate"
+
+// law says, for each folder, which others of ours it may import; "x/*" stands for
+// every folder below x. Tests are free. A new folder gets its line here first.
+var law = map[string][]string{
+	".":                  {},
+	"activities":         {"."},
+	"apiserver":          {".", "workflows"},
+	"bench":              {".", "client", "receiver", "signature"},
+	"client":             {"."},
+	"cmd/postdate":       {".", "*"},
+	"engine":             {},
+	"examples/*":         {".", "client", "receiver", "signature"},
+	"internal/*":         {},
+	"receiver":           {"signature"},
+	"senders/*":          {".", "internal/guard", "signature"},
+	"senders/sendertest": {".", "signature"},
+	"signature":          {},
+	"worker":             {".", "activities", "senders/*", "workflows"},
+	"workflows":          {".", "activities"},
+}
+
+// pure are the folders that stand on the standard library alone, so that anyone
+// can import them at no cost.
+var pure = []string{".", "signature"}
+
+// TestHouse_HoldsTheImportLaw reads the imports of every file that is not a test,
+// under any build tag.
+func TestHouse_HoldsTheImportLaw(t *testing.T) {
+	t.Parallel()
+	for _, file := range sources(t) {
+		if file.test {
+			continue
+		}
+		allowed, known := lookup(file.dir)
+		if !assert.True(t, known, "%s: folder %s has no line in the import law: say what it may import", file.path, file.dir) {
+			continue
+		}
+		for _, imported := range file.imports {
+			target, ours := strings.CutPrefix(imported, module)
+			target = path.Clean(strings.TrimPrefix(target, "/"))
+			switch {
+			case ours && target != file.dir:
+				assert.True(t, matches(allowed, target), "%s imports %s; %s may import %v of ours", file.path, target, file.dir, allowed)
+			case !ours && slices.Contains(pure, file.dir):
+				assert.True(t, standard(imported), "%s imports %s; %s stands on the standard library alone", file.path, imported, file.dir)
+			}
+		}
+	}
+}
+
+// TestHouse_OnlyTheCommandReadsTheEnvironment keeps configuration in one struct.
+func TestHouse_OnlyTheCommandReadsTheEnvironment(t *testing.T) {
+	t.Parallel()
+	readers := []string{"Getenv", "LookupEnv", "Environ", "ExpandEnv"}
+	for _, file := range sources(t) {
+		if file.test || matches([]string{"cmd/*", "bench", "examples/*"}, file.dir) {
+			continue
+		}
+		ast.Inspect(file.parse(t, parser.SkipObjectResolution), func(node ast.Node) bool {
+			call, ok := node.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if from, ok := call.X.(*ast.Ident); ok && from.Name == "os" {
+				assert.NotContains(t, readers, call.Sel.Name, "%s reads the environment; only cmd/postdate does", file.path)
+			}
+			return true
+		})
+	}
+}
+
+// TestHouse_NamesPackagesForWhatTheyDo refuses the names under which code that
+// has no place gathers.
+func TestHouse_NamesPackagesForWhatTheyDo(t *testing.T) {
+	t.Parallel()
+	drawers := []string{"base", "common", "helper", "helpers", "misc", "shared", "util", "utils"}
+	for _, file := range sources(t) {
+		for _, part := range append(strings.Split(file.dir, "/"), strings.TrimSuffix(file.pkg, "_test")) {
+			assert.NotContains(t, drawers, part, "%s: name it for what it does", file.path)
+		}
+	}
+}
+
+// TestHouse_KeepsFilesShort leaves room in a file for one thing.
+func TestHouse_KeepsFilesShort(t *testing.T) {
+	t.Parallel()
+	const most = 500
+	for _, file := range sources(t) {
+		if !file.generated {
+			assert.LessOrEqual(t, bytes.Count(file.text, []byte("\n")), most, "%s: more than one thing is in it", file.path)
+		}
+	}
+}
+
+// source is one Go file of this module.
+type source struct {
+	path, dir, pkg  string
+	text            []byte
+	imports         []string
+	test, generated bool
+}
+
+func (s source) parse(t *testing.T, mode parser.Mode) *ast.File {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), s.path, s.text, mode)
+	require.NoError(t, err)
+	return file
+}
+
+// sources reads the tree rather than asking the go command: so it sees every
+// build tag, and the test cache knows which files this test has read.
+func sources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	tree := os.DirFS(".")
+	require.NoError(t, fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && name != "." && foreign(tree, name):
+			return fs.SkipDir
+		case entry.IsDir() || path.Ext(name) != ".go":
+			return nil
+		}
+		text, err := fs.ReadFile(tree, name)
+		if err != nil {
+			return err
+		}
+		all = append(all, newSource(t, name, text))
+		return nil
+	}))
+	return all
+}
+
+// foreign tells whether the go command, too, leaves a folder out of this module.
+func foreign(tree fs.FS, dir string) bool {
+	_, err := fs.Stat(tree, path.Join(dir, "go.mod"))
+	name := path.Base(dir)
+	return err == nil || name == "testdata" || name == "node_modules" || name[0] == '.' || name[0] == '_'
+}
+
+func newSource(t *testing.T, name string, text []byte) source {
+	t.Helper()
+	s := source{path: name, dir: path.Dir(name), text: text, test: strings.HasSuffix(name, "_test.go")}
+	file := s.parse(t, parser.ImportsOnly|parser.ParseComments)
+	s.pkg, s.generated = file.Name.Name, ast.IsGenerated(file)
+	for _, spec := range file.Imports {
+		s.imports = append(s.imports, strings.Trim(spec.Path.Value, "\"`"))
+	}
+	return s
+}
+
+// lookup finds the law of dir: its own line, or else the narrowest pattern's.
+func lookup(dir string) ([]string, bool) {
+	if allowed, ok := law[dir]; ok {
+		return allowed, true
+	}
+	byLength := slices.SortedFunc(maps.Keys(law), func(a, b string) int { return len(b) - len(a) })
+	for _, pattern := range byLength {
+		if strings.HasSuffix(pattern, "*") && matches([]string{pattern}, dir) {
+			return law[pattern], true
+		}
+	}
+	return nil, false
+}
+
+func matches(patterns []string, dir string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		prefix, open := strings.CutSuffix(pattern, "*")
+		return pattern == dir || (open && strings.HasPrefix(dir, prefix))
+	})
+}
+
+// standard tells whether an import is of the standard library: others' begin with a host.
+func standard(imported string) bool {
+	host, _, _ := strings.Cut(imported, "/")
+	return !strings.Contains(host, ".")
+}
+
+// TestHouse_ExplainsEveryDependency wants a line in docs/decisions.md for each
+// module that go.mod requires directly.
+func TestHouse_ExplainsEveryDependency(t *testing.T) {
+	t.Parallel()
+	mod, err := os.ReadFile("go.mod")
+	require.NoError(t, err)
+	decisions, err := os.ReadFile("docs/decisions.md")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(mod)) {
+		fields := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
+		if len(fields) != 2 || !strings.HasPrefix(fields[1], "v") {
+			continue // no requirement, or an indirect one
+		}
+		assert.True(t, bytes.Contains(decisions, []byte("`"+fields[0]+"`")),
+			"%s has no line in docs/decisions.md: say why this one", fields[0])
+	}
+}

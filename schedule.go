@@ -1,0 +1,117 @@
+package postdate
+
+import (
+	"encoding/json"
+	"time"
+)
+
+const (
+	// MaxDelay is how far ahead a message may be due: 100 years, the engine's limit.
+	MaxDelay = 100 * 365 * 24 * time.Hour
+	// DefaultTimeout is how long one attempt may take where the schedule says nothing.
+	DefaultTimeout = 15 * time.Second
+	// MaxTimeout is the longest that one attempt may take.
+	MaxTimeout = time.Minute
+)
+
+// Schedule is a message due at a time.
+type Schedule struct {
+	ID     string          `json:"id,omitempty"`
+	Entity string          `json:"entity,omitempty"`
+	Type   string          `json:"type"`
+	Data   json.RawMessage `json:"data,omitempty"`
+	To     Destination     `json:"to"`
+	// DueAt is when to send it. A time that has passed means now.
+	DueAt time.Time `json:"due_at,omitzero"`
+	// Delay is the same, counted from when the schedule is accepted.
+	Delay *Duration `json:"delay,omitempty"`
+	Retry *Retry    `json:"retry,omitempty"`
+	// Timeout bounds each attempt: [DefaultTimeout] unless it says otherwise.
+	Timeout *Duration `json:"timeout,omitempty"`
+	// ExpiresAt is the moment from which no attempt is begun any more.
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+}
+
+// Validate reports the first reason that s, accepted at now, could never fire.
+// An empty ID is for the caller to fill.
+func (s Schedule) Validate(now time.Time, allowHTTP bool) error {
+	if s.ID != "" {
+		if err := ValidateID("/id", s.ID); err != nil {
+			return err
+		}
+	}
+	if s.Entity != "" {
+		if err := validateName("/entity", s.Entity); err != nil {
+			return err
+		}
+	}
+	if err := validateName("/type", s.Type); err != nil {
+		return err
+	}
+	if err := s.To.Validate(allowHTTP); err != nil {
+		return err
+	}
+	if err := s.validateTimes(now); err != nil {
+		return err
+	}
+	if t := s.Timeout; t != nil && (t.Std() <= 0 || t.Std() > MaxTimeout) {
+		return Errorf(Invalid, "/timeout", "an attempt's timeout is more than 0 and at most %s", MaxTimeout)
+	}
+	if s.Retry != nil {
+		return s.Retry.Validate()
+	}
+	return nil
+}
+
+func (s Schedule) validateTimes(now time.Time) error {
+	switch due := s.Due(now); {
+	case !s.DueAt.IsZero() && s.Delay != nil:
+		return Errorf(Invalid, "/delay", "due_at and delay exclude each other")
+	case s.Delay != nil && *s.Delay < 0:
+		return Errorf(Invalid, "/delay", "a delay cannot be negative")
+	case s.Delay != nil:
+		return validateDue("/delay", due, s.ExpiresAt, now)
+	default:
+		return validateDue("/due_at", due, s.ExpiresAt, now)
+	}
+}
+
+func validateDue(pointer string, due, expires, now time.Time) error {
+	if due.Sub(now) > MaxDelay {
+		return Errorf(Invalid, pointer, "due more than 100 years ahead")
+	}
+	if !expires.IsZero() && !expires.After(due) {
+		return Errorf(Invalid, "/expires_at", "expires before it is due (%s)", due.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// Due is when s, accepted at now, is to be sent.
+func (s Schedule) Due(now time.Time) time.Time {
+	switch {
+	case s.Delay != nil:
+		return now.Add(s.Delay.Std())
+	case s.DueAt.IsZero():
+		return now
+	default:
+		return s.DueAt
+	}
+}
+
+// Change is what PATCH may alter of a schedule that has not ended.
+type Change struct {
+	DueAt time.Time       `json:"due_at,omitzero"`
+	Data  json.RawMessage `json:"data,omitempty"`
+}
+
+// Validate reports the first reason that c, asked for at now, cannot be made to
+// a schedule that expires at expires (zero: never).
+func (c Change) Validate(now, expires time.Time) error {
+	if c.DueAt.IsZero() {
+		if c.Data == nil {
+			return Errorf(Invalid, "", "nothing to change: give due_at, data or both")
+		}
+		return nil
+	}
+	return validateDue("/due_at", c.DueAt, expires, now)
+}

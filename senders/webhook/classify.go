@@ -1,0 +1,92 @@
+package webhook
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/postdate/postdate"
+)
+
+// The headers by which a receiver says more than its status does.
+const (
+	// headerReschedule, on a 2xx, asks for the same message again: at a time
+	// (RFC 3339) or after a duration (Go's form or ISO 8601's).
+	headerReschedule = "Postdate-Reschedule"
+	// headerDelivery with the value "abort", on anything but a 2xx, asks to give
+	// the delivery up.
+	headerDelivery = "Webhook-Delivery"
+	abort          = "abort"
+)
+
+// minReschedule is the soonest that a rescheduled message is sent again, also
+// where the receiver named a time that has passed: a receiver that always says
+// "now" must not be called in a loop as fast as it can answer.
+const minReschedule = time.Second
+
+// classify says what an answer that came at now means, by its status and headers.
+func classify(response *http.Response, now time.Time) postdate.Attempt {
+	a := postdate.Attempt{Outcome: postdate.Failed, Status: response.StatusCode}
+	switch status := response.StatusCode; {
+	case status >= 200 && status < 300:
+		a.Outcome = postdate.Accepted
+		if value := response.Header.Get(headerReschedule); value != "" {
+			reschedule(&a, value, now)
+		}
+	case status == http.StatusGone:
+		a.Outcome = postdate.Gone
+	case strings.EqualFold(strings.TrimSpace(response.Header.Get(headerDelivery)), abort):
+		a.Outcome = postdate.Aborted
+	default:
+		a.RetryAfter = retryAfter(response.Header.Get("Retry-After"), now)
+		if status >= 300 && status < 400 {
+			a.Error = "redirects are not followed: give the url that this one leads to"
+		}
+	}
+	return a
+}
+
+// reschedule makes a Rescheduled of an Accepted, to the moment that value names.
+func reschedule(a *postdate.Attempt, value string, now time.Time) {
+	to, ok := parseMoment(value, now)
+	switch soonest := now.Add(minReschedule); {
+	case !ok:
+		a.Error = fmt.Sprintf("%s was not understood: %q is neither a time (RFC 3339) nor a duration", strings.ToLower(headerReschedule), excerpt(value))
+		return
+	case to.Sub(now) > postdate.MaxDelay:
+		a.Error = fmt.Sprintf("%s was not obeyed: %q is more than 100 years ahead", strings.ToLower(headerReschedule), excerpt(value))
+		return
+	case to.Before(soonest):
+		to = soonest
+	}
+	a.Outcome, a.RescheduleTo = postdate.Rescheduled, to.UTC().Round(0)
+}
+
+// parseMoment reads a time, or a duration from now.
+func parseMoment(value string, now time.Time) (time.Time, bool) {
+	value = strings.TrimSpace(value)
+	if at, err := time.Parse(time.RFC3339, value); err == nil {
+		return at, true
+	}
+	after, err := postdate.ParseDuration(value)
+	return now.Add(after.Std()), err == nil
+}
+
+// retryAfter reads the header Retry-After (RFC 9110 §10.2.3): seconds, or a
+// date. What is neither, or has passed, is 0.
+func retryAfter(value string, now time.Time) postdate.Duration {
+	value = strings.TrimSpace(value)
+	var wait time.Duration
+	if value != "" && strings.Trim(value, "0123456789") == "" {
+		seconds, err := strconv.ParseUint(value, 10, 64)
+		if err != nil || seconds > uint64(postdate.MaxRetryAfter/time.Second) { // err: too long a number
+			return postdate.Duration(postdate.MaxRetryAfter)
+		}
+		wait = time.Duration(seconds) * time.Second
+	} else if date, err := http.ParseTime(value); err == nil {
+		wait = date.Sub(now)
+	}
+	return postdate.Duration(min(max(wait, 0), postdate.MaxRetryAfter))
+}

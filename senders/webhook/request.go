@@ -1,0 +1,66 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/signature"
+)
+
+// request is the attempt made at that time, signed. Its errors hold the url.
+func (s *Sender) request(ctx context.Context, at time.Time, m postdate.Message, to postdate.Destination, secrets []signature.Secret) (*http.Request, error) {
+	body := encode(m)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to.URL, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("make a request: %w", err)
+	}
+	maps.Copy(request.Header, s.headers)
+	request.Header.Set(signature.HeaderID, m.ID)
+	request.Header.Set(signature.HeaderTimestamp, strconv.FormatInt(at.Unix(), 10))
+	request.Header.Set(signature.HeaderSignature, signature.Sign(m.ID, at, body, secrets...))
+	return request, nil
+}
+
+// encode is the body of a message: {"type","timestamp","data"}. The data stands
+// in it byte for byte; none is null.
+func encode(m postdate.Message) []byte {
+	body := make([]byte, 0, len(m.Type)+len(m.Data)+80)
+	body = append(body, `{"type":`...)
+	body = appendString(body, m.Type)
+	body = append(body, `,"timestamp":"`...)
+	body = m.Timestamp.UTC().AppendFormat(body, time.RFC3339Nano)
+	body = append(body, `","data":`...)
+	if len(m.Data) == 0 {
+		body = append(body, "null"...)
+	}
+	body = append(body, m.Data...)
+	return append(body, '}')
+}
+
+// appendString appends text as a JSON string. What is meant for HTML only, the
+// escaping of <, > and &, is left out.
+func appendString(to []byte, text string) []byte {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return appendEscaped(to, text)
+		}
+	}
+	to = append(to, '"')
+	to = append(to, text...)
+	return append(to, '"')
+}
+
+func appendEscaped(to []byte, text string) []byte {
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(text) //nolint:errchkjson // a string, into memory: it cannot fail
+	return append(to, bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))...)
+}

@@ -1,0 +1,145 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/guard"
+	"github.com/postdate/postdate/signature"
+)
+
+// Config is what a sender needs to know.
+type Config struct {
+	// AllowNetworks are the networks that may be delivered to though they are
+	// not part of the public internet.
+	AllowNetworks []netip.Prefix
+	// Secrets answers what the messages of a tenant are signed with: several
+	// while one secret takes over from another.
+	Secrets func(ctx context.Context, tenant string) ([]signature.Secret, error)
+	// UserAgent names us to receivers: "Postdate/1.2.3". Default "Postdate".
+	UserAgent string
+	// Now is the clock by which attempts are stamped. Default [time.Now].
+	Now func() time.Time
+}
+
+// Sender delivers messages to urls. It is safe for concurrent use, and keeps
+// the connections of all its sends for the next ones.
+type Sender struct {
+	config    Config
+	dialer    *net.Dialer
+	transport *http.Transport
+	tracer    trace.Tracer
+	// headers are those that all requests have in common.
+	headers http.Header
+}
+
+// New makes a sender.
+func New(c Config) *Sender {
+	if c.UserAgent == "" {
+		c.UserAgent = "Postdate"
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	dialer := newDialer(guard.New(c.AllowNetworks))
+	return &Sender{
+		config:    c,
+		dialer:    dialer,
+		transport: newTransport(dialer),
+		tracer:    otel.Tracer("github.com/postdate/postdate/senders/webhook"),
+		headers: http.Header{
+			"Content-Type": {"application/json"},
+			"User-Agent":   {c.UserAgent},
+			// Never sent, being empty. It tells the transport that the request
+			// may be repeated when a kept connection turns out to be closed:
+			// receivers know a message again by its id.
+			"Idempotency-Key": {},
+		},
+	}
+}
+
+var errNoSecret = errors.New("no signing secret")
+
+// Send makes one attempt to deliver m, until the deadline of ctx at the latest,
+// or [postdate.MaxTimeout] where it has none. All that concerns the receiver is
+// told by the attempt. The error is for what is our own fault: no secret to sign
+// with, no time left when it began, or ctx cancelled before an answer came.
+func (s *Sender) Send(ctx context.Context, m postdate.Message, to postdate.Destination) (postdate.Attempt, error) {
+	if err := ctx.Err(); err != nil {
+		return postdate.Attempt{}, fmt.Errorf("send %s: %w", m.ID, err)
+	}
+	secrets, err := s.secrets(ctx, m.Tenant)
+	if err != nil {
+		return postdate.Attempt{}, fmt.Errorf("send %s: %w", m.ID, err)
+	}
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, postdate.MaxTimeout)
+		defer cancel()
+	}
+
+	begun := s.config.Now()
+	attempt := s.try(ctx, begun, m, to, secrets)
+	if attempt.Status == 0 && errors.Is(ctx.Err(), context.Canceled) {
+		return postdate.Attempt{}, fmt.Errorf("send %s: %w", m.ID, ctx.Err())
+	}
+	attempt.At = begun.UTC().Round(0)
+	attempt.DurationMS = s.config.Now().Sub(begun).Milliseconds()
+	return attempt, nil
+}
+
+func (s *Sender) secrets(ctx context.Context, tenant string) ([]signature.Secret, error) {
+	if s.config.Secrets == nil {
+		return nil, errNoSecret
+	}
+	secrets, err := s.config.Secrets(ctx, tenant)
+	if err != nil {
+		return nil, fmt.Errorf("signing secret of tenant %s: %w", tenant, err)
+	}
+	for _, secret := range secrets {
+		if !secret.IsZero() {
+			return secrets, nil
+		}
+	}
+	return nil, fmt.Errorf("%w for tenant %s", errNoSecret, tenant)
+}
+
+// try makes one request and says what came of it.
+func (s *Sender) try(ctx context.Context, at time.Time, m postdate.Message, to postdate.Destination, secrets []signature.Secret) postdate.Attempt {
+	limit := timeLeft(ctx)
+	ctx, progress := watch(ctx)
+	request, err := s.request(ctx, at, m, to, secrets)
+	if err != nil {
+		return failed("the destination's url cannot be read")
+	}
+	span := s.startSpan(ctx, m, request)
+	defer span.End()
+
+	response, err := s.transport.RoundTrip(request)
+	if err != nil {
+		attempt := failed(explain(err, request.URL, limit, progress.connected.Load()))
+		describe(span, attempt)
+		return attempt
+	}
+	defer response.Body.Close()
+	attempt := classify(response, s.config.Now())
+	attempt.Response, err = readBody(response)
+	if err != nil && attempt.Error == "" {
+		attempt.Error = explainBody(err, limit)
+	}
+	describe(span, attempt)
+	return attempt
+}
+
+func failed(reason string) postdate.Attempt {
+	return postdate.Attempt{Outcome: postdate.Failed, Error: reason}
+}

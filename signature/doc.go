@@ -1,0 +1,18 @@
+// Package signature signs and verifies messages as Standard Webhooks 1.0 lays
+// down: HMAC-SHA256, with secrets that both sides share. It stands on the
+// standard library alone.
+//
+// The specification: https://www.standardwebhooks.com
+package signature
+
+// The headers of a signed message.
+const (
+	// HeaderID carries the id of the message: the same on every attempt, so
+	// that a receiver knows a message that it has seen before.
+	HeaderID = "webhook-id"
+	// HeaderTimestamp carries when the attempt was made, in seconds since 1970.
+	HeaderTimestamp = "webhook-timestamp"
+	// HeaderSignature carries the signatures, separated by spaces: several while
+	// one secret takes over from another.
+	HeaderSignature = "webhook-signature"
+)

@@ -1,0 +1,59 @@
+package signature_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	reference "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/postdate/postdate/signature"
+)
+
+func TestInterop_TheReferenceVerifiesWhatWeSign(t *testing.T) {
+	t.Parallel()
+	now := time.Now() // the reference has no other clock
+	for _, v := range vectors(t) {
+		secrets := v.secrets(t)
+		signed := header(v.ID, now.Unix(), signature.Sign(v.ID, now, v.Body, secrets...))
+		for _, secret := range secrets {
+			verifier, err := reference.NewWebhook(secret.Reveal())
+			require.NoError(t, err)
+			require.NoError(t, verifier.Verify(v.Body, signed), v.Name)
+			require.Error(t, verifier.Verify(append([]byte{'x'}, v.Body...), signed), v.Name)
+		}
+	}
+}
+
+func TestInterop_WeVerifyWhatTheReferenceSigns(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for _, v := range vectors(t) {
+		signatures := make([]string, 0, len(v.Secrets))
+		for _, text := range v.Secrets {
+			signer, err := reference.NewWebhook(text)
+			require.NoError(t, err)
+			one, err := signer.Sign(v.ID, now, v.Body)
+			require.NoError(t, err)
+			signatures = append(signatures, one)
+		}
+		signed := header(v.ID, now.Unix(), strings.Join(signatures, " "))
+		for _, secret := range v.secrets(t) {
+			require.NoError(t, signature.Verify(signed, v.Body, now, 0, secret), v.Name)
+		}
+		require.ErrorIs(t, signature.Verify(signed, v.Body, now, 0, signature.NewSecret()), signature.ErrMismatch)
+	}
+}
+
+func TestInterop_TheHeadersHaveTheSameNames(t *testing.T) {
+	t.Parallel()
+	for ours, theirs := range map[string]string{
+		signature.HeaderID:        reference.HeaderWebhookID,
+		signature.HeaderTimestamp: reference.HeaderWebhookTimestamp,
+		signature.HeaderSignature: reference.HeaderWebhookSignature,
+	} {
+		require.Equal(t, http.CanonicalHeaderKey(theirs), http.CanonicalHeaderKey(ours))
+	}
+}

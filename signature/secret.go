@@ -1,0 +1,132 @@
+package signature
+
+import (
+	"bytes"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+)
+
+const (
+	prefix   = "whsec_"
+	redacted = prefix + "REDACTED"
+
+	minSecret     = 24 // bytes, by the specification
+	maxSecret     = 64
+	newSecretSize = 32 // as many as the hash has: more would add nothing
+
+	derivation = "github.com/postdate/postdate signature v1: " // never to change, or derived secrets do
+)
+
+var (
+	// ErrSecret is wrapped by every reason that a text is not a secret.
+	ErrSecret = errors.New("not a signing secret")
+	// ErrHidden is what marshalling a [Secret] answers.
+	ErrHidden = errors.New("a secret is not written by accident: call Reveal")
+)
+
+// Secret is what sender and receiver share: 24 to 64 bytes that nobody else
+// knows. Its zero value is no secret: it signs nothing and verifies nothing.
+//
+// However it is printed, logged or marshalled, it does not show; only
+// [Secret.Reveal] tells it. Secrets are compared with [Secret.Equal].
+type Secret struct {
+	// The key stands behind a pointer to a string, for of an unexported field
+	// in a struct around us fmt asks no method, and of all kinds of fields that
+	// can hold a key this is one that it prints as an address, whatever the verb.
+	key *string
+}
+
+// NewSecret makes a secret of 32 random bytes.
+func NewSecret() Secret {
+	key := make([]byte, newSecretSize)
+	_, _ = rand.Read(key) // it never fails: without randomness it ends the program
+	return secretOf(key)
+}
+
+func secretOf(key []byte) Secret {
+	text := string(key)
+	return Secret{&text}
+}
+
+// ParseSecret reads the form that the specification gives to secrets: "whsec_"
+// and the base64 of 24 to 64 bytes. Its errors wrap [ErrSecret] and show
+// nothing of text.
+func ParseSecret(text string) (Secret, error) {
+	encoded, ok := strings.CutPrefix(text, prefix)
+	if !ok {
+		return Secret{}, fmt.Errorf("%w: it does not begin with %q", ErrSecret, prefix)
+	}
+	key, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	if err != nil {
+		return Secret{}, fmt.Errorf("%w: what follows %q is not base64 with padding", ErrSecret, prefix)
+	}
+	if len(key) < minSecret || len(key) > maxSecret {
+		return Secret{}, fmt.Errorf("%w: it holds %d bytes; %d to %d are allowed", ErrSecret, len(key), minSecret, maxSecret)
+	}
+	return secretOf(key), nil
+}
+
+// Reveal is the secret in the form that [ParseSecret] reads, for whoever is to
+// know it. Of the zero value it is "".
+func (s Secret) Reveal() string {
+	if s.IsZero() {
+		return ""
+	}
+	return prefix + base64.StdEncoding.EncodeToString(s.bytes())
+}
+
+// Derive is the secret that belongs to name, the same each time. It tells
+// nothing of s, nor of the secrets of other names; whoever knows s can derive
+// them all. It is HKDF-SHA256 (RFC 5869) without salt. From the zero value
+// nothing is derived but the zero value.
+func (s Secret) Derive(name string) Secret {
+	if s.IsZero() {
+		return Secret{}
+	}
+	key, err := hkdf.Key(sha256.New, s.bytes(), nil, derivation+name, newSecretSize)
+	if err != nil {
+		panic(fmt.Sprintf("signature: derive a secret: %v", err)) // only for sizes that ours never have
+	}
+	return secretOf(key)
+}
+
+// IsZero tells whether s is the zero value.
+func (s Secret) IsZero() bool { return s.key == nil }
+
+// Equal tells in constant time whether s and other are the same secret.
+func (s Secret) Equal(other Secret) bool {
+	if s.IsZero() || other.IsZero() {
+		return s.IsZero() && other.IsZero()
+	}
+	return subtle.ConstantTimeCompare(s.bytes(), other.bytes()) == 1
+}
+
+// String does not show the secret.
+func (s Secret) String() string { return redacted }
+
+// Format does not show the secret, whatever the verb.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// LogValue does not show the secret.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText refuses with [ErrHidden]: what is kept as "REDACTED" would be
+// lost, and what is kept whole may be kept where nobody meant it to be.
+func (s Secret) MarshalText() ([]byte, error) { return nil, ErrHidden }
+
+// UnmarshalText reads what [ParseSecret] reads, white space around it aside.
+func (s *Secret) UnmarshalText(text []byte) error {
+	parsed, err := ParseSecret(string(bytes.TrimSpace(text)))
+	*s = parsed
+	return err
+}
+
+// bytes is the key of s, which must not be the zero value.
+func (s Secret) bytes() []byte { return []byte(*s.key) }

@@ -1,0 +1,206 @@
+package worker_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	sdklog "go.temporal.io/sdk/log"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/engine"
+	"github.com/postdate/postdate/worker"
+	"github.com/postdate/postdate/workflows"
+)
+
+var (
+	engineClient client.Client
+	receivers    sync.Map // of func(attempt int) postdate.Attempt, by message id
+)
+
+// TestMain runs one engine and one worker for all tests.
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		attributes := make(map[string]enumspb.IndexedValueType)
+		for _, attribute := range workflows.SearchAttributes {
+			attributes[attribute.GetName()] = attribute.GetValueType()
+		}
+		silent := slog.New(slog.DiscardHandler)
+		running, err := engine.Start(context.Background(), engine.Config{Memory: true, SearchAttributes: attributes, Logger: silent})
+		if err != nil {
+			panic(err)
+		}
+		defer running.Stop()
+		engineClient, err = client.Dial(client.Options{HostPort: running.Address(), Identity: "recorder", Logger: sdklog.NewStructuredLogger(silent)})
+		if err != nil {
+			panic(err)
+		}
+		defer engineClient.Close()
+		w := worker.New(worker.Config{
+			Client: engineClient, Sender: sender{}, Log: silent,
+			DataConverter: converter.GetDefaultDataConverter(), Slots: 100,
+		})
+		if err := w.Start(); err != nil {
+			panic(err)
+		}
+		defer w.Stop()
+		return m.Run()
+	}())
+}
+
+// sender asks the receiver that a test has registered for the message.
+type sender struct{}
+
+func (sender) Send(_ context.Context, m postdate.Message, _ postdate.Destination) (postdate.Attempt, error) {
+	receiver, ok := receivers.Load(m.ID)
+	if !ok {
+		return postdate.Attempt{}, fmt.Errorf("no receiver for %s", m.ID)
+	}
+	attempt := receiver.(*receiverOf).next()
+	attempt.At = time.Now().UTC()
+	return attempt, nil
+}
+
+// receiverOf answers the attempts at one message.
+type receiverOf struct {
+	mu      sync.Mutex
+	made    int
+	answer  func(n int) postdate.Attempt
+	arrived chan int
+}
+
+func (r *receiverOf) next() postdate.Attempt {
+	r.mu.Lock()
+	r.made++
+	n := r.made
+	r.mu.Unlock()
+	r.arrived <- n
+	return r.answer(n)
+}
+
+// delivery is one Deliver execution on the engine.
+type delivery struct {
+	*receiverOf
+	t   *testing.T
+	id  string
+	run client.WorkflowRun
+}
+
+// deliver starts a delivery as the API does, to a receiver that answers so.
+func deliver(t *testing.T, delay time.Duration, answer func(n int) postdate.Attempt, change ...func(*workflows.DeliverInput)) *delivery {
+	t.Helper()
+	exact := 0.0
+	id := t.Name()
+	due := time.Now().UTC().Add(delay)
+	in := workflows.DeliverInput{
+		Shipment: activities.Shipment{
+			Message: postdate.Message{
+				ID: id, Tenant: "default", Type: "payment_request.due", Timestamp: due, Data: json.RawMessage(`{"amount":1}`),
+			},
+			To: postdate.Destination{URL: "https://b.example/hooks"}, DueAt: due,
+			Timeout: postdate.Duration(postdate.DefaultTimeout),
+		},
+		Retry: postdate.Retry{Schedule: []postdate.Duration{
+			postdate.Duration(time.Millisecond), postdate.Duration(time.Hour), postdate.Duration(time.Hour),
+		}, Jitter: &exact},
+	}
+	for _, each := range change {
+		each(&in)
+	}
+	d := &delivery{receiverOf: &receiverOf{answer: answer, arrived: make(chan int, 100)}, t: t, id: id}
+	receivers.Store(id, d.receiverOf)
+	var err error
+	d.run, err = engineClient.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+		ID: workflows.ScheduleID("default", id), TaskQueue: workflows.TaskQueue, StartDelay: max(0, delay),
+	}, workflows.DeliverName, in)
+	require.NoError(t, err)
+	return d
+}
+
+func (d *delivery) update(name string, args ...any) (workflows.Standing, error) {
+	d.t.Helper()
+	var standing workflows.Standing
+	handle, err := engineClient.UpdateWorkflow(d.t.Context(), client.UpdateWorkflowOptions{
+		WorkflowID: d.run.GetID(), UpdateName: name, Args: args, WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+	if err == nil {
+		err = handle.Get(d.t.Context(), &standing)
+	}
+	return standing, err
+}
+
+// status waits for the end of the newest run and answers how it ended.
+func (d *delivery) end() (enumspb.WorkflowExecutionStatus, error) {
+	d.t.Helper()
+	err := engineClient.GetWorkflow(d.t.Context(), d.run.GetID(), "").Get(d.t.Context(), nil)
+	return d.status(), err
+}
+
+func (d *delivery) status() enumspb.WorkflowExecutionStatus {
+	d.t.Helper()
+	described, err := engineClient.DescribeWorkflowExecution(d.t.Context(), d.run.GetID(), "")
+	require.NoError(d.t, err)
+	return described.GetWorkflowExecutionInfo().GetStatus()
+}
+
+// backoff waits until a retry is pending, and answers its attempts.
+func (d *delivery) backoff(attempts int) {
+	d.t.Helper()
+	for range attempts {
+		<-d.arrived
+	}
+	require.Eventually(d.t, func() bool {
+		described, err := engineClient.DescribeWorkflowExecution(d.t.Context(), d.run.GetID(), "")
+		require.NoError(d.t, err)
+		for _, pending := range described.GetPendingActivities() {
+			if pending.GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED && int(pending.GetAttempt()) == attempts+1 {
+				return true
+			}
+		}
+		return false
+	}, 10*time.Second, 10*time.Millisecond)
+}
+
+// awaitCancelRequest waits until the engine was asked to stop the pending retry.
+func (d *delivery) awaitCancelRequest() {
+	d.t.Helper()
+	require.Eventually(d.t, func() bool {
+		described, err := engineClient.DescribeWorkflowExecution(d.t.Context(), d.run.GetID(), "")
+		require.NoError(d.t, err)
+		for _, pending := range described.GetPendingActivities() {
+			if pending.GetState() == enumspb.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED {
+				return true
+			}
+		}
+		return false
+	}, 10*time.Second, 10*time.Millisecond)
+}
+
+func (d *delivery) latestRun() string {
+	d.t.Helper()
+	described, err := engineClient.DescribeWorkflowExecution(d.t.Context(), d.run.GetID(), "")
+	require.NoError(d.t, err)
+	return described.GetWorkflowExecutionInfo().GetExecution().GetRunId()
+}
+
+// requireAsleepUntil holds that the newest run sleeps until due, and says so in
+// the execution time that lists and the Web UI show.
+func (d *delivery) requireAsleepUntil(due time.Time) {
+	d.t.Helper()
+	described, err := engineClient.DescribeWorkflowExecution(d.t.Context(), d.run.GetID(), "")
+	require.NoError(d.t, err)
+	info := described.GetWorkflowExecutionInfo()
+	require.NotEqual(d.t, d.run.GetRunID(), info.GetExecution().GetRunId())
+	require.Equal(d.t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, info.GetStatus())
+	require.WithinDuration(d.t, due, info.GetExecutionTime().AsTime(), time.Second)
+}

@@ -1,0 +1,196 @@
+package workflows_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/workflows"
+)
+
+// start is when every test begins. The environment skips the time that passes.
+var start = time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
+
+// script is a sender whose receiver answers one attempt after another as it is
+// written, and accepts everything after that.
+type script struct {
+	env     *testsuite.TestWorkflowEnvironment
+	answers []postdate.Attempt
+	during  func(n int) // called while attempt n is under way
+
+	mu   sync.Mutex
+	sent []sent
+}
+
+type sent struct {
+	at      time.Time
+	message postdate.Message
+}
+
+func (s *script) Send(_ context.Context, m postdate.Message, _ postdate.Destination) (postdate.Attempt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.sent)
+	s.sent = append(s.sent, sent{s.env.Now(), m})
+	if s.during != nil {
+		s.during(n + 1)
+	}
+	answer := postdate.Attempt{Outcome: postdate.Accepted, Status: 200}
+	if n < len(s.answers) {
+		answer = s.answers[n]
+	}
+	answer.At = s.env.Now()
+	return answer, nil
+}
+
+// times is how long after start each attempt was made.
+func (s *script) times() []time.Duration {
+	var all []time.Duration
+	for _, each := range s.sent {
+		all = append(all, each.at.Sub(start).Round(time.Second))
+	}
+	return all
+}
+
+// PendingAttempts stands in for the engine, which the test environment has not:
+// it recalls what was sent.
+func (s *script) PendingAttempts(context.Context, string, string) (postdate.Attempts, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var log postdate.Attempts
+	for i, each := range s.sent {
+		attempt := s.answers[i]
+		attempt.At = each.at
+		log = log.With(attempt)
+	}
+	return log, nil
+}
+
+type deliverEnv struct {
+	*testsuite.TestWorkflowEnvironment
+	*script
+	t *testing.T
+}
+
+func newDeliverEnv(t *testing.T, answers ...postdate.Attempt) *deliverEnv {
+	t.Helper()
+	suite := testsuite.WorkflowTestSuite{}
+	suite.SetLogger(silent{})
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetStartTime(start)
+	sender := &script{env: env, answers: answers}
+	workflows.Register(env)
+	env.RegisterActivity(&activities.Activities{
+		Sender: sender, Engine: sender, Log: slog.New(slog.DiscardHandler), Now: env.Now,
+	})
+	return &deliverEnv{env, sender, t}
+}
+
+// silent keeps the engine's test double from telling each of its steps.
+type silent struct{}
+
+func (silent) Debug(string, ...any) {}
+func (silent) Info(string, ...any)  {}
+func (silent) Warn(string, ...any)  {}
+func (silent) Error(string, ...any) {}
+
+// deliver runs a delivery that is due after a while.
+func (e *deliverEnv) deliver(due time.Duration, change ...func(*workflows.DeliverInput)) {
+	in := message(due)
+	for _, each := range change {
+		each(&in)
+	}
+	e.ExecuteWorkflow(workflows.DeliverName, in)
+	require.True(e.t, e.IsWorkflowCompleted())
+}
+
+func message(due time.Duration) workflows.DeliverInput {
+	exact := 0.0
+	retry := postdate.Retry{Schedule: []postdate.Duration{
+		postdate.Duration(5 * time.Second), postdate.Duration(5 * time.Minute),
+	}, Jitter: &exact}
+	return workflows.DeliverInput{
+		Shipment: activities.Shipment{
+			Message: postdate.Message{
+				ID: "pr_1", Tenant: "default", Type: "payment_request.due",
+				Timestamp: start.Add(due), Data: json.RawMessage(`{"amount":1}`),
+			},
+			To: postdate.Destination{URL: "https://b.example/hooks"}, DueAt: start.Add(due),
+			Timeout: postdate.Duration(postdate.DefaultTimeout),
+		},
+		Retry: retry,
+	}
+}
+
+// update sends an Update after a while, and answers where its answer will be.
+func (e *deliverEnv) update(after time.Duration, name string, args ...any) *answer {
+	got := &answer{t: e.t}
+	e.RegisterDelayedCallback(func() { e.UpdateWorkflow(name, "", got, args...) }, after)
+	return got
+}
+
+// answer is what became of an Update.
+type answer struct {
+	t        *testing.T
+	done     bool
+	standing workflows.Standing
+	refusal  *postdate.Error
+}
+
+func (a *answer) Accept() {}
+
+func (a *answer) Reject(err error) { a.refuse(err) }
+
+func (a *answer) Complete(result any, err error) {
+	a.done = true
+	if err != nil {
+		a.refuse(err)
+		return
+	}
+	a.standing = result.(workflows.Standing)
+}
+
+func (a *answer) refuse(err error) {
+	told, ok := workflows.Refusal(err)
+	require.True(a.t, ok, "an update fails for a reason only: %v", err)
+	a.done, a.refusal = true, told
+}
+
+// requireDelivered is the log of a delivery that was delivered.
+func (e *deliverEnv) requireDelivered() postdate.Attempts {
+	e.t.Helper()
+	require.NoError(e.t, e.GetWorkflowError())
+	var result workflows.DeliverResult
+	require.NoError(e.t, e.GetWorkflowResult(&result))
+	return result.Attempts
+}
+
+// requireEnded is the log of one that ended otherwise, and why it did.
+func (e *deliverEnv) requireEnded(state postdate.State) (string, postdate.Attempts) {
+	e.t.Helper()
+	got, reason, log := activities.ReadEnd(e.GetWorkflowError(), nil)
+	require.Equal(e.t, state, got, "%v", e.GetWorkflowError())
+	return reason, log
+}
+
+// requireAnew is what the next run of one that was put off is started with.
+func (e *deliverEnv) requireAnew() (in workflows.DeliverInput, delay time.Duration) {
+	e.t.Helper()
+	var anew *workflow.ContinueAsNewError
+	require.ErrorAs(e.t, e.GetWorkflowError(), &anew)
+	require.NoError(e.t, dataConverter.FromPayloads(anew.Input, &in))
+	return in, anew.BackoffStartInterval
+}
+
+func failed(status int) postdate.Attempt {
+	return postdate.Attempt{Outcome: postdate.Failed, Status: status}
+}
