@@ -117,10 +117,42 @@ func (p *postdate) list(ctx context.Context, query url.Values) (page, error) {
 }
 
 // call makes a request, expects that status, and decodes the answer into out.
+// A 503 says "try again", so it does: what is measured is a caller who wants it done.
 func (p *postdate) call(ctx context.Context, method, address string, status int, body []byte, out any) error {
+	for patience := time.Minute; ; patience -= time.Second {
+		got, answer, err := p.request(ctx, method, address, body)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s %s: %w", method, address, err)
+		case got == status || repeated(method, got):
+			if out == nil {
+				return nil
+			}
+			if err := json.Unmarshal(answer, out); err != nil {
+				return fmt.Errorf("%s %s: %w", method, address, err)
+			}
+			return nil
+		case got != http.StatusServiceUnavailable || patience <= 0:
+			return fmt.Errorf("%s %s: %d %s: %s", method, address, got, http.StatusText(got), answer)
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return stopped(ctx)
+		}
+	}
+}
+
+// repeated tells whether got is the answer to a request that was carried out
+// though an earlier answer to it was 503.
+func repeated(method string, got int) bool {
+	return method == http.MethodPost && got == http.StatusOK
+}
+
+func (p *postdate) request(ctx context.Context, method, address string, body []byte) (status int, answer []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, address, err)
+		return 0, nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+p.key)
 	if body != nil {
@@ -128,21 +160,9 @@ func (p *postdate) call(ctx context.Context, method, address string, status int,
 	}
 	res, err := p.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, address, err)
+		return 0, nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	answer, err := io.ReadAll(res.Body)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, address, err)
-	}
-	if res.StatusCode != status {
-		return fmt.Errorf("%s %s: %s: %s", method, address, res.Status, answer)
-	}
-	if out == nil {
-		return nil
-	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("%s %s: %w", method, address, err)
-	}
-	return nil
+	answer, err = io.ReadAll(res.Body)
+	return res.StatusCode, answer, err
 }

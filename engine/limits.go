@@ -41,7 +41,7 @@ func dynamicConfig(shardIO int) dynamicconfig.StaticClient {
 
 		// Bytes as stored: in memory they take about ten times as much.
 		dynamicconfig.HistoryCacheSizeBasedLimit.Key():        true,
-		dynamicconfig.HistoryCacheHostLevelMaxSizeBytes.Key(): 16 << 20,
+		dynamicconfig.HistoryCacheHostLevelMaxSizeBytes.Key(): 6 << 20,
 		dynamicconfig.EnableHostLevelEventsCache.Key():        true,
 		dynamicconfig.EventsHostLevelCacheMaxSizeBytes.Key():  2 << 20,
 

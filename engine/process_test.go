@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -16,7 +17,7 @@ import (
 )
 
 // childFolder names the data folder in the environment of a test binary that is
-// to run an engine, and nothing else, until it is killed.
+// to run an engine, and nothing else, until it is killed or its input ends.
 const childFolder = "POSTDATE_ENGINE_CHILD"
 
 func TestMain(m *testing.M) {
@@ -33,7 +34,9 @@ func runChild(dir string) {
 		os.Exit(1)
 	}
 	fmt.Println(e.Address())
-	select {}
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	e.Stop() // also keeps e, and with it the folder's lock, from being collected until here
+	os.Exit(0)
 }
 
 func TestEngine_SurvivesTheDeathOfItsProcess(t *testing.T) {
@@ -42,6 +45,8 @@ func TestEngine_SurvivesTheDeathOfItsProcess(t *testing.T) {
 	child := exec.CommandContext(t.Context(), os.Args[0])
 	child.Env = append(os.Environ(), childFolder+"="+dir)
 	out, err := child.StdoutPipe()
+	require.NoError(t, err)
+	_, err = child.StdinPipe()
 	require.NoError(t, err)
 	require.NoError(t, child.Start())
 	first, err := bufio.NewReader(out).ReadString('\n')
