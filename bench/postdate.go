@@ -149,10 +149,11 @@ func repeated(method string, got int) bool {
 	return method == http.MethodPost && got == http.StatusOK
 }
 
+// request makes one request. Its errors are wrapped by call, which says which one it was.
 func (p *postdate) request(ctx context.Context, method, address string, body []byte) (status int, answer []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, err //nolint:wrapcheck // see above
 	}
 	req.Header.Set("Authorization", "Bearer "+p.key)
 	if body != nil {
@@ -160,9 +161,9 @@ func (p *postdate) request(ctx context.Context, method, address string, body []b
 	}
 	res, err := p.http.Do(req)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, err //nolint:wrapcheck // see above
 	}
 	defer func() { _ = res.Body.Close() }()
 	answer, err = io.ReadAll(res.Body)
-	return res.StatusCode, answer, err
+	return res.StatusCode, answer, err //nolint:wrapcheck // see above
 }
