@@ -40,7 +40,7 @@ race: ## Run the same tests with the race detector in Temporal's server too: slo
 	CGO_ENABLED=1 go test -race -timeout 30m ./...
 
 .PHONY: test-integration
-test-integration: ## Run the tests that need PostgreSQL (installed where missing), and check docker-compose.yml
+test-integration: ## Run the tests that need PostgreSQL and Node.js (installed where missing), and check docker-compose.yml
 	go -C deploy/composetest test -count=1 ./...
 	scripts/with-postgres scripts/test-integration
 

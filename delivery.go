@@ -15,6 +15,7 @@ const (
 	Scheduled State = "scheduled" // sleeps until it is due
 	Sending   State = "sending"   // due: an attempt is being made, or about to be
 	Retrying  State = "retrying"  // an attempt failed; another follows
+	Parked    State = "parked"    // held for an endpoint that is paused or disabled
 	Delivered State = "delivered" // the receiver answered 2xx
 	Dead      State = "dead"      // given up; can be retried
 	Cancelled State = "cancelled" // somebody cancelled it in time
@@ -22,7 +23,7 @@ const (
 )
 
 // States lists every state, in the order of a delivery's life.
-var States = []State{Scheduled, Sending, Retrying, Delivered, Dead, Cancelled, Expired}
+var States = []State{Scheduled, Sending, Retrying, Parked, Delivered, Dead, Cancelled, Expired}
 
 // Over tells whether nothing more will happen to a delivery in state s.
 func (s State) Over() bool {
@@ -44,7 +45,17 @@ const (
 	Aborted Outcome = "aborted"
 	// Gone: 410. The receiver wants nothing any more.
 	Gone Outcome = "gone"
+
+	// Held: no attempt was made, for the endpoint is paused or disabled. It
+	// stands in no log.
+	Held Outcome = "held"
+	// Deleted: no attempt was made, for the endpoint does not exist any more.
+	Deleted Outcome = "deleted"
 )
+
+// Made tells whether o is that of an attempt which was made: the zero outcome is
+// not, for a reason of our own.
+func (o Outcome) Made() bool { return o != "" && o != Held && o != Deleted }
 
 // End is the state in which an attempt of outcome o leaves its delivery, and why:
 // Retrying where another attempt may mend it.
@@ -56,6 +67,10 @@ func (o Outcome) End() (State, string) {
 		return Dead, "the receiver asked to stop"
 	case Gone:
 		return Dead, "the receiver is gone"
+	case Held:
+		return Parked, "the endpoint is not enabled"
+	case Deleted:
+		return Cancelled, "the endpoint was deleted"
 	case Failed:
 	}
 	return Retrying, "failed"
@@ -92,6 +107,12 @@ type Attempt struct {
 	RescheduleTo time.Time `json:"reschedule_to,omitzero"`
 }
 
+// Excerpt is a with at most n bytes of its response.
+func (a Attempt) Excerpt(n int) Attempt {
+	a.Response = firstBytes(a.Response, n)
+	return a
+}
+
 // Summary says in a line what came of a.
 func (a Attempt) Summary() string {
 	if a.Status == 0 {
@@ -107,6 +128,14 @@ func (a Attempt) Summary() string {
 	return text
 }
 
+// Because says in a line what a led to, and what came of it.
+func (a Attempt) Because(reason string) string {
+	if summary := a.Summary(); summary != "" {
+		return reason + ": " + summary
+	}
+	return reason
+}
+
 // Attempts is the log of a delivery, oldest first. Of a long one the oldest
 // attempts are forgotten; their numbers are not given again.
 type Attempts []Attempt
@@ -116,8 +145,7 @@ func (log Attempts) With(a Attempt) Attempts {
 	a.Number = log.Next()
 	kept := make(Attempts, 0, len(log)+1)
 	for _, earlier := range log[max(0, len(log)+1-maxAttempts):] {
-		earlier.Response = firstBytes(earlier.Response, maxExcerpt)
-		kept = append(kept, earlier)
+		kept = append(kept, earlier.Excerpt(maxExcerpt))
 	}
 	return append(kept, a)
 }
@@ -139,4 +167,17 @@ func firstBytes(text string, n int) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:n], "")
+}
+
+// Filter says which deliveries are meant. What is empty is not asked for.
+type Filter struct {
+	Tenant   string `json:"tenant"`
+	State    State  `json:"state,omitempty"`
+	Endpoint string `json:"endpoint,omitempty"`
+	Entity   string `json:"entity,omitempty"`
+	Type     string `json:"type,omitempty"`
+	// SchedulesOnly leaves out the deliveries of events.
+	SchedulesOnly bool      `json:"schedules_only,omitempty"`
+	DueBefore     time.Time `json:"due_before,omitzero"`
+	DueAfter      time.Time `json:"due_after,omitzero"`
 }

@@ -12,9 +12,12 @@ type Code string
 const (
 	Invalid      Code = "invalid"      // a value breaks a rule; Pointer names it
 	Unauthorized Code = "unauthorized" // no key, or one we don't know
+	Forbidden    Code = "forbidden"    // a key that does not open this
 	NotFound     Code = "not_found"    // nothing of that id
 	Conflict     Code = "conflict"     // it is not in a state that allows this
 	Unavailable  Code = "unavailable"  // not now; the same call may work later
+
+	TooManyRequests Code = "too_many_requests" // more than the key's rate allows
 )
 
 // Error is a failure that we can explain to whoever caused it.

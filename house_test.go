@@ -24,18 +24,20 @@ const module = "github.com/postdate/postdate"
 var law = map[string][]string{
 	".":                  {},
 	"activities":         {"."},
-	"apiserver":          {".", "workflows"},
-	"bench":              {".", "client", "receiver", "signature"},
+	"apiserver":          {".", "directory", "ledger", "signature", "workflows"},
+	"bench":              {".", "client", "engine", "receiver", "signature"},
 	"client":             {"."},
 	"cmd/postdate":       {".", "*"},
+	"directory":          {".", "workflows"},
 	"engine":             {},
 	"examples/*":         {".", "client", "receiver", "signature"},
 	"internal/*":         {},
+	"ledger":             {".", "activities", "workflows"},
 	"receiver":           {"signature"},
 	"senders/*":          {".", "internal/guard", "signature"},
 	"senders/sendertest": {".", "signature"},
 	"signature":          {},
-	"worker":             {".", "activities", "senders/*", "workflows"},
+	"worker":             {".", "activities", "ledger", "senders/*", "workflows"},
 	"workflows":          {".", "activities"},
 }
 

@@ -21,22 +21,41 @@ type Message struct {
 	Data json.RawMessage `json:"data,omitempty"`
 	// TraceParent is the W3C trace context of the request that sent it.
 	TraceParent string `json:"traceparent,omitempty"`
+	// CloudEvent holds what only CloudEvents have, where it came as one.
+	CloudEvent *CloudEvent `json:"cloudevent,omitempty"`
 }
 
-// Destination is where a message goes.
+// Destination is where a message goes: to a url, to a registered endpoint or,
+// where it is empty, to those who are subscribed to its type when it is due.
 type Destination struct {
-	URL string `json:"url"`
+	URL      string `json:"url,omitempty"`
+	Endpoint string `json:"endpoint,omitempty"`
 }
+
+// Subscribers tells whether d stands for all who are subscribed.
+func (d Destination) Subscribers() bool { return d == Destination{} }
 
 // Validate reports the first reason that nothing could be sent to d. Plain
-// http is for whoever allows it.
+// http is for whoever allows it. Whether the endpoint exists is not known here.
 func (d Destination) Validate(allowHTTP bool) error {
-	const pointer = "/to/url"
-	u, err := url.Parse(d.URL)
 	switch {
-	case d.URL == "":
-		return Errorf(Invalid, pointer, "a message needs a url to go to")
-	case len(d.URL) > 2048:
+	case d.Subscribers():
+		return nil
+	case d.URL != "" && d.Endpoint != "":
+		return Errorf(Invalid, "/to/endpoint", "url and endpoint exclude each other")
+	case d.Endpoint != "":
+		return ValidateID("/to/endpoint", d.Endpoint)
+	default:
+		return validateURL("/to/url", d.URL, allowHTTP)
+	}
+}
+
+func validateURL(pointer, text string, allowHTTP bool) error {
+	u, err := url.Parse(text)
+	switch {
+	case text == "":
+		return Errorf(Invalid, pointer, "a url is needed")
+	case len(text) > 2048:
 		return Errorf(Invalid, pointer, "a url has at most 2048 characters")
 	case err != nil || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http"):
 		return Errorf(Invalid, pointer, "not an absolute https url")

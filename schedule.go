@@ -20,7 +20,8 @@ type Schedule struct {
 	Entity string          `json:"entity,omitempty"`
 	Type   string          `json:"type"`
 	Data   json.RawMessage `json:"data,omitempty"`
-	To     Destination     `json:"to"`
+	// To is where it goes. Empty: it is published as an event when it is due.
+	To Destination `json:"to,omitzero"`
 	// DueAt is when to send it. A time that has passed means now.
 	DueAt time.Time `json:"due_at,omitzero"`
 	// Delay is the same, counted from when the schedule is accepted.

@@ -38,7 +38,9 @@ func TestSchedule_RefusesWhatCouldNeverFire(t *testing.T) {
 		`{` + valid + `,"id":"` + strings.Repeat("x", 129) + `"}`:                             "/id",
 		`{` + valid + `,"entity":"a\nb"}`:                                                     "/entity",
 		`{"to":{"url":"https://b.example"}}`:                                                  "/type",
-		`{"type":"t"}`:                                                                        "/to/url",
+		`{"type":"t"}`:                                                                        "", // to those who are subscribed when it is due
+		`{"type":"t","to":{"url":"https://b.example","endpoint":"ep_1"}}`:                     "/to/endpoint",
+		`{"type":"t","to":{"endpoint":"ep 1"}}`:                                               "/to/endpoint",
 		`{"type":"t","to":{"url":"ftp://b.example"}}`:                                         "/to/url",
 		`{"type":"t","to":{"url":"http://b.example"}}`:                                        "/to/url",
 		`{"type":"t","to":{"url":"https://user:pass@b.example"}}`:                             "/to/url",

@@ -9,22 +9,30 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// The types of the errors that end a delivery, and of the one that asks the
-// engine for another attempt. They stand in its Web UI and in histories.
+// The types of the errors that end a delivery or its retries, and of the one that
+// asks the engine for another attempt. They stand in its Web UI and in histories.
 const (
-	Dead     = "Dead"
-	Expired  = "Expired"
-	retrying = "Retrying"
+	Dead      = "Dead"
+	Expired   = "Expired"
+	Parked    = "Parked"
+	Cancelled = "Cancelled"
+	retrying  = "Retrying"
 )
 
-// Ended is the error that says how a delivery ended without being delivered:
-// state is Dead or Expired. The log of its attempts goes with it.
+// stateOf is the state in which an error of each type leaves a delivery.
+var stateOf = map[string]postdate.State{
+	Dead: postdate.Dead, Expired: postdate.Expired, Parked: postdate.Parked, Cancelled: postdate.Cancelled,
+}
+
+// kindOf is its inverse.
+var kindOf = map[postdate.State]string{
+	postdate.Dead: Dead, postdate.Expired: Expired, postdate.Parked: Parked, postdate.Cancelled: Cancelled,
+}
+
+// Ended is the error that says how a delivery ended without being delivered,
+// or that it is parked. The log of its attempts goes with it.
 func Ended(state postdate.State, reason string, log postdate.Attempts) error {
-	kind := Dead
-	if state == postdate.Expired {
-		kind = Expired
-	}
-	return temporal.NewApplicationErrorWithOptions(reason, kind,
+	return temporal.NewApplicationErrorWithOptions(reason, kindOf[state],
 		temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{log}})
 }
 
@@ -50,16 +58,13 @@ func ReadEnd(err error, log postdate.Attempts) (postdate.State, string, postdate
 	if !ok {
 		return postdate.Retrying, "", log
 	}
-	switch app.Type() {
-	case Dead, Expired:
+	if state, ended := stateOf[app.Type()]; ended {
 		if app.HasDetails() {
 			_ = app.Details(&log) // details that cannot be read leave the log as known
 		}
-		if app.Type() == Expired {
-			return postdate.Expired, app.Message(), log
-		}
-		return postdate.Dead, app.Message(), log
-	case retrying:
+		return state, app.Message(), log
+	}
+	if app.Type() == retrying {
 		var last postdate.Attempt
 		if err := app.Details(&last); err == nil && last.Number == log.Next() {
 			log = log.With(last)

@@ -24,8 +24,8 @@ type Retries struct {
 // after that makes one attempt. The log of attempts travels in the heartbeat
 // details, which outlive each failure.
 //
-// It answers the whole log. Errors of the type [Dead] or [Expired] end it, with
-// the whole log as their details.
+// It answers the whole log. Errors of the types [Dead], [Expired], [Parked] and
+// [Cancelled] end it, with the whole log as their details.
 func (a *Activities) Retry(ctx context.Context, in Retries) (postdate.Attempts, error) {
 	log := in.Attempts
 	resumed := activity.HasHeartbeatDetails(ctx)
@@ -42,6 +42,10 @@ func (a *Activities) Retry(ctx context.Context, in Retries) (postdate.Attempts, 
 		if err != nil {
 			return nil, err
 		}
+		if !made.Outcome.Made() {
+			state, reason := made.Outcome.End()
+			return nil, Ended(state, made.Because(reason), log)
+		}
 		log = log.With(made)
 	}
 	activity.RecordHeartbeat(ctx, log)
@@ -53,7 +57,7 @@ func (a *Activities) Retry(ctx context.Context, in Retries) (postdate.Attempts, 
 	case postdate.Retrying:
 		return nil, again(last, verdict.Wait)
 	default:
-		return nil, Ended(verdict.State, verdict.Reason+": "+last.Summary(), log)
+		return nil, Ended(verdict.State, last.Because(verdict.Reason), log)
 	}
 }
 

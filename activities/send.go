@@ -1,7 +1,9 @@
 package activities
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"time"
@@ -11,17 +13,31 @@ import (
 
 // Shipment is a message on its way: all that an attempt needs.
 type Shipment struct {
-	Message postdate.Message     `json:"message"`
-	To      postdate.Destination `json:"to"`
-	DueAt   time.Time            `json:"due_at"`
-	// Timeout bounds each attempt.
+	// DeliveryID names the delivery: of a schedule it is the message's id. It is
+	// empty in what was started before deliveries had ids of their own.
+	DeliveryID string               `json:"delivery_id,omitempty"`
+	Message    postdate.Message     `json:"message"`
+	To         postdate.Destination `json:"to"`
+	DueAt      time.Time            `json:"due_at"`
+	// Timeout bounds each attempt. 0: as the endpoint has it.
 	Timeout postdate.Duration `json:"timeout"`
+	// Test has it sent to an endpoint that is not enabled, too.
+	Test bool `json:"test,omitempty"`
 }
+
+// ID is the delivery's id.
+func (s Shipment) ID() string { return cmp.Or(s.DeliveryID, s.Message.ID) }
+
+// Bound is the longest that an attempt at s may take.
+func (s Shipment) Bound() time.Duration { return cmp.Or(s.Timeout.Std(), postdate.MaxTimeout) }
 
 // Send makes one attempt and answers what came of it, success or not.
 func (a *Activities) Send(ctx context.Context, s Shipment) (postdate.Attempt, error) {
 	return a.attempt(ctx, s, 1)
 }
+
+// reportTimeout bounds what it may take to tell the directory of an attempt.
+const reportTimeout = 5 * time.Second
 
 // attempt sends s. An attempt that has begun is not broken off by a cancelled
 // context, so that what it came to is known: its own timeout bounds it.
@@ -29,33 +45,100 @@ func (a *Activities) attempt(ctx context.Context, s Shipment, number int) (postd
 	if err := ctx.Err(); err != nil {
 		return postdate.Attempt{}, err
 	}
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), s.Timeout.Std())
-	defer stop()
-	made, err := a.Sender.Send(ctx, s.Message, s.To)
+	ctx = context.WithoutCancel(ctx)
+	made, target, err := a.deliver(ctx, s)
 	made.Number = number
-	a.logAttempt(ctx, s, made, err)
+	a.logAttempt(ctx, s, target, made, err)
+	if err == nil && s.To.Endpoint != "" && made.Outcome.Made() {
+		ctx, stop := context.WithTimeout(ctx, reportTimeout)
+		defer stop()
+		a.Directory.Report(ctx, s.Message.Tenant, s.To.Endpoint, made)
+	}
 	return made, err
+}
+
+// deliver sends s to where it goes as things are now: the target that it answers.
+func (a *Activities) deliver(ctx context.Context, s Shipment) (postdate.Attempt, postdate.Target, error) {
+	ctx, stop := context.WithTimeout(ctx, s.Bound())
+	defer stop()
+	if s.To.Subscribers() {
+		made, err := a.publish(ctx, s)
+		return made, postdate.Target{}, err
+	}
+	tenant, err := a.Directory.Tenant(ctx, s.Message.Tenant)
+	if err != nil {
+		return postdate.Attempt{}, postdate.Target{}, fmt.Errorf("look up where %s goes: %w", s.ID(), err)
+	}
+	target := postdate.Target{URL: s.To.URL, Mode: postdate.Standard, Secrets: tenant.Secrets.At(a.Now())}
+	if s.To.Endpoint != "" {
+		endpoint, known := tenant.Endpoint(s.To.Endpoint)
+		switch {
+		case !known:
+			return postdate.Attempt{At: a.Now(), Outcome: postdate.Deleted}, target, nil
+		case endpoint.State != postdate.Enabled && !s.Test:
+			return postdate.Attempt{At: a.Now(), Outcome: postdate.Held, Error: standing(endpoint)}, target, nil
+		}
+		target = endpoint.Target(a.Now())
+		s.Timeout = cmp.Or(s.Timeout, endpoint.Timeout)
+	}
+	ctx, stop = context.WithTimeout(ctx, cmp.Or(s.Timeout.Std(), postdate.DefaultTimeout))
+	defer stop()
+	made, err := a.Sender.Send(ctx, s.Message, target)
+	return made, target, err
+}
+
+// standing says why an endpoint is not sent to.
+func standing(e postdate.Endpoint) string {
+	if e.Reason == "" {
+		return string(e.State)
+	}
+	return string(e.State) + ", " + e.Reason
+}
+
+// publish makes of s, which is due, an event of the same id. That it cannot be
+// one is told by the attempt; any other failure is our own.
+func (a *Activities) publish(ctx context.Context, s Shipment) (postdate.Attempt, error) {
+	began, m := a.Now(), s.Message
+	subscribers, err := a.Engine.Publish(ctx, m.Tenant, postdate.Event{
+		ID: m.ID, Type: m.Type, Entity: m.Entity, Data: m.Data, Timestamp: s.DueAt, CloudEvent: m.CloudEvent,
+	}, m.TraceParent)
+	made := postdate.Attempt{At: began, DurationMS: a.Now().Sub(began).Milliseconds()}
+	switch code := postdate.CodeOf(err); {
+	case code == postdate.Conflict || code == postdate.Invalid:
+		made.Outcome, made.Error = postdate.Failed, err.Error()
+	case err != nil:
+		return postdate.Attempt{}, fmt.Errorf("publish %s: %w", m.ID, err)
+	default:
+		made.Outcome, made.Response = postdate.Accepted, fmt.Sprintf("published to %d endpoints", subscribers)
+	}
+	return made, nil
 }
 
 // logAttempt writes the one wide line that each attempt gets. Of the
 // destination it tells the host alone: a path can be a secret.
-func (a *Activities) logAttempt(ctx context.Context, s Shipment, made postdate.Attempt, err error) {
+func (a *Activities) logAttempt(ctx context.Context, s Shipment, target postdate.Target, made postdate.Attempt, err error) {
 	level := slog.LevelInfo
 	attrs := []slog.Attr{
 		slog.String("tenant", s.Message.Tenant),
 		slog.String("id", s.Message.ID),
 		slog.String("type", s.Message.Type),
 		slog.String("entity", s.Message.Entity),
-		slog.String("host", host(s.To.URL)),
+		slog.String("host", host(target.URL)),
 		slog.Int("attempt", made.Number),
 		slog.String("outcome", string(made.Outcome)),
 		slog.Int("status", made.Status),
 		slog.Int64("duration_ms", made.DurationMS),
 	}
+	if s.To.Endpoint != "" {
+		attrs = append(attrs, slog.String("endpoint", s.To.Endpoint))
+	}
+	if s.ID() != s.Message.ID {
+		attrs = append(attrs, slog.String("delivery", s.ID()))
+	}
 	if made.Number == 1 && !made.At.IsZero() {
 		attrs = append(attrs, slog.Int64("late_ms", made.At.Sub(s.DueAt).Milliseconds()))
 	}
-	if made.Outcome != postdate.Accepted && made.Outcome != postdate.Rescheduled {
+	if made.Outcome.Made() && made.Outcome != postdate.Accepted && made.Outcome != postdate.Rescheduled {
 		level = slog.LevelWarn
 	}
 	if made.Error != "" {

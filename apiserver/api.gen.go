@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -15,6 +17,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 	"github.com/postdate/postdate"
 )
+
+// Defines values for SweepState.
+const (
+	DryRun   SweepState = "dry_run"
+	Finished SweepState = "finished"
+	Running  SweepState = "running"
+)
+
+// Valid indicates whether the value is a known member of the SweepState enum.
+func (e SweepState) Valid() bool {
+	switch e {
+	case DryRun:
+		return true
+	case Finished:
+		return true
+	case Running:
+		return true
+	default:
+		return false
+	}
+}
 
 // Attempt One try, and what came of it.
 type Attempt struct {
@@ -64,13 +87,16 @@ type Attempt struct {
 	Status int `json:"status,omitempty,omitzero"`
 }
 
-// Cancelled Example: {"state":"cancelled"}
+// Cancelled What became of it.
+//
+// Example: {"state":"cancelled"}
 type Cancelled struct {
 	// State Where a delivery stands.
 	//
 	// - `scheduled`: it sleeps until it is due
 	// - `sending`: it is due, and an attempt is being made or about to be
 	// - `retrying`: an attempt failed, and another follows
+	// - `parked`: it is held, for its endpoint is paused or disabled
 	// - `delivered`: the receiver answered 2xx
 	// - `dead`: given up; it can be retried
 	// - `cancelled`: somebody cancelled it in time
@@ -79,6 +105,46 @@ type Cancelled struct {
 	//
 	// Example: scheduled
 	State State `json:"state"`
+}
+
+// ChangeEndpoint What is to change. What is missing stays.
+type ChangeEndpoint struct {
+	// Description Example: The CRM
+	Description *string `json:"description,omitempty"`
+
+	// EventTypes What it wants: whole types, `prefix.*`, or `*` for all.
+	//
+	// Example: ["payment_request.*"]
+	EventTypes []string `json:"event_types,omitempty,omitzero"`
+
+	// Headers Sent with each of its messages, in place of all those before. Values are not shown again.
+	//
+	// Example: {"x-team":"billing"}
+	Headers map[string]postdate.Secret `json:"headers,omitempty,omitzero"`
+
+	// Mode In which form it gets its messages.
+	//
+	// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
+	// - `cloudevents_structured`: CloudEvents 1.0, the event as a JSON document
+	// - `cloudevents_binary`: CloudEvents 1.0, attributes as `ce-` headers, the data as the body
+	//
+	//
+	// Example: standard
+	Mode Mode `json:"mode,omitempty,omitzero"`
+
+	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
+	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
+	Retry *Retry `json:"retry,omitempty"`
+
+	// Timeout How long one attempt may take. Default 15s, at most 1m.
+	//
+	// Example: 15s
+	Timeout *postdate.Duration `json:"timeout,omitempty"`
+
+	// URL An absolute https URL. Plain http and addresses that are not public need the operator's leave.
+	//
+	// Example: https://crm.example/hooks
+	URL string `json:"url,omitempty,omitzero"`
 }
 
 // ChangeSchedule What to change, at least one of the fields. What is not named stays as it is.
@@ -94,6 +160,70 @@ type ChangeSchedule struct {
 	//
 	// Example: 2027-01-02T09:00:00Z
 	DueAt time.Time `json:"due_at,omitempty,omitzero"`
+}
+
+// CloudEvent What only CloudEvents have, of an event that came as one.
+type CloudEvent = postdate.CloudEvent
+
+// CreateEndpoint A URL, and what it wants.
+type CreateEndpoint struct {
+	// Description Example: The CRM
+	Description string `json:"description,omitempty,omitzero"`
+
+	// EventTypes What it wants: whole types, `prefix.*`, or `*` for all.
+	//
+	// Example: ["payment_request.*"]
+	EventTypes []string `json:"event_types"`
+
+	// Headers Sent with each of its messages. Values are not shown again.
+	//
+	// Example: {"x-team":"billing"}
+	Headers map[string]postdate.Secret `json:"headers,omitempty,omitzero"`
+
+	// Mode In which form it gets its messages.
+	//
+	// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
+	// - `cloudevents_structured`: CloudEvents 1.0, the event as a JSON document
+	// - `cloudevents_binary`: CloudEvents 1.0, attributes as `ce-` headers, the data as the body
+	//
+	//
+	// Example: standard
+	Mode Mode `json:"mode,omitempty,omitzero"`
+
+	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
+	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
+	Retry *Retry `json:"retry,omitempty"`
+
+	// Signature How its messages are signed: `v1`, HMAC-SHA256 with a shared secret, or `v1a`, ed25519 with a public key.
+	//
+	// Example: v1
+	Signature Scheme `json:"signature,omitempty,omitzero"`
+
+	// Timeout How long one attempt may take. Default 15s, at most 1m.
+	//
+	// Example: 15s
+	Timeout postdate.Duration `json:"timeout,omitempty,omitzero"`
+
+	// URL An absolute https URL. Plain http and addresses that are not public need the operator's leave.
+	//
+	// Example: https://crm.example/hooks
+	URL string `json:"url"`
+}
+
+// CreateKey What the key may do, and for how long.
+type CreateKey struct {
+	Description string    `json:"description,omitempty,omitzero"`
+	ExpiresAt   time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// Scope What a key may do. Each includes those before it.
+	//
+	// - `read`: see
+	// - `write`: send, change and cancel messages. The default
+	// - `admin`: change endpoints, keys and secrets
+	//
+	//
+	// Example: write
+	Scope Scope `json:"scope,omitempty,omitzero"`
 }
 
 // CreateSchedule A message due at a time.
@@ -141,8 +271,8 @@ type CreateSchedule struct {
 	// Example: 15s
 	Timeout *postdate.Duration `json:"timeout,omitempty"`
 
-	// To Where a message goes.
-	To Destination `json:"to"`
+	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
+	To Destination `json:"to,omitempty,omitzero"`
 
 	// Type What kind of message it is. Lists can be asked by it. It is not encrypted at rest.
 	//
@@ -189,10 +319,10 @@ type Delivery struct {
 	// ExpiresAt Example: 2027-01-02T09:00:00Z
 	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
 
-	// ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
+	// ID The schedule's id; of an event's delivery the event's and the endpoint's, with a full stop between them.
 	//
-	// Example: pr_123-expiry
-	ID ID `json:"id"`
+	// Example: evt_1.ep_9f2c
+	ID string `json:"id"`
 
 	// Link The delivery in the Temporal Web UI, where there is one.
 	//
@@ -218,6 +348,7 @@ type Delivery struct {
 	// - `scheduled`: it sleeps until it is due
 	// - `sending`: it is due, and an attempt is being made or about to be
 	// - `retrying`: an attempt failed, and another follows
+	// - `parked`: it is held, for its endpoint is paused or disabled
 	// - `delivered`: the receiver answered 2xx
 	// - `dead`: given up; it can be retried
 	// - `cancelled`: somebody cancelled it in time
@@ -232,7 +363,7 @@ type Delivery struct {
 	// Example: 1h30m
 	Timeout Duration `json:"timeout"`
 
-	// To Where a message goes.
+	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
 	To Destination `json:"to"`
 
 	// Type Example: payment_request.due
@@ -243,11 +374,20 @@ type Delivery struct {
 type DeliveryList struct {
 	Data []DeliverySummary `json:"data"`
 
-	// HasMore Whether there may be another page. It can turn out to be empty.
+	// HasMore Whether there is another page.
 	HasMore bool `json:"has_more"`
 
 	// NextCursor The `cursor` by which to ask for it.
 	NextCursor string `json:"next_cursor,omitempty,omitzero"`
+}
+
+// DeliveryRef A delivery of an event.
+type DeliveryRef struct {
+	// Endpoint Example: ep_9f2c
+	Endpoint string `json:"endpoint"`
+
+	// ID Example: evt_1.ep_9f2c
+	ID string `json:"id"`
 }
 
 // DeliverySummary A delivery, as lists show it.
@@ -270,10 +410,10 @@ type DeliverySummary struct {
 	// Entity Example: customer_42
 	Entity string `json:"entity,omitempty,omitzero"`
 
-	// ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
+	// ID The schedule's id; of an event's delivery the event's and the endpoint's, with a full stop between them.
 	//
-	// Example: pr_123-expiry
-	ID ID `json:"id"`
+	// Example: evt_1.ep_9f2c
+	ID string `json:"id"`
 
 	// Link The delivery in the Temporal Web UI, where there is one.
 	//
@@ -285,6 +425,7 @@ type DeliverySummary struct {
 	// - `scheduled`: it sleeps until it is due
 	// - `sending`: it is due, and an attempt is being made or about to be
 	// - `retrying`: an attempt failed, and another follows
+	// - `parked`: it is held, for its endpoint is paused or disabled
 	// - `delivered`: the receiver answered 2xx
 	// - `dead`: given up; it can be retried
 	// - `cancelled`: somebody cancelled it in time
@@ -294,20 +435,307 @@ type DeliverySummary struct {
 	// Example: scheduled
 	State State `json:"state"`
 
-	// To Where a message goes.
+	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
 	To Destination `json:"to"`
 
 	// Type Example: payment_request.due
 	Type string `json:"type"`
 }
 
-// Destination Where a message goes.
+// Destination Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
 type Destination = postdate.Destination
 
 // Duration A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
 //
 // Example: 1h30m
 type Duration = postdate.Duration
+
+// Endpoint A registered URL and what it wants.
+type Endpoint struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description Example: The CRM
+	Description string `json:"description,omitempty,omitzero"`
+
+	// EventTypes Example: ["payment_request.*"]
+	EventTypes []string `json:"event_types"`
+
+	// FailingSince When the failures began that no success has ended yet.
+	FailingSince time.Time `json:"failing_since,omitempty,omitzero"`
+
+	// Headers The names of the headers sent with each of its messages.
+	//
+	// Example: ["x-team"]
+	Headers []string `json:"headers"`
+
+	// ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
+	//
+	// Example: pr_123-expiry
+	ID ID `json:"id"`
+
+	// Mode In which form it gets its messages.
+	//
+	// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
+	// - `cloudevents_structured`: CloudEvents 1.0, the event as a JSON document
+	// - `cloudevents_binary`: CloudEvents 1.0, attributes as `ce-` headers, the data as the body
+	//
+	//
+	// Example: standard
+	Mode Mode `json:"mode"`
+
+	// PublicKey Of `v1a`: what its messages are verified with.
+	//
+	// Example: whpk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=
+	PublicKey string `json:"public_key,omitempty,omitzero"`
+
+	// Reason Why it is not enabled.
+	//
+	// Example: disabled: it answered 410 Gone
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
+	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
+	Retry Retry `json:"retry"`
+
+	// Signature How its messages are signed: `v1`, HMAC-SHA256 with a shared secret, or `v1a`, ed25519 with a public key.
+	//
+	// Example: v1
+	Signature Scheme `json:"signature"`
+
+	// State Whether it is sent to. What is due while it is not enabled is parked.
+	//
+	// - `enabled`: it is
+	// - `paused`: its owner paused it
+	// - `disabled`: it answered 410, or failed for too long; `reason` says which
+	//
+	//
+	// Example: enabled
+	State EndpointState `json:"state"`
+
+	// Timeout A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
+	//
+	// Example: 1h30m
+	Timeout   Duration  `json:"timeout"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// URL Example: https://crm.example/hooks
+	URL string `json:"url"`
+}
+
+// EndpointDeleted What became of what was under way.
+type EndpointDeleted struct {
+	// Cancelled How many deliveries that were parked or retrying are cancelled with it.
+	//
+	// Example: 3
+	Cancelled int `json:"cancelled"`
+}
+
+// EndpointList One page of a list.
+type EndpointList struct {
+	Data       []Endpoint `json:"data"`
+	HasMore    bool       `json:"has_more"`
+	NextCursor string     `json:"next_cursor,omitempty,omitzero"`
+}
+
+// EndpointState Whether it is sent to. What is due while it is not enabled is parked.
+//
+// - `enabled`: it is
+// - `paused`: its owner paused it
+// - `disabled`: it answered 410, or failed for too long; `reason` says which
+//
+// Example: enabled
+type EndpointState = postdate.EndpointState
+
+// EndpointWithSecret A registered URL and, this once, the secret of its messages.
+type EndpointWithSecret struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description Example: The CRM
+	Description string `json:"description,omitempty,omitzero"`
+
+	// EventTypes Example: ["payment_request.*"]
+	EventTypes []string `json:"event_types"`
+
+	// FailingSince When the failures began that no success has ended yet.
+	FailingSince time.Time `json:"failing_since,omitempty,omitzero"`
+
+	// Headers The names of the headers sent with each of its messages.
+	//
+	// Example: ["x-team"]
+	Headers []string `json:"headers"`
+
+	// ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
+	//
+	// Example: pr_123-expiry
+	ID ID `json:"id"`
+
+	// Mode In which form it gets its messages.
+	//
+	// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
+	// - `cloudevents_structured`: CloudEvents 1.0, the event as a JSON document
+	// - `cloudevents_binary`: CloudEvents 1.0, attributes as `ce-` headers, the data as the body
+	//
+	//
+	// Example: standard
+	Mode Mode `json:"mode"`
+
+	// PublicKey Of `v1a`: what its messages are verified with.
+	//
+	// Example: whpk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=
+	PublicKey string `json:"public_key,omitempty,omitzero"`
+
+	// Reason Why it is not enabled.
+	//
+	// Example: disabled: it answered 410 Gone
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
+	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
+	Retry Retry `json:"retry"`
+
+	// Secret Of `v1`: what its messages are signed and verified with. It is not shown again.
+	//
+	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+	Secret string `json:"secret,omitempty,omitzero"`
+
+	// Signature How its messages are signed: `v1`, HMAC-SHA256 with a shared secret, or `v1a`, ed25519 with a public key.
+	//
+	// Example: v1
+	Signature Scheme `json:"signature"`
+
+	// State Whether it is sent to. What is due while it is not enabled is parked.
+	//
+	// - `enabled`: it is
+	// - `paused`: its owner paused it
+	// - `disabled`: it answered 410, or failed for too long; `reason` says which
+	//
+	//
+	// Example: enabled
+	State EndpointState `json:"state"`
+
+	// Timeout A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
+	//
+	// Example: 1h30m
+	Timeout   Duration  `json:"timeout"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// URL Example: https://crm.example/hooks
+	URL string `json:"url"`
+}
+
+// Event Something that happened.
+type Event struct {
+	// Cloudevent What only CloudEvents have, of an event that came as one.
+	Cloudevent *CloudEvent `json:"cloudevent,omitempty"`
+
+	// Data What the receiver gets: any JSON value. It is never looked into; its numbers, its keys and their order are
+	// kept.
+	//
+	//
+	// Example: {"payment_request":"pr_123"}
+	Data Data `json:"data,omitempty,omitzero"`
+
+	// Entity The one user, account or payment that it is about. Like its id and type, it is not encrypted at rest.
+	//
+	// Example: customer_42
+	Entity string `json:"entity,omitempty,omitzero"`
+
+	// ID An id of your own: `A-Z a-z 0-9 _ - :`, at most 128. Receivers get it as `webhook-id`. One is made where it is missing.
+	//
+	// Example: evt_1
+	ID string `json:"id,omitempty,omitzero"`
+
+	// Timestamp When it happened. Now where it is missing.
+	//
+	// Example: 2026-06-01T12:00:00Z
+	Timestamp time.Time `json:"timestamp,omitempty,omitzero"`
+
+	// Type Example: payment_request.expired
+	Type string `json:"type"`
+}
+
+// EventBatch Events to publish.
+type EventBatch struct {
+	Events []Event `json:"events"`
+}
+
+// EventDelivery Where one delivery of an event stands.
+type EventDelivery struct {
+	// Endpoint Example: ep_9f2c
+	Endpoint string `json:"endpoint"`
+
+	// ID Example: evt_1.ep_9f2c
+	ID string `json:"id"`
+
+	// State Where a delivery stands.
+	//
+	// - `scheduled`: it sleeps until it is due
+	// - `sending`: it is due, and an attempt is being made or about to be
+	// - `retrying`: an attempt failed, and another follows
+	// - `parked`: it is held, for its endpoint is paused or disabled
+	// - `delivered`: the receiver answered 2xx
+	// - `dead`: given up; it can be retried
+	// - `cancelled`: somebody cancelled it in time
+	// - `expired`: its `expires_at` came first
+	//
+	//
+	// Example: scheduled
+	State State `json:"state"`
+}
+
+// EventError Why an event of a batch was refused. The others are not kept back by it.
+type EventError struct {
+	// Code The kind of problem, as in `Problem`.
+	//
+	// Example: conflict
+	Code postdate.Code `json:"code"`
+
+	// Detail What is wrong, for people.
+	//
+	// Example: "evt_1" exists already, from a request with another body
+	Detail string `json:"detail"`
+
+	// Errors The fields at fault.
+	Errors []FieldError `json:"errors,omitempty,omitzero"`
+}
+
+// EventResult What became of one event of a batch.
+type EventResult struct {
+	Deliveries []DeliveryRef `json:"deliveries"`
+
+	// Duplicate Whether it had been published before.
+	Duplicate bool `json:"duplicate"`
+
+	// Error Why an event of a batch was refused. The others are not kept back by it.
+	Error *EventError `json:"error,omitempty"`
+
+	// ID Missing where it was refused and had none.
+	//
+	// Example: evt_1
+	ID string `json:"id,omitempty,omitzero"`
+}
+
+// EventSight An event, and where its deliveries stand.
+type EventSight struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Data What the receiver gets: any JSON value. It is never looked into; its numbers, its keys and their order are
+	// kept.
+	//
+	//
+	// Example: {"payment_request":"pr_123"}
+	Data       Data            `json:"data,omitempty,omitzero"`
+	Deliveries []EventDelivery `json:"deliveries"`
+	Entity     string          `json:"entity,omitempty,omitzero"`
+	ID         string          `json:"id"`
+
+	// Link The execution in the Temporal Web UI in which the event was accepted. Events without ids of their own share it.
+	//
+	// Example: http://127.0.0.1:8233/namespaces/default/workflows/event%2Fdefault%2Fevt_1/0197a1c5-6a66-7c1e-9a68-b1b7fcb1ce10/history
+	Link      string    `json:"link,omitempty,omitzero"`
+	Timestamp time.Time `json:"timestamp"`
+	Type      string    `json:"type"`
+}
 
 // FieldError defines model for FieldError.
 type FieldError struct {
@@ -325,10 +753,79 @@ type FieldError struct {
 // Example: pr_123-expiry
 type ID = string
 
+// Key What callers show.
+type Key struct {
+	CreatedAt   time.Time `json:"created_at"`
+	Description string    `json:"description,omitempty,omitzero"`
+	ExpiresAt   time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// ID Example: key_9f2c
+	ID string `json:"id"`
+
+	// Prefix The key's beginning, to know it again.
+	//
+	// Example: pdk_acme_ABCDEF
+	Prefix string `json:"prefix"`
+
+	// Scope What a key may do. Each includes those before it.
+	//
+	// - `read`: see
+	// - `write`: send, change and cancel messages. The default
+	// - `admin`: change endpoints, keys and secrets
+	//
+	//
+	// Example: write
+	Scope Scope `json:"scope"`
+}
+
+// KeyList All keys of a tenant.
+type KeyList struct {
+	Data []Key `json:"data"`
+}
+
+// KeyWithText A key and, this once, its text.
+type KeyWithText struct {
+	CreatedAt   time.Time `json:"created_at"`
+	Description string    `json:"description,omitempty,omitzero"`
+	ExpiresAt   time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// ID Example: key_9f2c
+	ID string `json:"id"`
+
+	// Key The key. It is not shown again.
+	//
+	// Example: pdk_acme_ABCDEFGHIJKLMNOPQRSTUVWXYZ
+	Key string `json:"key"`
+
+	// Prefix The key's beginning, to know it again.
+	//
+	// Example: pdk_acme_ABCDEF
+	Prefix string `json:"prefix"`
+
+	// Scope What a key may do. Each includes those before it.
+	//
+	// - `read`: see
+	// - `write`: send, change and cancel messages. The default
+	// - `admin`: change endpoints, keys and secrets
+	//
+	//
+	// Example: write
+	Scope Scope `json:"scope"`
+}
+
 // Link The delivery in the Temporal Web UI, where there is one.
 //
 // Example: http://127.0.0.1:8233/namespaces/default/workflows/schedule%2Fdefault%2Fpr_123-expiry/0197a1c5-6a66-7c1e-9a68-b1b7fcb1ce10/history
 type Link = string
+
+// Mode In which form it gets its messages.
+//
+// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
+// - `cloudevents_structured`: CloudEvents 1.0, the event as a JSON document
+// - `cloudevents_binary`: CloudEvents 1.0, attributes as `ce-` headers, the data as the body
+//
+// Example: standard
+type Mode = postdate.Mode
 
 // Problem What went wrong, as RFC 9457 says it.
 type Problem struct {
@@ -366,11 +863,82 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
+// Published An event that was accepted.
+type Published struct {
+	Deliveries []DeliveryRef `json:"deliveries"`
+
+	// Duplicate Whether it had been published before.
+	Duplicate bool `json:"duplicate"`
+
+	// ID Example: evt_1
+	ID string `json:"id"`
+}
+
+// PublishedBatch What became of each event, in their order.
+type PublishedBatch struct {
+	Data []EventResult `json:"data"`
+}
+
 // Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 // grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
 type Retry = postdate.Retry
 
-// SigningSecret defines model for SigningSecret.
+// RetryDeliveries Which dead letters. What is missing is not asked for.
+type RetryDeliveries struct {
+	DryRun    bool      `json:"dry_run,omitempty,omitzero"`
+	DueAfter  time.Time `json:"due_after,omitempty,omitzero"`
+	DueBefore time.Time `json:"due_before,omitempty,omitzero"`
+	Endpoint  string    `json:"endpoint,omitempty,omitzero"`
+	Entity    string    `json:"entity,omitempty,omitzero"`
+	Type      string    `json:"type,omitempty,omitzero"`
+}
+
+// Revoked The key that is no more.
+type Revoked struct {
+	ID string `json:"id"`
+}
+
+// RotateSecret How to change over.
+type RotateSecret struct {
+	// Overlap How long the old secret goes on signing. Default 24h, at most 30 days.
+	//
+	// Example: 24h
+	Overlap *postdate.Duration `json:"overlap,omitempty"`
+}
+
+// RotatedSecret What messages are signed with from now on.
+type RotatedSecret struct {
+	// Overlap A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
+	//
+	// Example: 1h30m
+	Overlap Duration `json:"overlap"`
+
+	// PublicKey Of `v1a`: what messages are verified with.
+	//
+	// Example: whpk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=
+	PublicKey string `json:"public_key,omitempty,omitzero"`
+
+	// Secret Of `v1`: the new secret.
+	//
+	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+	Secret string `json:"secret,omitempty,omitzero"`
+}
+
+// Scheme How its messages are signed: `v1`, HMAC-SHA256 with a shared secret, or `v1a`, ed25519 with a public key.
+//
+// Example: v1
+type Scheme = postdate.Scheme
+
+// Scope What a key may do. Each includes those before it.
+//
+// - `read`: see
+// - `write`: send, change and cancel messages. The default
+// - `admin`: change endpoints, keys and secrets
+//
+// Example: write
+type Scope = postdate.Scope
+
+// SigningSecret By which messages to bare URLs are signed and verified.
 type SigningSecret struct {
 	// Secret Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
 	Secret string `json:"secret"`
@@ -381,6 +949,7 @@ type SigningSecret struct {
 // - `scheduled`: it sleeps until it is due
 // - `sending`: it is due, and an attempt is being made or about to be
 // - `retrying`: an attempt failed, and another follows
+// - `parked`: it is held, for its endpoint is paused or disabled
 // - `delivered`: the receiver answered 2xx
 // - `dead`: given up; it can be retried
 // - `cancelled`: somebody cancelled it in time
@@ -389,7 +958,7 @@ type SigningSecret struct {
 // Example: scheduled
 type State = postdate.State
 
-// Status defines model for Status.
+// Status How this process is.
 type Status struct {
 	// Status Example: ok
 	Status string `json:"status"`
@@ -400,8 +969,43 @@ type Status struct {
 	Version string `json:"version"`
 }
 
+// Sweep One thing done to many deliveries.
+type Sweep struct {
+	Done int `json:"done"`
+
+	// Failed The engine refused it.
+	Failed int `json:"failed"`
+
+	// Found How many match. While it runs, those found so far.
+	Found int `json:"found"`
+
+	// ID Missing of a dry run.
+	ID string `json:"id,omitempty,omitzero"`
+
+	// Skipped It could not be done to them any more.
+	Skipped int `json:"skipped"`
+
+	// State Example: running
+	State SweepState `json:"state"`
+}
+
+// SweepState Example: running
+type SweepState string
+
+// TestResult What came of a test.
+type TestResult struct {
+	// Attempt One try, and what came of it.
+	Attempt Attempt `json:"attempt"`
+
+	// Delivery The id of the delivery.
+	Delivery string `json:"delivery"`
+}
+
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// DeliveryID Example: evt_1.ep_9f2c
+type DeliveryID = string
 
 // DueAfter Example: 2027-01-01T00:00:00Z
 type DueAfter = time.Time
@@ -418,6 +1022,9 @@ type IdempotencyKey = string
 // Limit Example: 50
 type Limit = int
 
+// ToEndpoint Example: ep_9f2c
+type ToEndpoint = string
+
 // Type Example: payment_request.due
 type Type = string
 
@@ -425,6 +1032,9 @@ type Type = string
 type ListDeliveriesParams struct {
 	// State In this state only.
 	State State `form:"state,omitempty" json:"state,omitempty,omitzero"`
+
+	// Endpoint To this endpoint only.
+	Endpoint ToEndpoint `form:"endpoint,omitempty" json:"endpoint,omitempty,omitzero"`
 
 	// Entity About this entity only.
 	Entity Entity `form:"entity,omitempty" json:"entity,omitempty,omitzero"`
@@ -443,6 +1053,36 @@ type ListDeliveriesParams struct {
 
 	// Cursor The `next_cursor` of the page before. The filters must be that page's.
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+}
+
+// ListEndpointsParams defines parameters for ListEndpoints.
+type ListEndpointsParams struct {
+	// Limit How many to answer at most. 50 unless it says otherwise.
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+
+	// Cursor The `next_cursor` of the page before. The filters must be that page's.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+}
+
+// CreateEndpointParams defines parameters for CreateEndpoint.
+type CreateEndpointParams struct {
+	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
+	// looked at where the body has an `id`.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// PublishEventParams defines parameters for PublishEvent.
+type PublishEventParams struct {
+	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
+	// looked at where the body has an `id`.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// PublishEventsParams defines parameters for PublishEvents.
+type PublishEventsParams struct {
+	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
+	// looked at where the body has an `id`.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // ListSchedulesParams defines parameters for ListSchedules.
@@ -476,11 +1116,35 @@ type CreateScheduleParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
+// RetryDeliveriesJSONRequestBody defines body for RetryDeliveries for application/json ContentType.
+type RetryDeliveriesJSONRequestBody = RetryDeliveries
+
+// CreateEndpointJSONRequestBody defines body for CreateEndpoint for application/json ContentType.
+type CreateEndpointJSONRequestBody = CreateEndpoint
+
+// ChangeEndpointJSONRequestBody defines body for ChangeEndpoint for application/json ContentType.
+type ChangeEndpointJSONRequestBody = ChangeEndpoint
+
+// RotateEndpointSecretJSONRequestBody defines body for RotateEndpointSecret for application/json ContentType.
+type RotateEndpointSecretJSONRequestBody = RotateSecret
+
+// PublishEventJSONRequestBody defines body for PublishEvent for application/json ContentType.
+type PublishEventJSONRequestBody = Event
+
+// PublishEventsJSONRequestBody defines body for PublishEvents for application/json ContentType.
+type PublishEventsJSONRequestBody = EventBatch
+
+// CreateKeyJSONRequestBody defines body for CreateKey for application/json ContentType.
+type CreateKeyJSONRequestBody = CreateKey
+
 // CreateScheduleJSONRequestBody defines body for CreateSchedule for application/json ContentType.
 type CreateScheduleJSONRequestBody = CreateSchedule
 
 // ChangeScheduleJSONRequestBody defines body for ChangeSchedule for application/json ContentType.
 type ChangeScheduleJSONRequestBody = ChangeSchedule
+
+// RotateSigningSecretJSONRequestBody defines body for RotateSigningSecret for application/json ContentType.
+type RotateSigningSecretJSONRequestBody = RotateSecret
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -493,15 +1157,63 @@ type ServerInterface interface {
 	// ListDeliveries List deliveries
 	// (GET /v1/deliveries)
 	ListDeliveries(ctx echo.Context, params ListDeliveriesParams) error
+	// RetryDeliveries Retry dead letters
+	// (POST /v1/deliveries/retry)
+	RetryDeliveries(ctx echo.Context) error
 	// GetDelivery Get a delivery
 	// (GET /v1/deliveries/{id})
-	GetDelivery(ctx echo.Context, id ID) error
+	GetDelivery(ctx echo.Context, id DeliveryID) error
 	// CancelDelivery Cancel a delivery
 	// (POST /v1/deliveries/{id}/cancel)
-	CancelDelivery(ctx echo.Context, id ID) error
+	CancelDelivery(ctx echo.Context, id DeliveryID) error
 	// RetryDelivery Retry a dead letter
 	// (POST /v1/deliveries/{id}/retry)
-	RetryDelivery(ctx echo.Context, id ID) error
+	RetryDelivery(ctx echo.Context, id DeliveryID) error
+	// ListEndpoints List endpoints
+	// (GET /v1/endpoints)
+	ListEndpoints(ctx echo.Context, params ListEndpointsParams) error
+	// CreateEndpoint Register an endpoint
+	// (POST /v1/endpoints)
+	CreateEndpoint(ctx echo.Context, params CreateEndpointParams) error
+	// DeleteEndpoint Delete an endpoint
+	// (DELETE /v1/endpoints/{id})
+	DeleteEndpoint(ctx echo.Context, id ID) error
+	// GetEndpoint Get an endpoint
+	// (GET /v1/endpoints/{id})
+	GetEndpoint(ctx echo.Context, id ID) error
+	// ChangeEndpoint Change an endpoint
+	// (PATCH /v1/endpoints/{id})
+	ChangeEndpoint(ctx echo.Context, id ID) error
+	// PauseEndpoint Pause an endpoint
+	// (POST /v1/endpoints/{id}/pause)
+	PauseEndpoint(ctx echo.Context, id ID) error
+	// ResumeEndpoint Resume an endpoint
+	// (POST /v1/endpoints/{id}/resume)
+	ResumeEndpoint(ctx echo.Context, id ID) error
+	// RotateEndpointSecret Rotate the secret
+	// (POST /v1/endpoints/{id}/rotate_secret)
+	RotateEndpointSecret(ctx echo.Context, id ID) error
+	// TestEndpoint Send a test event
+	// (POST /v1/endpoints/{id}/test)
+	TestEndpoint(ctx echo.Context, id ID) error
+	// PublishEvent Publish an event
+	// (POST /v1/events)
+	PublishEvent(ctx echo.Context, params PublishEventParams) error
+	// PublishEvents Publish several events
+	// (POST /v1/events/batch)
+	PublishEvents(ctx echo.Context, params PublishEventsParams) error
+	// GetEvent Get an event
+	// (GET /v1/events/{id})
+	GetEvent(ctx echo.Context, id ID) error
+	// ListKeys List keys
+	// (GET /v1/keys)
+	ListKeys(ctx echo.Context) error
+	// CreateKey Make a key
+	// (POST /v1/keys)
+	CreateKey(ctx echo.Context) error
+	// RevokeKey Revoke a key
+	// (DELETE /v1/keys/{id})
+	RevokeKey(ctx echo.Context, id ID) error
 	// ListSchedules List schedules
 	// (GET /v1/schedules)
 	ListSchedules(ctx echo.Context, params ListSchedulesParams) error
@@ -523,6 +1235,12 @@ type ServerInterface interface {
 	// GetSigningSecret Get the signing secret
 	// (GET /v1/signing_secret)
 	GetSigningSecret(ctx echo.Context) error
+	// RotateSigningSecret Rotate the signing secret
+	// (POST /v1/signing_secret/rotate)
+	RotateSigningSecret(ctx echo.Context) error
+	// GetSweep Get the progress of a retry by filter
+	// (GET /v1/sweeps/{id})
+	GetSweep(ctx echo.Context, id ID) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -559,6 +1277,13 @@ func (w *ServerInterfaceWrapper) ListDeliveries(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "endpoint" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "endpoint", ctx.QueryParams(), &params.Endpoint, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter endpoint: %s", err))
 	}
 
 	// ------------- Optional query parameter "entity" -------------
@@ -608,11 +1333,20 @@ func (w *ServerInterfaceWrapper) ListDeliveries(ctx echo.Context) error {
 	return err
 }
 
+// RetryDeliveries converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryDeliveries(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryDeliveries(ctx)
+	return err
+}
+
 // GetDelivery converts echo context to params.
 func (w *ServerInterfaceWrapper) GetDelivery(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "id" -------------
-	var id ID
+	var id DeliveryID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -628,7 +1362,7 @@ func (w *ServerInterfaceWrapper) GetDelivery(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) CancelDelivery(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "id" -------------
-	var id ID
+	var id DeliveryID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -644,7 +1378,7 @@ func (w *ServerInterfaceWrapper) CancelDelivery(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) RetryDelivery(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "id" -------------
-	var id ID
+	var id DeliveryID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -653,6 +1387,280 @@ func (w *ServerInterfaceWrapper) RetryDelivery(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RetryDelivery(ctx, id)
+	return err
+}
+
+// ListEndpoints converts echo context to params.
+func (w *ServerInterfaceWrapper) ListEndpoints(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListEndpointsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListEndpoints(ctx, params)
+	return err
+}
+
+// CreateEndpoint converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateEndpoint(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateEndpointParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateEndpoint(ctx, params)
+	return err
+}
+
+// DeleteEndpoint converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteEndpoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteEndpoint(ctx, id)
+	return err
+}
+
+// GetEndpoint converts echo context to params.
+func (w *ServerInterfaceWrapper) GetEndpoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetEndpoint(ctx, id)
+	return err
+}
+
+// ChangeEndpoint converts echo context to params.
+func (w *ServerInterfaceWrapper) ChangeEndpoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ChangeEndpoint(ctx, id)
+	return err
+}
+
+// PauseEndpoint converts echo context to params.
+func (w *ServerInterfaceWrapper) PauseEndpoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PauseEndpoint(ctx, id)
+	return err
+}
+
+// ResumeEndpoint converts echo context to params.
+func (w *ServerInterfaceWrapper) ResumeEndpoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResumeEndpoint(ctx, id)
+	return err
+}
+
+// RotateEndpointSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) RotateEndpointSecret(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RotateEndpointSecret(ctx, id)
+	return err
+}
+
+// TestEndpoint converts echo context to params.
+func (w *ServerInterfaceWrapper) TestEndpoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TestEndpoint(ctx, id)
+	return err
+}
+
+// PublishEvent converts echo context to params.
+func (w *ServerInterfaceWrapper) PublishEvent(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PublishEventParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PublishEvent(ctx, params)
+	return err
+}
+
+// PublishEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) PublishEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PublishEventsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PublishEvents(ctx, params)
+	return err
+}
+
+// GetEvent converts echo context to params.
+func (w *ServerInterfaceWrapper) GetEvent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetEvent(ctx, id)
+	return err
+}
+
+// ListKeys converts echo context to params.
+func (w *ServerInterfaceWrapper) ListKeys(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListKeys(ctx)
+	return err
+}
+
+// CreateKey converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateKey(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateKey(ctx)
+	return err
+}
+
+// RevokeKey converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeKey(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeKey(ctx, id)
 	return err
 }
 
@@ -818,6 +1826,31 @@ func (w *ServerInterfaceWrapper) GetSigningSecret(ctx echo.Context) error {
 	return err
 }
 
+// RotateSigningSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) RotateSigningSecret(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RotateSigningSecret(ctx)
+	return err
+}
+
+// GetSweep converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSweep(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSweep(ctx, id)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -871,6 +1904,22 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/deliveries/:id", wrapper.GetDelivery, options.OperationMiddlewares["getDelivery"]...)
 	router.POST(options.BaseURL+"/v1/deliveries/:id/cancel", wrapper.CancelDelivery, options.OperationMiddlewares["cancelDelivery"]...)
 	router.POST(options.BaseURL+"/v1/deliveries/:id/retry", wrapper.RetryDelivery, options.OperationMiddlewares["retryDelivery"]...)
+	router.POST(options.BaseURL+"/v1/deliveries/retry", wrapper.RetryDeliveries, options.OperationMiddlewares["retryDeliveries"]...)
+	router.GET(options.BaseURL+"/v1/endpoints", wrapper.ListEndpoints, options.OperationMiddlewares["listEndpoints"]...)
+	router.POST(options.BaseURL+"/v1/endpoints", wrapper.CreateEndpoint, options.OperationMiddlewares["createEndpoint"]...)
+	router.DELETE(options.BaseURL+"/v1/endpoints/:id", wrapper.DeleteEndpoint, options.OperationMiddlewares["deleteEndpoint"]...)
+	router.GET(options.BaseURL+"/v1/endpoints/:id", wrapper.GetEndpoint, options.OperationMiddlewares["getEndpoint"]...)
+	router.PATCH(options.BaseURL+"/v1/endpoints/:id", wrapper.ChangeEndpoint, options.OperationMiddlewares["changeEndpoint"]...)
+	router.POST(options.BaseURL+"/v1/endpoints/:id/pause", wrapper.PauseEndpoint, options.OperationMiddlewares["pauseEndpoint"]...)
+	router.POST(options.BaseURL+"/v1/endpoints/:id/resume", wrapper.ResumeEndpoint, options.OperationMiddlewares["resumeEndpoint"]...)
+	router.POST(options.BaseURL+"/v1/endpoints/:id/rotate_secret", wrapper.RotateEndpointSecret, options.OperationMiddlewares["rotateEndpointSecret"]...)
+	router.POST(options.BaseURL+"/v1/endpoints/:id/test", wrapper.TestEndpoint, options.OperationMiddlewares["testEndpoint"]...)
+	router.POST(options.BaseURL+"/v1/events", wrapper.PublishEvent, options.OperationMiddlewares["publishEvent"]...)
+	router.GET(options.BaseURL+"/v1/events/:id", wrapper.GetEvent, options.OperationMiddlewares["getEvent"]...)
+	router.POST(options.BaseURL+"/v1/events/batch", wrapper.PublishEvents, options.OperationMiddlewares["publishEvents"]...)
+	router.GET(options.BaseURL+"/v1/keys", wrapper.ListKeys, options.OperationMiddlewares["listKeys"]...)
+	router.POST(options.BaseURL+"/v1/keys", wrapper.CreateKey, options.OperationMiddlewares["createKey"]...)
+	router.DELETE(options.BaseURL+"/v1/keys/:id", wrapper.RevokeKey, options.OperationMiddlewares["revokeKey"]...)
 	router.GET(options.BaseURL+"/v1/schedules", wrapper.ListSchedules, options.OperationMiddlewares["listSchedules"]...)
 	router.POST(options.BaseURL+"/v1/schedules", wrapper.CreateSchedule, options.OperationMiddlewares["createSchedule"]...)
 	router.DELETE(options.BaseURL+"/v1/schedules/:id", wrapper.CancelSchedule, options.OperationMiddlewares["cancelSchedule"]...)
@@ -878,6 +1927,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PATCH(options.BaseURL+"/v1/schedules/:id", wrapper.ChangeSchedule, options.OperationMiddlewares["changeSchedule"]...)
 	router.POST(options.BaseURL+"/v1/schedules/:id/fire", wrapper.FireSchedule, options.OperationMiddlewares["fireSchedule"]...)
 	router.GET(options.BaseURL+"/v1/signing_secret", wrapper.GetSigningSecret, options.OperationMiddlewares["getSigningSecret"]...)
+	router.POST(options.BaseURL+"/v1/signing_secret/rotate", wrapper.RotateSigningSecret, options.OperationMiddlewares["rotateSigningSecret"]...)
+	router.GET(options.BaseURL+"/v1/sweeps/:id", wrapper.GetSweep, options.OperationMiddlewares["getSweep"]...)
 
 }
 
@@ -945,8 +1996,44 @@ func (response ListDeliveries200JSONResponse) VisitListDeliveriesResponse(w http
 	return err
 }
 
+type RetryDeliveriesRequestObject struct {
+	Body *RetryDeliveriesJSONRequestBody
+}
+
+type RetryDeliveriesResponseObject interface {
+	VisitRetryDeliveriesResponse(w http.ResponseWriter) error
+}
+
+type RetryDeliveries200JSONResponse Sweep
+
+func (response RetryDeliveries200JSONResponse) VisitRetryDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDeliveries202JSONResponse Sweep
+
+func (response RetryDeliveries202JSONResponse) VisitRetryDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetDeliveryRequestObject struct {
-	ID ID `json:"id"`
+	ID DeliveryID `json:"id"`
 }
 
 type GetDeliveryResponseObject interface {
@@ -968,7 +2055,7 @@ func (response GetDelivery200JSONResponse) VisitGetDeliveryResponse(w http.Respo
 }
 
 type CancelDeliveryRequestObject struct {
-	ID ID `json:"id"`
+	ID DeliveryID `json:"id"`
 }
 
 type CancelDeliveryResponseObject interface {
@@ -990,7 +2077,7 @@ func (response CancelDelivery200JSONResponse) VisitCancelDeliveryResponse(w http
 }
 
 type RetryDeliveryRequestObject struct {
-	ID ID `json:"id"`
+	ID DeliveryID `json:"id"`
 }
 
 type RetryDeliveryResponseObject interface {
@@ -1000,6 +2087,354 @@ type RetryDeliveryResponseObject interface {
 type RetryDelivery200JSONResponse Delivery
 
 func (response RetryDelivery200JSONResponse) VisitRetryDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEndpointsRequestObject struct {
+	Params ListEndpointsParams
+}
+
+type ListEndpointsResponseObject interface {
+	VisitListEndpointsResponse(w http.ResponseWriter) error
+}
+
+type ListEndpoints200JSONResponse EndpointList
+
+func (response ListEndpoints200JSONResponse) VisitListEndpointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateEndpointRequestObject struct {
+	Params CreateEndpointParams
+	Body   *CreateEndpointJSONRequestBody
+}
+
+type CreateEndpointResponseObject interface {
+	VisitCreateEndpointResponse(w http.ResponseWriter) error
+}
+
+type CreateEndpoint200JSONResponse Endpoint
+
+func (response CreateEndpoint200JSONResponse) VisitCreateEndpointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateEndpoint201JSONResponse EndpointWithSecret
+
+func (response CreateEndpoint201JSONResponse) VisitCreateEndpointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteEndpointRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type DeleteEndpointResponseObject interface {
+	VisitDeleteEndpointResponse(w http.ResponseWriter) error
+}
+
+type DeleteEndpoint200JSONResponse EndpointDeleted
+
+func (response DeleteEndpoint200JSONResponse) VisitDeleteEndpointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEndpointRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type GetEndpointResponseObject interface {
+	VisitGetEndpointResponse(w http.ResponseWriter) error
+}
+
+type GetEndpoint200JSONResponse Endpoint
+
+func (response GetEndpoint200JSONResponse) VisitGetEndpointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeEndpointRequestObject struct {
+	ID   ID `json:"id"`
+	Body *ChangeEndpointJSONRequestBody
+}
+
+type ChangeEndpointResponseObject interface {
+	VisitChangeEndpointResponse(w http.ResponseWriter) error
+}
+
+type ChangeEndpoint200JSONResponse Endpoint
+
+func (response ChangeEndpoint200JSONResponse) VisitChangeEndpointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseEndpointRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type PauseEndpointResponseObject interface {
+	VisitPauseEndpointResponse(w http.ResponseWriter) error
+}
+
+type PauseEndpoint200JSONResponse Endpoint
+
+func (response PauseEndpoint200JSONResponse) VisitPauseEndpointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeEndpointRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type ResumeEndpointResponseObject interface {
+	VisitResumeEndpointResponse(w http.ResponseWriter) error
+}
+
+type ResumeEndpoint200JSONResponse Endpoint
+
+func (response ResumeEndpoint200JSONResponse) VisitResumeEndpointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateEndpointSecretRequestObject struct {
+	ID   ID `json:"id"`
+	Body *RotateEndpointSecretJSONRequestBody
+}
+
+type RotateEndpointSecretResponseObject interface {
+	VisitRotateEndpointSecretResponse(w http.ResponseWriter) error
+}
+
+type RotateEndpointSecret200JSONResponse RotatedSecret
+
+func (response RotateEndpointSecret200JSONResponse) VisitRotateEndpointSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestEndpointRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type TestEndpointResponseObject interface {
+	VisitTestEndpointResponse(w http.ResponseWriter) error
+}
+
+type TestEndpoint200JSONResponse TestResult
+
+func (response TestEndpoint200JSONResponse) VisitTestEndpointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishEventRequestObject struct {
+	Params PublishEventParams
+	Body   *PublishEventJSONRequestBody
+}
+
+type PublishEventResponseObject interface {
+	VisitPublishEventResponse(w http.ResponseWriter) error
+}
+
+type PublishEvent202JSONResponse Published
+
+func (response PublishEvent202JSONResponse) VisitPublishEventResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishEventsRequestObject struct {
+	Params PublishEventsParams
+	Body   *PublishEventsJSONRequestBody
+}
+
+type PublishEventsResponseObject interface {
+	VisitPublishEventsResponse(w http.ResponseWriter) error
+}
+
+type PublishEvents202JSONResponse PublishedBatch
+
+func (response PublishEvents202JSONResponse) VisitPublishEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEventRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type GetEventResponseObject interface {
+	VisitGetEventResponse(w http.ResponseWriter) error
+}
+
+type GetEvent200JSONResponse EventSight
+
+func (response GetEvent200JSONResponse) VisitGetEventResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeysRequestObject struct {
+}
+
+type ListKeysResponseObject interface {
+	VisitListKeysResponse(w http.ResponseWriter) error
+}
+
+type ListKeys200JSONResponse KeyList
+
+func (response ListKeys200JSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKeyRequestObject struct {
+	Body *CreateKeyJSONRequestBody
+}
+
+type CreateKeyResponseObject interface {
+	VisitCreateKeyResponse(w http.ResponseWriter) error
+}
+
+type CreateKey201JSONResponse KeyWithText
+
+func (response CreateKey201JSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeKeyRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type RevokeKeyResponseObject interface {
+	VisitRevokeKeyResponse(w http.ResponseWriter) error
+}
+
+type RevokeKey200JSONResponse Revoked
+
+func (response RevokeKey200JSONResponse) VisitRevokeKeyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -1188,6 +2623,50 @@ func (response GetSigningSecret200JSONResponse) VisitGetSigningSecretResponse(w 
 	return err
 }
 
+type RotateSigningSecretRequestObject struct {
+	Body *RotateSigningSecretJSONRequestBody
+}
+
+type RotateSigningSecretResponseObject interface {
+	VisitRotateSigningSecretResponse(w http.ResponseWriter) error
+}
+
+type RotateSigningSecret200JSONResponse RotatedSecret
+
+func (response RotateSigningSecret200JSONResponse) VisitRotateSigningSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSweepRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type GetSweepResponseObject interface {
+	VisitGetSweepResponse(w http.ResponseWriter) error
+}
+
+type GetSweep200JSONResponse Sweep
+
+func (response GetSweep200JSONResponse) VisitGetSweepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetHealth Whether this process lives
@@ -1199,6 +2678,9 @@ type StrictServerInterface interface {
 	// ListDeliveries List deliveries
 	// (GET /v1/deliveries)
 	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
+	// RetryDeliveries Retry dead letters
+	// (POST /v1/deliveries/retry)
+	RetryDeliveries(ctx context.Context, request RetryDeliveriesRequestObject) (RetryDeliveriesResponseObject, error)
 	// GetDelivery Get a delivery
 	// (GET /v1/deliveries/{id})
 	GetDelivery(ctx context.Context, request GetDeliveryRequestObject) (GetDeliveryResponseObject, error)
@@ -1208,6 +2690,51 @@ type StrictServerInterface interface {
 	// RetryDelivery Retry a dead letter
 	// (POST /v1/deliveries/{id}/retry)
 	RetryDelivery(ctx context.Context, request RetryDeliveryRequestObject) (RetryDeliveryResponseObject, error)
+	// ListEndpoints List endpoints
+	// (GET /v1/endpoints)
+	ListEndpoints(ctx context.Context, request ListEndpointsRequestObject) (ListEndpointsResponseObject, error)
+	// CreateEndpoint Register an endpoint
+	// (POST /v1/endpoints)
+	CreateEndpoint(ctx context.Context, request CreateEndpointRequestObject) (CreateEndpointResponseObject, error)
+	// DeleteEndpoint Delete an endpoint
+	// (DELETE /v1/endpoints/{id})
+	DeleteEndpoint(ctx context.Context, request DeleteEndpointRequestObject) (DeleteEndpointResponseObject, error)
+	// GetEndpoint Get an endpoint
+	// (GET /v1/endpoints/{id})
+	GetEndpoint(ctx context.Context, request GetEndpointRequestObject) (GetEndpointResponseObject, error)
+	// ChangeEndpoint Change an endpoint
+	// (PATCH /v1/endpoints/{id})
+	ChangeEndpoint(ctx context.Context, request ChangeEndpointRequestObject) (ChangeEndpointResponseObject, error)
+	// PauseEndpoint Pause an endpoint
+	// (POST /v1/endpoints/{id}/pause)
+	PauseEndpoint(ctx context.Context, request PauseEndpointRequestObject) (PauseEndpointResponseObject, error)
+	// ResumeEndpoint Resume an endpoint
+	// (POST /v1/endpoints/{id}/resume)
+	ResumeEndpoint(ctx context.Context, request ResumeEndpointRequestObject) (ResumeEndpointResponseObject, error)
+	// RotateEndpointSecret Rotate the secret
+	// (POST /v1/endpoints/{id}/rotate_secret)
+	RotateEndpointSecret(ctx context.Context, request RotateEndpointSecretRequestObject) (RotateEndpointSecretResponseObject, error)
+	// TestEndpoint Send a test event
+	// (POST /v1/endpoints/{id}/test)
+	TestEndpoint(ctx context.Context, request TestEndpointRequestObject) (TestEndpointResponseObject, error)
+	// PublishEvent Publish an event
+	// (POST /v1/events)
+	PublishEvent(ctx context.Context, request PublishEventRequestObject) (PublishEventResponseObject, error)
+	// PublishEvents Publish several events
+	// (POST /v1/events/batch)
+	PublishEvents(ctx context.Context, request PublishEventsRequestObject) (PublishEventsResponseObject, error)
+	// GetEvent Get an event
+	// (GET /v1/events/{id})
+	GetEvent(ctx context.Context, request GetEventRequestObject) (GetEventResponseObject, error)
+	// ListKeys List keys
+	// (GET /v1/keys)
+	ListKeys(ctx context.Context, request ListKeysRequestObject) (ListKeysResponseObject, error)
+	// CreateKey Make a key
+	// (POST /v1/keys)
+	CreateKey(ctx context.Context, request CreateKeyRequestObject) (CreateKeyResponseObject, error)
+	// RevokeKey Revoke a key
+	// (DELETE /v1/keys/{id})
+	RevokeKey(ctx context.Context, request RevokeKeyRequestObject) (RevokeKeyResponseObject, error)
 	// ListSchedules List schedules
 	// (GET /v1/schedules)
 	ListSchedules(ctx context.Context, request ListSchedulesRequestObject) (ListSchedulesResponseObject, error)
@@ -1229,6 +2756,12 @@ type StrictServerInterface interface {
 	// GetSigningSecret Get the signing secret
 	// (GET /v1/signing_secret)
 	GetSigningSecret(ctx context.Context, request GetSigningSecretRequestObject) (GetSigningSecretResponseObject, error)
+	// RotateSigningSecret Rotate the signing secret
+	// (POST /v1/signing_secret/rotate)
+	RotateSigningSecret(ctx context.Context, request RotateSigningSecretRequestObject) (RotateSigningSecretResponseObject, error)
+	// GetSweep Get the progress of a retry by filter
+	// (GET /v1/sweeps/{id})
+	GetSweep(ctx context.Context, request GetSweepRequestObject) (GetSweepResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -1314,8 +2847,54 @@ func (sh *strictHandler) ListDeliveries(ctx echo.Context, params ListDeliveriesP
 	return nil
 }
 
+// RetryDeliveries operation middleware
+func (sh *strictHandler) RetryDeliveries(ctx echo.Context) error {
+	var request RetryDeliveriesRequestObject
+
+	var body RetryDeliveriesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryDeliveries(ctx.Request().Context(), request.(RetryDeliveriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryDeliveries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryDeliveriesResponseObject); ok {
+		return validResponse.VisitRetryDeliveriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetDelivery operation middleware
-func (sh *strictHandler) GetDelivery(ctx echo.Context, id ID) error {
+func (sh *strictHandler) GetDelivery(ctx echo.Context, id DeliveryID) error {
 	var request GetDeliveryRequestObject
 
 	request.ID = id
@@ -1340,7 +2919,7 @@ func (sh *strictHandler) GetDelivery(ctx echo.Context, id ID) error {
 }
 
 // CancelDelivery operation middleware
-func (sh *strictHandler) CancelDelivery(ctx echo.Context, id ID) error {
+func (sh *strictHandler) CancelDelivery(ctx echo.Context, id DeliveryID) error {
 	var request CancelDeliveryRequestObject
 
 	request.ID = id
@@ -1365,7 +2944,7 @@ func (sh *strictHandler) CancelDelivery(ctx echo.Context, id ID) error {
 }
 
 // RetryDelivery operation middleware
-func (sh *strictHandler) RetryDelivery(ctx echo.Context, id ID) error {
+func (sh *strictHandler) RetryDelivery(ctx echo.Context, id DeliveryID) error {
 	var request RetryDeliveryRequestObject
 
 	request.ID = id
@@ -1383,6 +2962,518 @@ func (sh *strictHandler) RetryDelivery(ctx echo.Context, id ID) error {
 		return err
 	} else if validResponse, ok := response.(RetryDeliveryResponseObject); ok {
 		return validResponse.VisitRetryDeliveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListEndpoints operation middleware
+func (sh *strictHandler) ListEndpoints(ctx echo.Context, params ListEndpointsParams) error {
+	var request ListEndpointsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEndpoints(ctx.Request().Context(), request.(ListEndpointsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEndpoints")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListEndpointsResponseObject); ok {
+		return validResponse.VisitListEndpointsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateEndpoint operation middleware
+func (sh *strictHandler) CreateEndpoint(ctx echo.Context, params CreateEndpointParams) error {
+	var request CreateEndpointRequestObject
+
+	request.Params = params
+
+	var body CreateEndpointJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateEndpoint(ctx.Request().Context(), request.(CreateEndpointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateEndpoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateEndpointResponseObject); ok {
+		return validResponse.VisitCreateEndpointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteEndpoint operation middleware
+func (sh *strictHandler) DeleteEndpoint(ctx echo.Context, id ID) error {
+	var request DeleteEndpointRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteEndpoint(ctx.Request().Context(), request.(DeleteEndpointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteEndpoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteEndpointResponseObject); ok {
+		return validResponse.VisitDeleteEndpointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetEndpoint operation middleware
+func (sh *strictHandler) GetEndpoint(ctx echo.Context, id ID) error {
+	var request GetEndpointRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetEndpoint(ctx.Request().Context(), request.(GetEndpointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetEndpoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetEndpointResponseObject); ok {
+		return validResponse.VisitGetEndpointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangeEndpoint operation middleware
+func (sh *strictHandler) ChangeEndpoint(ctx echo.Context, id ID) error {
+	var request ChangeEndpointRequestObject
+
+	request.ID = id
+
+	var body ChangeEndpointJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeEndpoint(ctx.Request().Context(), request.(ChangeEndpointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeEndpoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeEndpointResponseObject); ok {
+		return validResponse.VisitChangeEndpointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PauseEndpoint operation middleware
+func (sh *strictHandler) PauseEndpoint(ctx echo.Context, id ID) error {
+	var request PauseEndpointRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PauseEndpoint(ctx.Request().Context(), request.(PauseEndpointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PauseEndpoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PauseEndpointResponseObject); ok {
+		return validResponse.VisitPauseEndpointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResumeEndpoint operation middleware
+func (sh *strictHandler) ResumeEndpoint(ctx echo.Context, id ID) error {
+	var request ResumeEndpointRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResumeEndpoint(ctx.Request().Context(), request.(ResumeEndpointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResumeEndpoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResumeEndpointResponseObject); ok {
+		return validResponse.VisitResumeEndpointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateEndpointSecret operation middleware
+func (sh *strictHandler) RotateEndpointSecret(ctx echo.Context, id ID) error {
+	var request RotateEndpointSecretRequestObject
+
+	request.ID = id
+
+	var body RotateEndpointSecretJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateEndpointSecret(ctx.Request().Context(), request.(RotateEndpointSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateEndpointSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateEndpointSecretResponseObject); ok {
+		return validResponse.VisitRotateEndpointSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TestEndpoint operation middleware
+func (sh *strictHandler) TestEndpoint(ctx echo.Context, id ID) error {
+	var request TestEndpointRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TestEndpoint(ctx.Request().Context(), request.(TestEndpointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestEndpoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TestEndpointResponseObject); ok {
+		return validResponse.VisitTestEndpointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PublishEvent operation middleware
+func (sh *strictHandler) PublishEvent(ctx echo.Context, params PublishEventParams) error {
+	var request PublishEventRequestObject
+
+	request.Params = params
+
+	var body PublishEventJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PublishEvent(ctx.Request().Context(), request.(PublishEventRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PublishEvent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PublishEventResponseObject); ok {
+		return validResponse.VisitPublishEventResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PublishEvents operation middleware
+func (sh *strictHandler) PublishEvents(ctx echo.Context, params PublishEventsParams) error {
+	var request PublishEventsRequestObject
+
+	request.Params = params
+
+	var body PublishEventsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PublishEvents(ctx.Request().Context(), request.(PublishEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PublishEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PublishEventsResponseObject); ok {
+		return validResponse.VisitPublishEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetEvent operation middleware
+func (sh *strictHandler) GetEvent(ctx echo.Context, id ID) error {
+	var request GetEventRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetEvent(ctx.Request().Context(), request.(GetEventRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetEvent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetEventResponseObject); ok {
+		return validResponse.VisitGetEventResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListKeys operation middleware
+func (sh *strictHandler) ListKeys(ctx echo.Context) error {
+	var request ListKeysRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListKeys(ctx.Request().Context(), request.(ListKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListKeys")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListKeysResponseObject); ok {
+		return validResponse.VisitListKeysResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateKey operation middleware
+func (sh *strictHandler) CreateKey(ctx echo.Context) error {
+	var request CreateKeyRequestObject
+
+	var body CreateKeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateKey(ctx.Request().Context(), request.(CreateKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateKeyResponseObject); ok {
+		return validResponse.VisitCreateKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeKey operation middleware
+func (sh *strictHandler) RevokeKey(ctx echo.Context, id ID) error {
+	var request RevokeKeyRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeKey(ctx.Request().Context(), request.(RevokeKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeKeyResponseObject); ok {
+		return validResponse.VisitRevokeKeyResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -1602,6 +3693,80 @@ func (sh *strictHandler) GetSigningSecret(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetSigningSecretResponseObject); ok {
 		return validResponse.VisitGetSigningSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateSigningSecret operation middleware
+func (sh *strictHandler) RotateSigningSecret(ctx echo.Context) error {
+	var request RotateSigningSecretRequestObject
+
+	var body RotateSigningSecretJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateSigningSecret(ctx.Request().Context(), request.(RotateSigningSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateSigningSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateSigningSecretResponseObject); ok {
+		return validResponse.VisitRotateSigningSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSweep operation middleware
+func (sh *strictHandler) GetSweep(ctx echo.Context, id ID) error {
+	var request GetSweepRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSweep(ctx.Request().Context(), request.(GetSweepRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSweep")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSweepResponseObject); ok {
+		return validResponse.VisitGetSweepResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -1,9 +1,11 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"net/http"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -14,15 +16,31 @@ import (
 // tenantHeader says whose data a request is about.
 const tenantHeader = "Postdate-Tenant"
 
-type tenantKey struct{}
-
-// tenantOf is whose data the request is about that ctx belongs to.
-func tenantOf(ctx context.Context) string {
-	tenant, _ := ctx.Value(tenantKey{}).(string)
-	return tenant
+// caller is who makes a request.
+type caller struct {
+	// tenant is whose data it is about.
+	tenant string
+	// key is the id of the tenant's key that was shown: empty of the operator's.
+	key   string
+	scope postdate.Scope
 }
 
+type callerKey struct{}
+
+// callerOf is who made the request that ctx belongs to.
+func callerOf(ctx context.Context) caller {
+	who, _ := ctx.Value(callerKey{}).(caller)
+	return who
+}
+
+// tenantOf is whose data the request is about that ctx belongs to.
+func tenantOf(ctx context.Context) string { return callerOf(ctx).tenant }
+
 func hash(text string) [32]byte { return sha256.Sum256([]byte(text)) }
+
+// errUnknownKey is the same whatever is wrong with a key: never made, revoked,
+// expired, or of a tenant that does not exist.
+var errUnknownKey = postdate.Errorf(postdate.Unauthorized, "", "this key is not known")
 
 // authenticate lets nobody pass without a key but to what the specification
 // says needs none. What does not exist is no exception.
@@ -32,22 +50,44 @@ func (s *server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 			return next(c)
 		}
 		r := c.Request()
-		scheme, key, _ := strings.Cut(r.Header.Get(echo.HeaderAuthorization), " ")
-		if !strings.EqualFold(scheme, "Bearer") {
-			return postdate.Errorf(postdate.Unauthorized, "", "a key is needed, in a header: Authorization: Bearer and the key")
+		who, err := s.identify(r)
+		if err != nil {
+			return err
 		}
-		// Hashes are compared, for they tell nothing of the key's length either.
-		if given := hash(strings.TrimSpace(key)); subtle.ConstantTimeCompare(given[:], s.keyHash[:]) == 0 {
-			return postdate.Errorf(postdate.Unauthorized, "", "this key is not known")
-		}
-		tenant := postdate.DefaultTenant
-		if named := r.Header.Get(tenantHeader); named != "" {
-			tenant = named
-		}
+		c.SetRequest(r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
+		return next(c)
+	}
+}
+
+// identify is who shows a key, and for whom.
+func (s *server) identify(r *http.Request) (caller, error) {
+	scheme, key, _ := strings.Cut(r.Header.Get(echo.HeaderAuthorization), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return caller{}, postdate.Errorf(postdate.Unauthorized, "", "a key is needed, in a header: Authorization: Bearer and the key")
+	}
+	key, named := strings.TrimSpace(key), r.Header.Get(tenantHeader)
+	// Hashes are compared, for they tell nothing of the key's length either.
+	if given := hash(key); subtle.ConstantTimeCompare(given[:], s.keyHash[:]) == 1 {
+		tenant := cmp.Or(named, postdate.DefaultTenant)
 		if err := postdate.ValidateTenant(tenant); err != nil {
-			return postdate.Errorf(postdate.Invalid, "/"+tenantHeader, "%s", err)
+			return caller{}, postdate.Errorf(postdate.Invalid, "/"+tenantHeader, "%s", err)
 		}
-		c.SetRequest(r.WithContext(context.WithValue(r.Context(), tenantKey{}, tenant)))
+		return caller{tenant: tenant, scope: postdate.Admin}, nil
+	}
+	who, err := s.holder(r.Context(), key)
+	if err == nil && named != "" && named != who.tenant {
+		err = postdate.Errorf(postdate.Forbidden, "", "this key is another tenant's than the one that %s names", tenantHeader)
+	}
+	return who, err
+}
+
+// authorize lets a key pass only to what its scope includes.
+func (s *server) authorize(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		who := callerOf(c.Request().Context())
+		if op, ok := s.operation(c); ok && !op.public && !who.scope.Includes(op.scope) {
+			return postdate.Errorf(postdate.Forbidden, "", "this key's scope is %q: %q is needed", who.scope, op.scope)
+		}
 		return next(c)
 	}
 }

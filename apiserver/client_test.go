@@ -13,8 +13,9 @@ import (
 	"github.com/postdate/postdate/client"
 )
 
-// The generated client and the server speak of the same things.
-func TestClient_EveryCall(t *testing.T) {
+// The generated client and the server speak of the same things: of schedules here,
+// and of events below.
+func TestClient_EveryCallAboutSchedules(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
 	server := httptest.NewServer(a.handler)
@@ -67,9 +68,80 @@ func TestClient_EveryCall(t *testing.T) {
 
 	secret, err := api.GetSigningSecretWithResponse(ctx)
 	require.NoError(t, err)
-	require.Equal(t, "whsec_"+a.tenant, secret.JSON200.Secret)
+	require.Regexp(t, "^whsec_", secret.JSON200.Secret)
+	rotated, err := api.RotateSigningSecretWithResponse(ctx, client.RotateSecret{})
+	require.NoError(t, err)
+	require.NotEqual(t, secret.JSON200.Secret, rotated.JSON200.Secret)
 	_, err = api.GetHealthWithResponse(ctx)
 	require.NoError(t, err)
 	_, err = api.GetReadinessWithResponse(ctx)
 	require.NoError(t, err)
+}
+
+func TestClient_EveryCallAboutEvents(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	server := httptest.NewServer(a.handler)
+	defer server.Close()
+	operator, err := client.New(server.URL, adminKey, client.WithTenant(a.tenant))
+	require.NoError(t, err)
+	ctx := t.Context()
+
+	key, err := operator.CreateKeyWithResponse(ctx, client.CreateKey{Scope: postdate.Admin})
+	require.NoError(t, err)
+	api, err := client.New(server.URL, key.JSON201.Key)
+	require.NoError(t, err)
+	keys, err := api.ListKeysWithResponse(ctx)
+	require.NoError(t, err)
+	require.Equal(t, key.JSON201.Prefix, keys.JSON200.Data[0].Prefix)
+
+	endpoint, err := api.CreateEndpointWithResponse(ctx, nil, client.CreateEndpoint{URL: answering(http.StatusOK), EventTypes: []string{"*"}})
+	require.NoError(t, err)
+	require.Regexp(t, "^whsec_", endpoint.JSON201.Secret)
+	id := endpoint.JSON201.ID
+	changed, err := api.ChangeEndpointWithResponse(ctx, id, client.ChangeEndpoint{Description: new("mine")})
+	require.NoError(t, err)
+	require.Equal(t, "mine", changed.JSON200.Description)
+	_, err = api.RotateEndpointSecretWithResponse(ctx, id, client.RotateSecret{Overlap: new(postdate.Duration(time.Hour))})
+	require.NoError(t, err)
+	tested, err := api.TestEndpointWithResponse(ctx, id)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, tested.JSON200.Attempt.Status)
+	paused, err := api.PauseEndpointWithResponse(ctx, id)
+	require.NoError(t, err)
+	require.Equal(t, postdate.Paused, paused.JSON200.State)
+	_, err = api.ResumeEndpointWithResponse(ctx, id)
+	require.NoError(t, err)
+	got, err := api.GetEndpointWithResponse(ctx, id)
+	require.NoError(t, err)
+	require.Equal(t, postdate.Enabled, got.JSON200.State)
+	endpoints, err := api.ListEndpointsWithResponse(ctx, nil)
+	require.NoError(t, err)
+	require.Len(t, endpoints.JSON200.Data, 1)
+
+	published, err := api.PublishEventWithResponse(ctx, nil, client.Event{ID: "e", Type: "t"})
+	require.NoError(t, err)
+	require.Equal(t, id, published.JSON202.Deliveries[0].Endpoint)
+	batch, err := api.PublishEventsWithResponse(ctx, nil, client.EventBatch{Events: []client.Event{{Type: "t"}}})
+	require.NoError(t, err)
+	require.Len(t, batch.JSON202.Data, 1)
+	event, err := api.GetEventWithResponse(ctx, "e")
+	require.NoError(t, err)
+	require.Equal(t, "t", event.JSON200.Type)
+	counted, err := api.RetryDeliveriesWithResponse(ctx, client.RetryDeliveries{DryRun: true})
+	require.NoError(t, err)
+	require.Zero(t, counted.JSON200.Found)
+	sweep, err := api.RetryDeliveriesWithResponse(ctx, client.RetryDeliveries{Endpoint: id})
+	require.NoError(t, err)
+	_, err = api.GetSweepWithResponse(ctx, sweep.JSON202.ID)
+	require.NoError(t, err)
+
+	_, err = api.DeleteEndpointWithResponse(ctx, id)
+	require.NoError(t, err)
+	_, err = api.RevokeKeyWithResponse(ctx, key.JSON201.ID)
+	require.NoError(t, err)
+	_, err = api.ListKeysWithResponse(ctx)
+	problem, ok := errors.AsType[*client.Problem](err)
+	require.True(t, ok)
+	require.Equal(t, postdate.Unauthorized, problem.Code)
 }

@@ -113,6 +113,7 @@ func TestDelivery_ShowsHowItEnded(t *testing.T) {
 func TestDelivery_WaitsForAWorker(t *testing.T) {
 	t.Parallel()
 	a := newAPIOn(t, idle)
+	a.tenant = postdate.DefaultTenant // it has a secret, which no worker must make
 	made := a.create(message{})
 	d := a.get(made.ID)
 	require.Equal(t, postdate.Sending, d.State)
@@ -133,8 +134,9 @@ func TestDelivery_WaitsForAWorker(t *testing.T) {
 func TestUpdates_ThatNoWorkerTakesUpAreUnavailable(t *testing.T) {
 	t.Parallel()
 	a := newAPIOn(t, idle, func(c *apiserver.Config) {
-		c.WorkerPolling = func(context.Context) (bool, error) { return true, nil }
+		c.Ledger.WorkerPolling = func(context.Context) (bool, error) { return true, nil }
 	})
+	a.tenant = postdate.DefaultTenant
 	made := a.create(message{"delay": "1h"})
 	var stop context.CancelFunc
 	a.ctx, stop = context.WithTimeout(t.Context(), time.Second)
@@ -151,11 +153,14 @@ func TestDelivery_ShowsAnAttemptThatNoRetryHasReported(t *testing.T) {
 	defer stop()
 	half := sdk.New(c, workflows.TaskQueue, sdk.Options{LocalActivityWorkerOnly: true})
 	workflows.Register(half)
-	half.RegisterActivity(&activities.Activities{Sender: &senders, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	half.RegisterActivity(&activities.Activities{
+		Sender: &senders, Directory: newDirectory(c), Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	})
 	require.NoError(t, half.Start())
 	defer half.Stop()
 
 	a := newAPIOn(t, c)
+	a.tenant = postdate.DefaultTenant
 	made := a.create(message{"to": answering(http.StatusBadGateway)})
 	d := a.becomes(made.ID, func(d delivery) bool { return d.State == postdate.Retrying })
 	require.Len(t, d.Attempts, 1)
@@ -269,7 +274,7 @@ func TestRetry_OnlyOfWhatIsDead(t *testing.T) {
 	expires := time.Now().Add(time.Hour)
 	dead := a.create(message{"to": answering(http.StatusGone), "expires_at": expires})
 	a.ended(dead.ID)
-	later := newAPI(t, func(c *apiserver.Config) { c.Now = func() time.Time { return expires } })
+	later := newAPI(t, func(c *apiserver.Config) { c.Ledger.Now = func() time.Time { return expires } })
 	later.tenant = a.tenant
 	p = later.do(http.MethodPost, retryOf(dead.ID), "").problem(http.StatusConflict, postdate.Conflict)
 	require.Contains(t, p.Detail, "expired at")
@@ -286,6 +291,14 @@ func TestEngineUnreachable(t *testing.T) {
 		{http.MethodGet, "/readyz", ""},
 		{http.MethodGet, "/v1/schedules/x", ""},
 		{http.MethodGet, "/v1/schedules", ""},
+		{http.MethodGet, "/v1/deliveries/x.y", ""},
+		{http.MethodGet, "/v1/deliveries", ""},
+		{http.MethodGet, "/v1/events/x", ""},
+		{http.MethodGet, "/v1/sweeps/x", ""},
+		{http.MethodPost, "/v1/events", `{"type":"t"}`},
+		{http.MethodPost, "/v1/events/batch", `{"events":[{"type":"t"}]}`},
+		{http.MethodPost, "/v1/deliveries/retry", `{}`},
+		{http.MethodPost, "/v1/deliveries/retry", `{"dry_run":true}`},
 		{http.MethodPost, "/v1/schedules", message{}.String()},
 		{http.MethodDelete, "/v1/schedules/x", ""},
 	} {

@@ -179,10 +179,11 @@ func TestList_ACursorIsOneListsOnly(t *testing.T) {
 	cursor := url.QueryEscape(page.NextCursor)
 	a.do(http.MethodGet, "/v1/deliveries?limit=2&entity=e&cursor="+cursor, "").is(http.StatusOK)
 
-	for _, query := range []string{"entity=f", "entity=e&state=dead", "entity=e&type=t", "entity=e&due_before=2027-01-01T00:00:00Z", ""} {
+	for _, query := range []string{"entity=f", "entity=e&state=dead", "entity=e&type=t", "entity=e&due_before=2027-01-01T00:00:00Z", "entity=e&endpoint=ep_1", ""} {
 		p := a.do(http.MethodGet, "/v1/deliveries?cursor="+cursor+"&"+query, "").problem(http.StatusUnprocessableEntity, postdate.Invalid)
 		require.Equal(t, "/cursor", p.Errors[0].Pointer)
 	}
+	a.do(http.MethodGet, "/v1/schedules?entity=e&cursor="+cursor, "").problem(http.StatusUnprocessableEntity, postdate.Invalid)
 	b.do(http.MethodGet, "/v1/deliveries?entity=e&cursor="+cursor, "").problem(http.StatusUnprocessableEntity, postdate.Invalid)
 
 	sealed, err := base64.RawURLEncoding.DecodeString(page.NextCursor)

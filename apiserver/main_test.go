@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -29,7 +28,9 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/apiserver"
+	"github.com/postdate/postdate/directory"
 	"github.com/postdate/postdate/engine"
+	"github.com/postdate/postdate/ledger"
 	"github.com/postdate/postdate/worker"
 	"github.com/postdate/postdate/workflows"
 )
@@ -42,8 +43,9 @@ const (
 
 // The engine is real, and so is everything on it but who is sent to.
 var (
-	temporal client.Client // with a worker
-	idle     client.Client // of another engine, on which no worker runs
+	temporal client.Client        // with a worker
+	idle     client.Client        // of another engine, on which no worker runs
+	tenants  *directory.Directory // on temporal
 	senders  scripts
 
 	quietLog = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
@@ -77,9 +79,10 @@ func run(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer stop()
+	tenants = newDirectory(temporal)
 	w := worker.New(worker.Config{
-		Client: temporal, Sender: &senders, Log: slog.New(slog.DiscardHandler),
-		DataConverter: encoded, Slots: 100, StopTimeout: time.Second,
+		Client: temporal, Sender: &senders, Directory: tenants, Engine: newLedger(temporal, tenants),
+		Log: slog.New(slog.DiscardHandler), Slots: 100, StopTimeout: time.Second,
 	})
 	if err := w.Start(); err != nil {
 		return 0, err
@@ -123,69 +126,29 @@ func noteDeletions(
 	return err
 }
 
-// scripts plays the receivers: each host has its own.
-type scripts struct{ byHost sync.Map }
-
-type script func(context.Context, postdate.Message) (postdate.Attempt, error)
-
-func (s *scripts) Send(ctx context.Context, m postdate.Message, to postdate.Destination) (postdate.Attempt, error) {
-	u, err := url.Parse(to.URL)
-	if err != nil {
-		return postdate.Attempt{}, err
-	}
-	play, ok := s.byHost.Load(u.Host)
-	if !ok {
-		return postdate.Attempt{}, errors.New("no such receiver")
-	}
-	began := time.Now()
-	made, err := play.(script)(ctx, m)
-	made.At, made.DurationMS = began, time.Since(began).Milliseconds()
-	return made, err
+func newDirectory(c client.Client) *directory.Directory {
+	return directory.New(directory.Config{Temporal: c, DefaultSecret: "whsec_ZGVmYXVsdC1zZWNyZXQtb2YtdGVzdHMtMzItYnl0ZXM="})
 }
 
-// receiver is a URL at which play is played.
-func receiver(play script) string {
-	host := uuid.NewString() + ".example"
-	senders.byHost.Store(host, play)
-	return "https://" + host + "/hooks"
-}
-
-// answering is a receiver that answers with these statuses, one after another,
-// and with the last of them for ever.
-func answering(statuses ...int) string {
-	var mu sync.Mutex
-	return receiver(func(context.Context, postdate.Message) (postdate.Attempt, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		status := statuses[0]
-		if len(statuses) > 1 {
-			statuses = statuses[1:]
-		}
-		return attempt(status), nil
+func newLedger(c client.Client, d *directory.Directory) *ledger.Ledger {
+	return ledger.New(ledger.Config{
+		Temporal: c, DataConverter: encoded, Namespace: namespace, Directory: d, EagerStart: true,
+		WorkerPolling: func(ctx context.Context) (bool, error) { return worker.Polling(ctx, c) },
+		Log:           slog.New(slog.DiscardHandler),
 	})
-}
-
-func attempt(status int) postdate.Attempt {
-	outcome := postdate.Failed
-	switch {
-	case status < 300:
-		outcome = postdate.Accepted
-	case status == http.StatusGone:
-		outcome = postdate.Gone
-	}
-	return postdate.Attempt{Outcome: outcome, Status: status, Response: "answered " + http.StatusText(status)}
 }
 
 // config is the API's, as production has it.
 func config(c client.Client) apiserver.Config {
+	d := tenants
+	if c != temporal {
+		d = newDirectory(c)
+	}
 	return apiserver.Config{
-		Temporal: c, DataConverter: encoded, Namespace: namespace, UIURL: uiURL,
-		AdminKey:      adminKey,
-		SigningSecret: func(_ context.Context, tenant string) (string, error) { return "whsec_" + tenant, nil },
-		EagerStart:    true,
-		WorkerPolling: func(ctx context.Context) (bool, error) { return worker.Polling(ctx, c) },
-		Log:           slog.New(slog.DiscardHandler),
-		Version:       "v1.2.3",
+		Ledger: newLedger(c, d), Directory: d, UIURL: uiURL,
+		AdminKey: adminKey,
+		Log:      slog.New(slog.DiscardHandler),
+		Version:  "v1.2.3",
 	}
 }
 

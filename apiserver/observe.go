@@ -106,8 +106,12 @@ func (s *server) logRequest(c echo.Context, took time.Duration, err error) {
 		slog.Duration("took", took),
 		slog.String("request_id", requestID(c)),
 	}
-	if tenant := tenantOf(r.Context()); tenant != "" {
-		attrs = append(attrs, slog.String("tenant", tenant))
+	who := callerOf(r.Context())
+	if who.tenant != "" {
+		attrs = append(attrs, slog.String("tenant", who.tenant))
+	}
+	if who.key != "" {
+		attrs = append(attrs, slog.String("key", who.key))
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))

@@ -112,10 +112,9 @@ func TestService_Health(t *testing.T) {
 func TestNew_NeedsWhatItNeeds(t *testing.T) {
 	t.Parallel()
 	for name, take := range map[string]func(*apiserver.Config){
-		"the engine": func(c *apiserver.Config) { c.Temporal = nil },
-		"a key":      func(c *apiserver.Config) { c.AdminKey = "" },
-		"a secret":   func(c *apiserver.Config) { c.SigningSecret = nil },
-		"workers":    func(c *apiserver.Config) { c.WorkerPolling = nil },
+		"a ledger":    func(c *apiserver.Config) { c.Ledger = nil },
+		"a directory": func(c *apiserver.Config) { c.Directory = nil },
+		"a key":       func(c *apiserver.Config) { c.AdminKey = "" },
 	} {
 		conf := config(temporal)
 		take(&conf)

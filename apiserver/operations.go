@@ -4,11 +4,15 @@ import (
 	"context"
 	_ "embed" // for the specification
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/labstack/echo/v4"
+
+	"github.com/postdate/postdate"
 )
 
 //go:embed openapi.yaml
@@ -22,6 +26,8 @@ type operation struct {
 	routers.Route
 	// public operations need no key: the specification asks for none.
 	public bool
+	// scope is what a key needs.
+	scope postdate.Scope
 }
 
 // loadOperations reads the specification, which is a part of this program: an
@@ -37,13 +43,36 @@ func loadOperations() (map[route]*operation, error) {
 	operations := make(map[route]*operation)
 	for path, item := range document.Paths.Map() {
 		for method, op := range item.Operations() {
+			scope, err := scopeOf(method, op)
+			if err != nil {
+				return nil, err
+			}
 			operations[route{method, echoPath(path)}] = &operation{
 				Route:  routers.Route{Spec: document, Path: path, PathItem: item, Method: method, Operation: op},
 				public: op.Security != nil && len(*op.Security) == 0,
+				scope:  scope,
 			}
 		}
 	}
 	return operations, nil
+}
+
+// scopeOf is what a key needs for op: to write, or of a GET to read, unless the
+// specification says more.
+func scopeOf(method string, op *openapi3.Operation) (postdate.Scope, error) {
+	said, ok := op.Extensions["x-scope"]
+	switch {
+	case ok:
+		text, _ := said.(string)
+		if scope := postdate.Scope(text); slices.Contains(postdate.Scopes, scope) {
+			return scope, nil
+		}
+		return "", fmt.Errorf("openapi.yaml: x-scope of %s is %v", op.OperationID, said)
+	case method == http.MethodGet:
+		return postdate.Read, nil
+	default:
+		return postdate.Write, nil
+	}
 }
 
 // echoPath is a path of the specification as Echo writes it.

@@ -23,15 +23,17 @@ const (
 
 // Codes absent here are logged whole and answered with a bare 500.
 var statusOf = map[postdate.Code]int{
-	malformed:             http.StatusBadRequest,
-	postdate.Unauthorized: http.StatusUnauthorized,
-	postdate.NotFound:     http.StatusNotFound,
-	methodNotAllowed:      http.StatusMethodNotAllowed,
-	postdate.Conflict:     http.StatusConflict,
-	tooLarge:              http.StatusRequestEntityTooLarge,
-	unsupportedMediaType:  http.StatusUnsupportedMediaType,
-	postdate.Invalid:      http.StatusUnprocessableEntity,
-	postdate.Unavailable:  http.StatusServiceUnavailable,
+	malformed:                http.StatusBadRequest,
+	postdate.Unauthorized:    http.StatusUnauthorized,
+	postdate.Forbidden:       http.StatusForbidden,
+	postdate.NotFound:        http.StatusNotFound,
+	methodNotAllowed:         http.StatusMethodNotAllowed,
+	postdate.Conflict:        http.StatusConflict,
+	tooLarge:                 http.StatusRequestEntityTooLarge,
+	unsupportedMediaType:     http.StatusUnsupportedMediaType,
+	postdate.Invalid:         http.StatusUnprocessableEntity,
+	postdate.TooManyRequests: http.StatusTooManyRequests,
+	postdate.Unavailable:     http.StatusServiceUnavailable,
 }
 
 // statusGone is what the log says of a caller that did not wait for the answer.

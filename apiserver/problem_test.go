@@ -34,6 +34,8 @@ func TestProblems(t *testing.T) {
 		}
 	})
 	a.create(message{"id": "taken", "delay": "1h"})
+	reader := "Bearer " + a.key(postdate.Read).Key
+	a.register(nil, "Idempotency-Key", "taken")
 	post := func(body string) func() answer {
 		return func() answer {
 			return a.do(http.MethodPost, "/v1/schedules", body, "Content-Type", "application/json", "X-Request-Id", "r1")
@@ -44,20 +46,34 @@ func TestProblems(t *testing.T) {
 	}
 	const to = `"to":{"url":"https://b.example"}`
 	for name, call := range map[string]func() answer{
-		"400-no-body":             post(""),
-		"400-syntax":              post("{\n  \"type\": \"t\",\n  \"to\" {}\n}"),
-		"400-cut-off":             post(`{"type":"t"`),
-		"400-two-values":          post(`{} {}`),
-		"400-not-utf8":            post("{\"type\":\"\xff\"}"),
-		"401-no-key":              ask(http.MethodGet, "/v1/schedules", "Authorization", ""),
-		"401-wrong-key":           ask(http.MethodGet, "/v1/schedules", "Authorization", "Bearer x"),
-		"404-id":                  ask(http.MethodGet, "/v1/schedules/nothing"),
-		"404-path":                ask(http.MethodGet, "/v1/nothing"),
-		"404-path-that-goes-on":   ask(http.MethodGet, "/v1/schedules/"),
-		"405-method":              ask(http.MethodPut, "/v1/schedules"),
-		"409-taken":               post(message{"id": "taken", "delay": "2h"}.String()),
-		"413-too-large":           post(`{"type":"` + strings.Repeat("t", 256<<10) + `"}`),
-		"415-no-json":             ask(http.MethodPost, "/v1/schedules", "Content-Type", "text/plain"),
+		"400-no-body":           post(""),
+		"400-syntax":            post("{\n  \"type\": \"t\",\n  \"to\" {}\n}"),
+		"400-cut-off":           post(`{"type":"t"`),
+		"400-two-values":        post(`{} {}`),
+		"400-not-utf8":          post("{\"type\":\"\xff\"}"),
+		"401-no-key":            ask(http.MethodGet, "/v1/schedules", "Authorization", ""),
+		"401-wrong-key":         ask(http.MethodGet, "/v1/schedules", "Authorization", "Bearer x"),
+		"401-unknown-key":       ask(http.MethodGet, "/v1/schedules", "Authorization", "Bearer pdk_nobody_"+strings.Repeat("A", 26)),
+		"403-scope":             ask(http.MethodGet, "/v1/keys", "Authorization", reader),
+		"403-tenant":            ask(http.MethodGet, "/v1/schedules", "Authorization", reader, "Postdate-Tenant", "another"),
+		"404-endpoint":          ask(http.MethodGet, "/v1/endpoints/ep_x"),
+		"404-id":                ask(http.MethodGet, "/v1/schedules/nothing"),
+		"404-path":              ask(http.MethodGet, "/v1/nothing"),
+		"404-path-that-goes-on": ask(http.MethodGet, "/v1/schedules/"),
+		"405-method":            ask(http.MethodPut, "/v1/schedules"),
+		"409-taken":             post(message{"id": "taken", "delay": "2h"}.String()),
+		"409-taken-key": func() answer {
+			return a.do(http.MethodPost, "/v1/endpoints", registration{"mode": "cloudevents_binary"}.String(),
+				"Idempotency-Key", "taken", "X-Request-Id", "r1")
+		},
+		"413-too-large": post(`{"type":"` + strings.Repeat("t", 256<<10) + `"}`),
+		"415-no-json":   ask(http.MethodPost, "/v1/schedules", "Content-Type", "text/plain"),
+		"415-cloudevent-of-xml": func() answer {
+			return a.do(http.MethodPost, "/v1/events", `<a/>`, "Content-Type", "application/xml", "Ce-Id", "e", "X-Request-Id", "r1")
+		},
+		"422-cloudevent": func() answer {
+			return a.do(http.MethodPost, "/v1/events", `{"id":"e"}`, "Content-Type", asCloudEvent, "X-Request-Id", "r1")
+		},
 		"422-array":               post(`[]`),
 		"422-many":                post(`{"idd":"x","to":{"uri":"https://b.example"},"retry":{"factor":0.5,"schedule":["5s","soon"]},"timeout":5}`),
 		"422-missing":             post(`{` + to + `}`),
@@ -112,18 +128,18 @@ func TestProblems_AllowSaysWhatIs(t *testing.T) {
 // What nobody foresaw is for the log, not for the caller.
 func TestProblems_UnforeseenErrorsAreLoggedWholeAndAnsweredBare(t *testing.T) {
 	t.Parallel()
-	for name, fail := range map[string]func() (string, error){
-		"an error":        func() (string, error) { return "", errors.New("the vault is on fire") },
-		"an unknown code": func() (string, error) { return "", postdate.Errorf("on_fire", "", "the vault is on fire") },
-		"a panic":         func() (string, error) { panic("the vault is on fire") },
+	for name, fail := range map[string]func(context.Context) (bool, error){
+		"an error": func(context.Context) (bool, error) { return false, errors.New("the vault is on fire") },
+		"an unknown code": func(context.Context) (bool, error) {
+			return false, postdate.Errorf("on_fire", "", "the vault is on fire")
+		},
+		"a panic": func(context.Context) (bool, error) { panic("the vault is on fire") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			logged := newLog()
-			a := newAPI(t, logged.into, func(c *apiserver.Config) {
-				c.SigningSecret = func(context.Context, string) (string, error) { return fail() }
-			})
-			w := a.do(http.MethodGet, "/v1/signing_secret", "", "X-Request-Id", "r1")
+			a := newAPI(t, logged.into, polling(fail))
+			w := a.do(http.MethodDelete, "/v1/schedules/x", "", "X-Request-Id", "r1")
 			p := w.problem(http.StatusInternalServerError, "internal")
 			require.Equal(t, "r1", p.RequestID)
 			require.Empty(t, p.Detail)
@@ -136,14 +152,21 @@ func TestProblems_UnforeseenErrorsAreLoggedWholeAndAnsweredBare(t *testing.T) {
 	}
 }
 
-func TestProblems_OfASecretThatCannotBeHadNow(t *testing.T) {
+// polling has the API learn of workers from ask.
+func polling(ask func(context.Context) (bool, error)) func(*apiserver.Config) {
+	return func(c *apiserver.Config) {
+		asking := *c.Ledger
+		asking.WorkerPolling = ask
+		c.Ledger = &asking
+	}
+}
+
+func TestProblems_OfWhatCannotBeDoneNow(t *testing.T) {
 	t.Parallel()
-	a := newAPI(t, func(c *apiserver.Config) {
-		c.SigningSecret = func(context.Context, string) (string, error) {
-			return "", postdate.Errorf(postdate.Unavailable, "", "not now")
-		}
-	})
-	w := a.do(http.MethodGet, "/v1/signing_secret", "")
+	a := newAPI(t, polling(func(context.Context) (bool, error) {
+		return false, postdate.Errorf(postdate.Unavailable, "", "not now")
+	}))
+	w := a.do(http.MethodDelete, "/v1/schedules/x", "")
 	require.Equal(t, "not now", w.problem(http.StatusServiceUnavailable, postdate.Unavailable).Detail)
 	require.Equal(t, "1", w.Header().Get("Retry-After"))
 }

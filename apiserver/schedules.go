@@ -3,7 +3,6 @@ package apiserver
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -12,10 +11,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/ledger"
+	"github.com/postdate/postdate/signature"
 	"github.com/postdate/postdate/workflows"
 )
 
@@ -23,7 +22,7 @@ import (
 func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObject) (CreateScheduleResponseObject, error) {
 	now := s.Now().UTC()
 	schedule := scheduleOf(*r.Body)
-	if err := s.validateSchedule(schedule, now); err != nil {
+	if err := s.acceptSchedule(ctx, &schedule, now); err != nil {
 		return nil, err
 	}
 	if schedule.ID == "" {
@@ -31,38 +30,54 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 	}
 	told := workflows.Accepted{Digest: digest(*r.Body), To: schedule.To, At: now}
 
-	made, err := s.start(ctx, deliverInput(ctx, schedule, now), told, enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE)
-	if _, exists := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); exists {
+	made, err := s.Ledger.Start(ctx, deliverInput(ctx, schedule, now), told)
+	if errors.Is(err, ledger.ErrExists) {
 		return s.repeated(ctx, schedule.ID, told.Digest)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return CreateSchedule201JSONResponse{
-		Body:    made.face(now),
+		Body:    s.face(made),
 		Headers: CreateSchedule201ResponseHeaders{Location: "/v1/schedules/" + schedule.ID},
 	}, nil
 }
 
 // repeated answers a request whose id is taken: by an earlier one like it, or by another.
 func (s *server) repeated(ctx context.Context, id, digest string) (CreateScheduleResponseObject, error) {
-	found, err := s.look(ctx, id)
+	found, err := s.schedule(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if found.told.Digest != digest {
+	if found.Accepted.Digest != digest {
 		return nil, postdate.Errorf(postdate.Conflict, "", "%q exists already, from a request with another body", id)
 	}
-	return CreateSchedule200JSONResponse(found.face(s.Now())), nil
+	return CreateSchedule200JSONResponse(s.face(found)), nil
+}
+
+// schedule reads the tenant's schedule. The delivery of an event is none.
+func (s *server) schedule(ctx context.Context, id string) (*ledger.Sight, error) {
+	if err := postdate.ValidateID("/id", id); err != nil {
+		return nil, err
+	}
+	return s.Ledger.Look(ctx, tenantOf(ctx), id)
+}
+
+// update has the tenant's schedule do what the Update called name says.
+func (s *server) update(ctx context.Context, id, name string, args ...any) error {
+	if err := postdate.ValidateID("/id", id); err != nil {
+		return err
+	}
+	return s.Ledger.Update(ctx, tenantOf(ctx), id, name, args...)
 }
 
 // GetSchedule shows the schedule as the delivery it is.
 func (s *server) GetSchedule(ctx context.Context, r GetScheduleRequestObject) (GetScheduleResponseObject, error) {
-	found, err := s.look(ctx, r.ID)
+	found, err := s.schedule(ctx, r.ID)
 	if err != nil {
 		return nil, err
 	}
-	return GetSchedule200JSONResponse(found.face(s.Now())), nil
+	return GetSchedule200JSONResponse(s.face(found)), nil
 }
 
 // ChangeSchedule changes when it is due, or what is sent.
@@ -75,16 +90,19 @@ func (s *server) ChangeSchedule(ctx context.Context, r ChangeScheduleRequestObje
 	if err := s.update(ctx, r.ID, workflows.UpdateReschedule, change); err != nil {
 		return nil, err
 	}
-	found, err := s.look(ctx, r.ID)
+	found, err := s.schedule(ctx, r.ID)
 	if err != nil {
 		return nil, err
 	}
-	return ChangeSchedule200JSONResponse(found.face(s.Now())), nil
+	return ChangeSchedule200JSONResponse(s.face(found)), nil
 }
 
 // CancelSchedule cancels it, unless it ends otherwise first.
 func (s *server) CancelSchedule(ctx context.Context, r CancelScheduleRequestObject) (CancelScheduleResponseObject, error) {
-	if err := s.cancel(ctx, r.ID); err != nil {
+	if err := postdate.ValidateID("/id", r.ID); err != nil {
+		return nil, err
+	}
+	if err := s.Ledger.CancelDelivery(ctx, tenantOf(ctx), r.ID); err != nil {
 		return nil, err
 	}
 	return CancelSchedule200JSONResponse{State: postdate.Cancelled}, nil
@@ -95,16 +113,19 @@ func (s *server) FireSchedule(ctx context.Context, r FireScheduleRequestObject) 
 	if err := s.update(ctx, r.ID, workflows.UpdateFire); err != nil {
 		return nil, err
 	}
-	found, err := s.look(ctx, r.ID)
+	found, err := s.schedule(ctx, r.ID)
 	if err != nil {
 		return nil, err
 	}
-	return FireSchedule200JSONResponse(found.face(s.Now())), nil
+	return FireSchedule200JSONResponse(s.face(found)), nil
 }
 
 // ListSchedules lists schedules as the deliveries they are.
 func (s *server) ListSchedules(ctx context.Context, r ListSchedulesRequestObject) (ListSchedulesResponseObject, error) {
-	page, err := s.list(ctx, ListDeliveriesParams(r.Params))
+	page, err := s.list(ctx, postdate.Filter{
+		Tenant: tenantOf(ctx), SchedulesOnly: true, State: r.Params.State, Entity: r.Params.Entity, Type: r.Params.Type,
+		DueBefore: r.Params.DueBefore, DueAfter: r.Params.DueAfter,
+	}, r.Params.Limit, r.Params.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -140,9 +161,11 @@ func deliverInput(ctx context.Context, schedule postdate.Schedule, now time.Time
 	in.Retry = in.Retry.WithDefaults()
 	in.Shipment.To = schedule.To
 	in.Shipment.DueAt = due
-	in.Shipment.Timeout = postdate.Duration(postdate.DefaultTimeout)
-	if schedule.Timeout != nil {
+	switch {
+	case schedule.Timeout != nil:
 		in.Shipment.Timeout = *schedule.Timeout
+	case schedule.To.Endpoint == "": // else it is the endpoint's, as it is then
+		in.Shipment.Timeout = postdate.Duration(postdate.DefaultTimeout)
 	}
 	in.Shipment.Message = postdate.Message{
 		ID:          schedule.ID,
@@ -156,22 +179,54 @@ func deliverInput(ctx context.Context, schedule postdate.Schedule, now time.Time
 	return in
 }
 
-// validateSchedule refuses what could never be sent, or never to there.
-func (s *server) validateSchedule(schedule postdate.Schedule, now time.Time) error {
+// acceptSchedule refuses what could never be sent, or never to there, and fills in
+// how its endpoint wants to be tried where the schedule itself says nothing.
+func (s *server) acceptSchedule(ctx context.Context, schedule *postdate.Schedule, now time.Time) error {
 	if err := schedule.Validate(now, s.AllowHTTP); err != nil {
 		return err
 	}
-	if s.CheckURL == nil {
+	switch to := schedule.To; {
+	case to.Subscribers():
 		return nil
+	case to.Endpoint != "":
+		return s.acceptEndpoint(ctx, schedule)
+	case s.CheckURL != nil:
+		u, err := url.Parse(to.URL)
+		if err == nil {
+			err = s.CheckURL(u)
+		}
+		if err != nil {
+			return postdate.Errorf(postdate.Invalid, "/to/url", "%s", err)
+		}
 	}
-	u, err := url.Parse(schedule.To.URL)
-	if err == nil {
-		err = s.CheckURL(u)
-	}
+	return s.ensureSecret(ctx)
+}
+
+// acceptEndpoint refuses an endpoint that the tenant does not have.
+func (s *server) acceptEndpoint(ctx context.Context, schedule *postdate.Schedule) error {
+	tenant, err := s.Directory.Tenant(ctx, tenantOf(ctx))
 	if err != nil {
-		return postdate.Errorf(postdate.Invalid, "/to/url", "%s", err)
+		return err
+	}
+	endpoint, ok := tenant.Endpoint(schedule.To.Endpoint)
+	if !ok {
+		return postdate.Errorf(postdate.Invalid, "/to/endpoint", "there is no endpoint %q", schedule.To.Endpoint)
+	}
+	if schedule.Retry == nil {
+		schedule.Retry = endpoint.Retry
 	}
 	return nil
+}
+
+// ensureSecret makes the tenant a secret by which its messages to bare urls are
+// signed, where it has none.
+func (s *server) ensureSecret(ctx context.Context) error {
+	tenant, err := s.Directory.Tenant(ctx, tenantOf(ctx))
+	if err != nil || len(tenant.Secrets) > 0 {
+		return err
+	}
+	_, err = s.Directory.EnsureSecret(ctx, tenantOf(ctx), postdate.Secret(signature.NewSecret().Reveal()))
+	return err
 }
 
 // madeID makes an id: a new one, in order of time, or the one that the tenant's
@@ -188,31 +243,8 @@ func madeID(tenant, key string) string {
 // spaced, in whatever order their fields come, in whatever zone they tell times.
 func digest(body CreateSchedule) string {
 	body.DueAt, body.ExpiresAt = body.DueAt.UTC(), body.ExpiresAt.UTC()
-	body.Data = sorted(body.Data)
-	text, err := json.Marshal(body)
-	if err != nil {
-		panic(err) // what was decoded can be encoded
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:16])
-}
-
-// sorted is data with the fields of its objects in order. Numbers stay as written.
-func sorted(data json.RawMessage) json.RawMessage {
-	if data == nil {
-		return nil
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	var value any
-	if err := decoder.Decode(&value); err != nil {
-		panic(err) // it was valid JSON when the request was read
-	}
-	text, err := json.Marshal(value)
-	if err != nil {
-		panic(err)
-	}
-	return text
+	body.Data = ledger.Sorted(body.Data)
+	return ledger.Digest(body)
 }
 
 // compact is data without its insignificant white space.

@@ -78,7 +78,7 @@ func TestCreate_HandsWhatIsDueToAWorkerOfThisProcess(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := newAPI(t, func(c *apiserver.Config) { c.EagerStart = test.start })
+			a := newAPI(t, func(c *apiserver.Config) { c.Ledger.EagerStart = test.start })
 			made := a.create(message{"to": answering(http.StatusOK), "delay": test.delay})
 			events := temporal.GetWorkflowHistory(t.Context(), workflows.ScheduleID(a.tenant, made.ID), "", false, 0)
 			started, err := events.Next()

@@ -4,7 +4,6 @@
 package apiserver
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -14,29 +13,27 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"go.opentelemetry.io/contrib/instrumentation/github.com/labstack/echo/otelecho"
-	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/converter"
-	"go.temporal.io/sdk/temporal"
+
+	"github.com/postdate/postdate/directory"
+	"github.com/postdate/postdate/ledger"
 )
 
 //go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config oapi-codegen.yaml openapi.yaml
 
 // Config is what the API needs from outside.
 type Config struct {
-	// Temporal is the engine.
-	Temporal client.Client
-	// DataConverter is Temporal's: the default one where it is nil.
-	DataConverter converter.DataConverter
-	// Namespace is Temporal's: "default" where it is empty.
-	Namespace string
+	// Ledger knows deliveries, and Directory what is configured for tenants.
+	Ledger    *ledger.Ledger
+	Directory *directory.Directory
 	// UIURL is where the engine's Web UI is found by people, for links to it.
 	// Without it no answer carries a link.
 	UIURL string
 
 	// AdminKey is the operator's key. It must not be empty.
 	AdminKey string
-	// SigningSecret is the secret by which a tenant's messages are signed.
-	SigningSecret func(ctx context.Context, tenant string) (string, error)
+	// RateLimit is how many requests a second each key of a tenant may make by
+	// this process: twice as many at once. 0: as many as it likes.
+	RateLimit int
 
 	// AllowHTTP allows destinations of plain http.
 	AllowHTTP bool
@@ -44,12 +41,6 @@ type Config struct {
 	// not nil. Its error is told to the caller. What a name resolves to is not
 	// known yet: that is for whoever dials.
 	CheckURL func(*url.URL) error
-
-	// EagerStart hands what is due at once straight to a worker in this process,
-	// if one runs here on the same Temporal client.
-	EagerStart bool
-	// WorkerPolling tells whether any worker polls for deliveries.
-	WorkerPolling func(context.Context) (bool, error)
 
 	// Metrics answers /metrics, where it is not nil.
 	Metrics http.Handler
@@ -65,8 +56,8 @@ type Config struct {
 type server struct {
 	Config
 	operations map[route]*operation
-	failures   converter.FailureConverter
 	keyHash    [32]byte
+	limits     *limits
 }
 
 var _ StrictServerInterface = (*server)(nil)
@@ -81,7 +72,7 @@ func New(c Config) (http.Handler, error) {
 	e.HTTPErrorHandler = s.answerError
 	e.Use(
 		otelecho.Middleware("postdate", otelecho.WithPropagators(traceContext), otelecho.WithSkipper(isAside)),
-		s.observe, s.authenticate, s.validate,
+		s.observe, s.authenticate, s.limit, s.authorize, s.acceptCloudEvents, s.validate,
 	)
 	RegisterHandlers(e, NewStrictHandler(s, nil))
 	s.registerPages(e)
@@ -89,14 +80,8 @@ func New(c Config) (http.Handler, error) {
 }
 
 func newServer(c Config) (*server, error) {
-	if c.Temporal == nil || c.AdminKey == "" || c.SigningSecret == nil || c.WorkerPolling == nil {
-		return nil, errors.New("the API needs Temporal, AdminKey, SigningSecret and WorkerPolling")
-	}
-	if c.DataConverter == nil {
-		c.DataConverter = converter.GetDefaultDataConverter()
-	}
-	if c.Namespace == "" {
-		c.Namespace = client.DefaultNamespace
+	if c.Ledger == nil || c.Directory == nil || c.AdminKey == "" {
+		return nil, errors.New("the API needs Ledger, Directory and AdminKey")
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -112,9 +97,7 @@ func newServer(c Config) (*server, error) {
 	return &server{
 		Config:     c,
 		operations: operations,
-		failures: temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{
-			DataConverter: c.DataConverter,
-		}),
-		keyHash: hash(c.AdminKey),
+		keyHash:    hash(c.AdminKey),
+		limits:     newLimits(c.RateLimit),
 	}, nil
 }

@@ -13,7 +13,7 @@ func (s *server) GetHealth(context.Context, GetHealthRequestObject) (GetHealthRe
 
 // GetReadiness tells whether messages can be accepted and delivered.
 func (s *server) GetReadiness(ctx context.Context, _ GetReadinessRequestObject) (GetReadinessResponseObject, error) {
-	polling, err := s.WorkerPolling(ctx)
+	polling, err := s.Ledger.WorkerPolling(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -21,13 +21,4 @@ func (s *server) GetReadiness(ctx context.Context, _ GetReadinessRequestObject) 
 		return nil, postdate.Errorf(postdate.Unavailable, "", "no worker is running")
 	}
 	return GetReadiness200JSONResponse{Status: "ready", Version: s.Version}, nil
-}
-
-// GetSigningSecret answers the tenant's secret.
-func (s *server) GetSigningSecret(ctx context.Context, _ GetSigningSecretRequestObject) (GetSigningSecretResponseObject, error) {
-	secret, err := s.SigningSecret(ctx, tenantOf(ctx))
-	if err != nil {
-		return nil, err
-	}
-	return GetSigningSecret200JSONResponse{Secret: secret}, nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -62,7 +61,7 @@ func (s *server) validate(next echo.HandlerFunc) echo.HandlerFunc {
 		if !ok {
 			return next(c)
 		}
-		if op.Operation.RequestBody != nil {
+		if body := op.Operation.RequestBody; body != nil && (body.Value.Required || hasBody(c.Request())) {
 			if err := readBody(c); err != nil {
 				return err
 			}
@@ -86,25 +85,45 @@ func (s *server) validate(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// hasBody tells whether r comes with a body, where it need not.
+func hasBody(r *http.Request) bool {
+	return r.ContentLength != 0 || r.Header.Get(echo.HeaderContentType) != ""
+}
+
 // readBody reads a body and puts it back, if it is JSON and not too large.
 func readBody(c echo.Context) error {
-	r := c.Request()
-	if media, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType)); err != nil || media != echo.MIMEApplicationJSON {
+	if mediaOf(c) != echo.MIMEApplicationJSON {
 		return postdate.Errorf(unsupportedMediaType, "", "a body must be declared as Content-Type: application/json")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response().Writer, r.Body, maxBody))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return postdate.Errorf(tooLarge, "", "a body has at most %d KiB", maxBody>>10)
-	}
+	body, err := readJSON(c)
 	if err != nil {
-		return postdate.Errorf(malformed, "", "the body cannot be read: %s", err)
-	}
-	if err := checkJSON(body); err != nil {
 		return err
 	}
+	r := c.Request()
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	r.ContentLength = int64(len(body))
 	return nil
+}
+
+// readJSON reads a body, if it is JSON and not too large.
+func readJSON(c echo.Context) ([]byte, error) {
+	body, err := readWhole(c)
+	if err != nil {
+		return nil, err
+	}
+	return body, checkJSON(body)
+}
+
+// readWhole reads a body, if it is not too large.
+func readWhole(c echo.Context) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response().Writer, c.Request().Body, maxBody))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, postdate.Errorf(tooLarge, "", "a body has at most %d KiB", maxBody>>10)
+	}
+	if err != nil {
+		return nil, postdate.Errorf(malformed, "", "the body cannot be read: %s", err)
+	}
+	return body, nil
 }
 
 // checkJSON says where body is not JSON, if it is not.
@@ -178,7 +197,7 @@ func fieldError(e *openapi3.SchemaError) FieldError {
 		}
 	case "nullable":
 		detail = "must not be null"
-	case "minLength", "minItems":
+	case "minLength", "minItems", "minProperties":
 		detail = "must not be empty"
 	case "maxLength":
 		detail = fmt.Sprintf("has at most %d characters", *e.Schema.MaxLength)

@@ -40,14 +40,14 @@ const entities = 1000
 // inMS is the time in so long, in whole milliseconds: what a caller would write.
 func inMS(d time.Duration) time.Time { return time.Now().Add(d).Truncate(time.Millisecond) }
 
-// engine is what messages are handed to.
-type engine interface {
+// contender is what messages are handed to.
+type contender interface {
 	// publish returns once the engine answers for the message.
 	publish(ctx context.Context, m *item) error
 }
 
 // publishAll hands items over from so many clients at once, each as fast as it is answered.
-func publishAll(ctx context.Context, e engine, clients int, items []*item) error {
+func publishAll(ctx context.Context, e contender, clients int, items []*item) error {
 	return inParallel(ctx, clients, items, func(ctx context.Context, m *item) error {
 		m.sent = time.Now()
 		err := e.publish(ctx, m)
@@ -89,7 +89,7 @@ func stopped(ctx context.Context) error {
 
 // publishAtPace hands over one item every interval from start on, whatever
 // became of those before.
-func publishAtPace(ctx context.Context, e engine, start time.Time, interval time.Duration, items []*item) error {
+func publishAtPace(ctx context.Context, e contender, start time.Time, interval time.Duration, items []*item) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var under sync.WaitGroup

@@ -26,10 +26,15 @@ func main() {
 	}
 }
 
-// run is the bench, or, as a child of the bench, the naive program.
+// run is the bench or, as a child of the bench, what it is compared with.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	if len(args) > 0 && args[0] == naiveCommand {
-		return serveNaive(ctx, args[1:], stderr)
+	if len(args) > 0 {
+		switch args[0] {
+		case naiveCommand:
+			return serveNaive(ctx, args[1:], stderr)
+		case floorCommand:
+			return serveFloor(ctx, args[1:], stderr)
+		}
 	}
 	o, err := parseOptions(args, stderr)
 	if err != nil {

@@ -22,7 +22,7 @@ type options struct {
 	singles  int           // in due_in_2s
 	steady   time.Duration // of steady
 	pending  int           // in far_future
-	naive    bool
+	rivals   bool
 	naiveWAL bool
 	json     bool
 }
@@ -56,7 +56,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.singles, "singles", size.singles, "messages in due_in_2s")
 	flags.DurationVar(&o.steady, "steady", size.steady, "how long steady lasts")
 	flags.IntVar(&o.pending, "pending", size.pending, "schedules in far_future")
-	flags.BoolVar(&o.naive, "naive", true, "measure the naive program too")
+	flags.BoolVar(&o.rivals, "rivals", true, "measure what it is compared with too: the naive program, and the floor")
 	flags.BoolVar(&o.naiveWAL, "naive-wal", false, "give the naive program a write-ahead log, which Temporal's defaults do not")
 	flags.BoolVar(&o.json, "json", false, "one JSON line per scenario on standard output; the table goes to standard error")
 	if err := flags.Parse(args); err != nil {

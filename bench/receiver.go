@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -46,10 +47,18 @@ func startReceiver(ctx context.Context) (*receiver, error) {
 func (r *receiver) stop() { _ = r.server.Close() }
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	now := time.Now()
 	_, _ = io.Copy(io.Discard, req.Body)
 	id := req.Header.Get("Webhook-Id")
+	if path := strings.TrimPrefix(req.URL.Path, "/"); path != "" {
+		id += "/" + path // the same event comes to each endpoint
+	}
+	r.arrive(id)
+	w.WriteHeader(http.StatusNoContent)
+}
 
+// arrive notes that the message id came, now.
+func (r *receiver) arrive(id string) {
+	now := time.Now()
 	r.mu.Lock()
 	a := r.seen[id]
 	if a.copies == 0 {
@@ -63,7 +72,6 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case r.arrivals <- struct{}{}:
 	default:
 	}
-	w.WriteHeader(http.StatusNoContent)
 }
 
 func (r *receiver) count() int {

@@ -36,6 +36,7 @@ type result struct {
 	// the ratio is worth.
 	DeliveredPerSRounds []float64  `json:"delivered_per_s_rounds,omitempty"`
 	CPUMSPerDelivery    float64    `json:"cpu_ms_per_delivery,omitempty"`
+	RatioToFloor        float64    `json:"ratio_to_floor,omitempty"`
 	RatioToNaive        float64    `json:"ratio_to_naive,omitempty"`
 	CPURatioToNaive     float64    `json:"cpu_ratio_to_naive,omitempty"`
 	LatenessMS          *quantiles `json:"lateness_ms,omitempty"`
@@ -103,19 +104,23 @@ func (m *measured) span() (first, accepted, received time.Time) {
 	return first, accepted, received
 }
 
-// compare puts r beside the naive program in the same scenario, if it took part.
+// compare puts r beside the others in the same scenario.
 func (r *result) compare(all []result) {
-	if r.Engine == naiveEngine {
+	if r.Engine != sqliteEngine {
 		return
 	}
 	for _, other := range all {
-		if other.Engine != naiveEngine || other.Scenario != r.Scenario {
+		if other.Scenario != r.Scenario || other.DeliveredPerS == 0 {
 			continue
 		}
-		if other.DeliveredPerS > 0 {
-			r.RatioToNaive = hundredths(r.DeliveredPerS / other.DeliveredPerS)
+		ratio := hundredths(r.DeliveredPerS / other.DeliveredPerS)
+		switch other.Engine {
+		case floorEngine:
+			r.RatioToFloor = ratio
+		case naiveEngine:
+			r.RatioToNaive = ratio
 		}
-		if other.CPUMSPerDelivery > 0 {
+		if other.Engine == naiveEngine && other.CPUMSPerDelivery > 0 {
 			r.CPURatioToNaive = hundredths(r.CPUMSPerDelivery / other.CPUMSPerDelivery)
 		}
 	}

@@ -8,17 +8,20 @@ import (
 
 // scenario is one way to use Postdate, and so one row of the table.
 type scenario struct {
-	name  string
-	naive bool // the naive program does it too, in rounds
-	run   func(context.Context, *stage) (*measured, error)
+	name   string
+	rivals []string // who does it too, in rounds
+	run    func(context.Context, *stage) (*measured, error)
 }
 
 var scenarios = []scenario{
-	{"immediate", true, immediate},
-	{"due_at_once", true, dueAtOnce},
-	{"due_in_2s", false, dueIn2s},
-	{"steady", false, steady},
-	{"far_future", false, farFuture},
+	{"immediate", []string{naiveEngine, floorEngine}, immediate},
+	{"due_at_once", []string{naiveEngine}, dueAtOnce},
+	{"due_in_2s", nil, dueIn2s},
+	{"steady", nil, steady},
+	{"fan_out_1", nil, fanOut(1, 100)},
+	{"fan_out_20", nil, fanOut(20, 35)},
+	{"fan_out_100", nil, fanOut(100, 10)},
+	{"far_future", nil, farFuture},
 }
 
 func scenarioNames() []string {

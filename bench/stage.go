@@ -13,14 +13,15 @@ import (
 const (
 	sqliteEngine = "sqlite" // ours, on the embedded engine with SQLite
 	naiveEngine  = "naive"
+	floorEngine  = "floor"
 )
 
 // stage is a fresh process on an empty folder, and a receiver for what it sends.
 type stage struct {
 	options
 
-	engine   engine
-	postdate *postdate // nil on the naive engine
+	engine   contender
+	postdate *postdate // nil where it is not Postdate
 	child    *child
 	receiver *receiver
 	dir      string
@@ -37,12 +38,18 @@ func openStage(ctx context.Context, o options, name string) (*stage, error) {
 		s.close()
 		return nil, err
 	}
-	if name == naiveEngine {
+	switch name {
+	case naiveEngine:
 		var n *naive
 		if n, err = startNaive(ctx, o, dir); err == nil {
 			s.engine, s.child = n, n.child
 		}
-	} else {
+	case floorEngine:
+		var f *floor
+		if f, err = startFloor(ctx, dir, s.receiver); err == nil {
+			s.engine, s.child = f, f.child
+		}
+	default:
 		var p *postdate
 		if p, err = startPostdate(ctx, o, dir); err == nil {
 			s.engine, s.child, s.postdate = p, p.child, p
@@ -88,6 +95,10 @@ func (s *stage) warmUp(ctx context.Context, prefix string) error {
 	}
 	defer r.stop()
 	items := newItems(messages, prefix, r.url, time.Time{})
+	if f, ok := s.engine.(*floor); ok {
+		f.receiver = r
+		defer func() { f.receiver = s.receiver }()
+	}
 	if err := publishAll(ctx, s.engine, s.clients, items); err != nil {
 		return err
 	}
@@ -168,10 +179,10 @@ func measureAll(ctx context.Context, o options, progress io.Writer) ([]result, e
 // favours neither.
 func (s scenario) measureRounds(ctx context.Context, o options, progress io.Writer) ([]result, error) {
 	engines, rounds := []string{sqliteEngine}, 1
-	if s.naive {
+	if len(s.rivals) > 0 {
 		rounds = o.rounds
-		if o.naive {
-			engines = append(engines, naiveEngine)
+		if o.rivals {
+			engines = append(engines, s.rivals...)
 		}
 	}
 	all := make(map[string][]*measured)

@@ -18,6 +18,27 @@ import (
 	"github.com/postdate/postdate"
 )
 
+// Defines values for SweepState.
+const (
+	DryRun   SweepState = "dry_run"
+	Finished SweepState = "finished"
+	Running  SweepState = "running"
+)
+
+// Valid indicates whether the value is a known member of the SweepState enum.
+func (e SweepState) Valid() bool {
+	switch e {
+	case DryRun:
+		return true
+	case Finished:
+		return true
+	case Running:
+		return true
+	default:
+		return false
+	}
+}
+
 // Attempt One try, and what came of it.
 type Attempt struct {
 	// At When it began.
@@ -66,13 +87,16 @@ type Attempt struct {
 	Status int `json:"status,omitempty,omitzero"`
 }
 
-// Cancelled Example: {"state":"cancelled"}
+// Cancelled What became of it.
+//
+// Example: {"state":"cancelled"}
 type Cancelled struct {
 	// State Where a delivery stands.
 	//
 	// - `scheduled`: it sleeps until it is due
 	// - `sending`: it is due, and an attempt is being made or about to be
 	// - `retrying`: an attempt failed, and another follows
+	// - `parked`: it is held, for its endpoint is paused or disabled
 	// - `delivered`: the receiver answered 2xx
 	// - `dead`: given up; it can be retried
 	// - `cancelled`: somebody cancelled it in time
@@ -81,6 +105,46 @@ type Cancelled struct {
 	//
 	// Example: scheduled
 	State State `json:"state"`
+}
+
+// ChangeEndpoint What is to change. What is missing stays.
+type ChangeEndpoint struct {
+	// Description Example: The CRM
+	Description *string `json:"description,omitempty"`
+
+	// EventTypes What it wants: whole types, `prefix.*`, or `*` for all.
+	//
+	// Example: ["payment_request.*"]
+	EventTypes []string `json:"event_types,omitempty,omitzero"`
+
+	// Headers Sent with each of its messages, in place of all those before. Values are not shown again.
+	//
+	// Example: {"x-team":"billing"}
+	Headers map[string]postdate.Secret `json:"headers,omitempty,omitzero"`
+
+	// Mode In which form it gets its messages.
+	//
+	// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
+	// - `cloudevents_structured`: CloudEvents 1.0, the event as a JSON document
+	// - `cloudevents_binary`: CloudEvents 1.0, attributes as `ce-` headers, the data as the body
+	//
+	//
+	// Example: standard
+	Mode Mode `json:"mode,omitempty,omitzero"`
+
+	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
+	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
+	Retry *Retry `json:"retry,omitempty"`
+
+	// Timeout How long one attempt may take. Default 15s, at most 1m.
+	//
+	// Example: 15s
+	Timeout *postdate.Duration `json:"timeout,omitempty"`
+
+	// URL An absolute https URL. Plain http and addresses that are not public need the operator's leave.
+	//
+	// Example: https://crm.example/hooks
+	URL string `json:"url,omitempty,omitzero"`
 }
 
 // ChangeSchedule What to change, at least one of the fields. What is not named stays as it is.
@@ -96,6 +160,70 @@ type ChangeSchedule struct {
 	//
 	// Example: 2027-01-02T09:00:00Z
 	DueAt time.Time `json:"due_at,omitempty,omitzero"`
+}
+
+// CloudEvent What only CloudEvents have, of an event that came as one.
+type CloudEvent = postdate.CloudEvent
+
+// CreateEndpoint A URL, and what it wants.
+type CreateEndpoint struct {
+	// Description Example: The CRM
+	Description string `json:"description,omitempty,omitzero"`
+
+	// EventTypes What it wants: whole types, `prefix.*`, or `*` for all.
+	//
+	// Example: ["payment_request.*"]
+	EventTypes []string `json:"event_types"`
+
+	// Headers Sent with each of its messages. Values are not shown again.
+	//
+	// Example: {"x-team":"billing"}
+	Headers map[string]postdate.Secret `json:"headers,omitempty,omitzero"`
+
+	// Mode In which form it gets its messages.
+	//
+	// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
+	// - `cloudevents_structured`: CloudEvents 1.0, the event as a JSON document
+	// - `cloudevents_binary`: CloudEvents 1.0, attributes as `ce-` headers, the data as the body
+	//
+	//
+	// Example: standard
+	Mode Mode `json:"mode,omitempty,omitzero"`
+
+	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
+	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
+	Retry *Retry `json:"retry,omitempty"`
+
+	// Signature How its messages are signed: `v1`, HMAC-SHA256 with a shared secret, or `v1a`, ed25519 with a public key.
+	//
+	// Example: v1
+	Signature Scheme `json:"signature,omitempty,omitzero"`
+
+	// Timeout How long one attempt may take. Default 15s, at most 1m.
+	//
+	// Example: 15s
+	Timeout postdate.Duration `json:"timeout,omitempty,omitzero"`
+
+	// URL An absolute https URL. Plain http and addresses that are not public need the operator's leave.
+	//
+	// Example: https://crm.example/hooks
+	URL string `json:"url"`
+}
+
+// CreateKey What the key may do, and for how long.
+type CreateKey struct {
+	Description string    `json:"description,omitempty,omitzero"`
+	ExpiresAt   time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// Scope What a key may do. Each includes those before it.
+	//
+	// - `read`: see
+	// - `write`: send, change and cancel messages. The default
+	// - `admin`: change endpoints, keys and secrets
+	//
+	//
+	// Example: write
+	Scope Scope `json:"scope,omitempty,omitzero"`
 }
 
 // CreateSchedule A message due at a time.
@@ -143,8 +271,8 @@ type CreateSchedule struct {
 	// Example: 15s
 	Timeout *postdate.Duration `json:"timeout,omitempty"`
 
-	// To Where a message goes.
-	To Destination `json:"to"`
+	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
+	To Destination `json:"to,omitempty,omitzero"`
 
 	// Type What kind of message it is. Lists can be asked by it. It is not encrypted at rest.
 	//
@@ -191,10 +319,10 @@ type Delivery struct {
 	// ExpiresAt Example: 2027-01-02T09:00:00Z
 	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
 
-	// ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
+	// ID The schedule's id; of an event's delivery the event's and the endpoint's, with a full stop between them.
 	//
-	// Example: pr_123-expiry
-	ID ID `json:"id"`
+	// Example: evt_1.ep_9f2c
+	ID string `json:"id"`
 
 	// Link The delivery in the Temporal Web UI, where there is one.
 	//
@@ -220,6 +348,7 @@ type Delivery struct {
 	// - `scheduled`: it sleeps until it is due
 	// - `sending`: it is due, and an attempt is being made or about to be
 	// - `retrying`: an attempt failed, and another follows
+	// - `parked`: it is held, for its endpoint is paused or disabled
 	// - `delivered`: the receiver answered 2xx
 	// - `dead`: given up; it can be retried
 	// - `cancelled`: somebody cancelled it in time
@@ -234,7 +363,7 @@ type Delivery struct {
 	// Example: 1h30m
 	Timeout Duration `json:"timeout"`
 
-	// To Where a message goes.
+	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
 	To Destination `json:"to"`
 
 	// Type Example: payment_request.due
@@ -245,11 +374,20 @@ type Delivery struct {
 type DeliveryList struct {
 	Data []DeliverySummary `json:"data"`
 
-	// HasMore Whether there may be another page. It can turn out to be empty.
+	// HasMore Whether there is another page.
 	HasMore bool `json:"has_more"`
 
 	// NextCursor The `cursor` by which to ask for it.
 	NextCursor string `json:"next_cursor,omitempty,omitzero"`
+}
+
+// DeliveryRef A delivery of an event.
+type DeliveryRef struct {
+	// Endpoint Example: ep_9f2c
+	Endpoint string `json:"endpoint"`
+
+	// ID Example: evt_1.ep_9f2c
+	ID string `json:"id"`
 }
 
 // DeliverySummary A delivery, as lists show it.
@@ -272,10 +410,10 @@ type DeliverySummary struct {
 	// Entity Example: customer_42
 	Entity string `json:"entity,omitempty,omitzero"`
 
-	// ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
+	// ID The schedule's id; of an event's delivery the event's and the endpoint's, with a full stop between them.
 	//
-	// Example: pr_123-expiry
-	ID ID `json:"id"`
+	// Example: evt_1.ep_9f2c
+	ID string `json:"id"`
 
 	// Link The delivery in the Temporal Web UI, where there is one.
 	//
@@ -287,6 +425,7 @@ type DeliverySummary struct {
 	// - `scheduled`: it sleeps until it is due
 	// - `sending`: it is due, and an attempt is being made or about to be
 	// - `retrying`: an attempt failed, and another follows
+	// - `parked`: it is held, for its endpoint is paused or disabled
 	// - `delivered`: the receiver answered 2xx
 	// - `dead`: given up; it can be retried
 	// - `cancelled`: somebody cancelled it in time
@@ -296,20 +435,307 @@ type DeliverySummary struct {
 	// Example: scheduled
 	State State `json:"state"`
 
-	// To Where a message goes.
+	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
 	To Destination `json:"to"`
 
 	// Type Example: payment_request.due
 	Type string `json:"type"`
 }
 
-// Destination Where a message goes.
+// Destination Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
 type Destination = postdate.Destination
 
 // Duration A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
 //
 // Example: 1h30m
 type Duration = postdate.Duration
+
+// Endpoint A registered URL and what it wants.
+type Endpoint struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description Example: The CRM
+	Description string `json:"description,omitempty,omitzero"`
+
+	// EventTypes Example: ["payment_request.*"]
+	EventTypes []string `json:"event_types"`
+
+	// FailingSince When the failures began that no success has ended yet.
+	FailingSince time.Time `json:"failing_since,omitempty,omitzero"`
+
+	// Headers The names of the headers sent with each of its messages.
+	//
+	// Example: ["x-team"]
+	Headers []string `json:"headers"`
+
+	// ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
+	//
+	// Example: pr_123-expiry
+	ID ID `json:"id"`
+
+	// Mode In which form it gets its messages.
+	//
+	// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
+	// - `cloudevents_structured`: CloudEvents 1.0, the event as a JSON document
+	// - `cloudevents_binary`: CloudEvents 1.0, attributes as `ce-` headers, the data as the body
+	//
+	//
+	// Example: standard
+	Mode Mode `json:"mode"`
+
+	// PublicKey Of `v1a`: what its messages are verified with.
+	//
+	// Example: whpk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=
+	PublicKey string `json:"public_key,omitempty,omitzero"`
+
+	// Reason Why it is not enabled.
+	//
+	// Example: disabled: it answered 410 Gone
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
+	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
+	Retry Retry `json:"retry"`
+
+	// Signature How its messages are signed: `v1`, HMAC-SHA256 with a shared secret, or `v1a`, ed25519 with a public key.
+	//
+	// Example: v1
+	Signature Scheme `json:"signature"`
+
+	// State Whether it is sent to. What is due while it is not enabled is parked.
+	//
+	// - `enabled`: it is
+	// - `paused`: its owner paused it
+	// - `disabled`: it answered 410, or failed for too long; `reason` says which
+	//
+	//
+	// Example: enabled
+	State EndpointState `json:"state"`
+
+	// Timeout A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
+	//
+	// Example: 1h30m
+	Timeout   Duration  `json:"timeout"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// URL Example: https://crm.example/hooks
+	URL string `json:"url"`
+}
+
+// EndpointDeleted What became of what was under way.
+type EndpointDeleted struct {
+	// Cancelled How many deliveries that were parked or retrying are cancelled with it.
+	//
+	// Example: 3
+	Cancelled int `json:"cancelled"`
+}
+
+// EndpointList One page of a list.
+type EndpointList struct {
+	Data       []Endpoint `json:"data"`
+	HasMore    bool       `json:"has_more"`
+	NextCursor string     `json:"next_cursor,omitempty,omitzero"`
+}
+
+// EndpointState Whether it is sent to. What is due while it is not enabled is parked.
+//
+// - `enabled`: it is
+// - `paused`: its owner paused it
+// - `disabled`: it answered 410, or failed for too long; `reason` says which
+//
+// Example: enabled
+type EndpointState = postdate.EndpointState
+
+// EndpointWithSecret A registered URL and, this once, the secret of its messages.
+type EndpointWithSecret struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description Example: The CRM
+	Description string `json:"description,omitempty,omitzero"`
+
+	// EventTypes Example: ["payment_request.*"]
+	EventTypes []string `json:"event_types"`
+
+	// FailingSince When the failures began that no success has ended yet.
+	FailingSince time.Time `json:"failing_since,omitempty,omitzero"`
+
+	// Headers The names of the headers sent with each of its messages.
+	//
+	// Example: ["x-team"]
+	Headers []string `json:"headers"`
+
+	// ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
+	//
+	// Example: pr_123-expiry
+	ID ID `json:"id"`
+
+	// Mode In which form it gets its messages.
+	//
+	// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
+	// - `cloudevents_structured`: CloudEvents 1.0, the event as a JSON document
+	// - `cloudevents_binary`: CloudEvents 1.0, attributes as `ce-` headers, the data as the body
+	//
+	//
+	// Example: standard
+	Mode Mode `json:"mode"`
+
+	// PublicKey Of `v1a`: what its messages are verified with.
+	//
+	// Example: whpk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=
+	PublicKey string `json:"public_key,omitempty,omitzero"`
+
+	// Reason Why it is not enabled.
+	//
+	// Example: disabled: it answered 410 Gone
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
+	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
+	Retry Retry `json:"retry"`
+
+	// Secret Of `v1`: what its messages are signed and verified with. It is not shown again.
+	//
+	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+	Secret string `json:"secret,omitempty,omitzero"`
+
+	// Signature How its messages are signed: `v1`, HMAC-SHA256 with a shared secret, or `v1a`, ed25519 with a public key.
+	//
+	// Example: v1
+	Signature Scheme `json:"signature"`
+
+	// State Whether it is sent to. What is due while it is not enabled is parked.
+	//
+	// - `enabled`: it is
+	// - `paused`: its owner paused it
+	// - `disabled`: it answered 410, or failed for too long; `reason` says which
+	//
+	//
+	// Example: enabled
+	State EndpointState `json:"state"`
+
+	// Timeout A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
+	//
+	// Example: 1h30m
+	Timeout   Duration  `json:"timeout"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// URL Example: https://crm.example/hooks
+	URL string `json:"url"`
+}
+
+// Event Something that happened.
+type Event struct {
+	// Cloudevent What only CloudEvents have, of an event that came as one.
+	Cloudevent *CloudEvent `json:"cloudevent,omitempty"`
+
+	// Data What the receiver gets: any JSON value. It is never looked into; its numbers, its keys and their order are
+	// kept.
+	//
+	//
+	// Example: {"payment_request":"pr_123"}
+	Data Data `json:"data,omitempty,omitzero"`
+
+	// Entity The one user, account or payment that it is about. Like its id and type, it is not encrypted at rest.
+	//
+	// Example: customer_42
+	Entity string `json:"entity,omitempty,omitzero"`
+
+	// ID An id of your own: `A-Z a-z 0-9 _ - :`, at most 128. Receivers get it as `webhook-id`. One is made where it is missing.
+	//
+	// Example: evt_1
+	ID string `json:"id,omitempty,omitzero"`
+
+	// Timestamp When it happened. Now where it is missing.
+	//
+	// Example: 2026-06-01T12:00:00Z
+	Timestamp time.Time `json:"timestamp,omitempty,omitzero"`
+
+	// Type Example: payment_request.expired
+	Type string `json:"type"`
+}
+
+// EventBatch Events to publish.
+type EventBatch struct {
+	Events []Event `json:"events"`
+}
+
+// EventDelivery Where one delivery of an event stands.
+type EventDelivery struct {
+	// Endpoint Example: ep_9f2c
+	Endpoint string `json:"endpoint"`
+
+	// ID Example: evt_1.ep_9f2c
+	ID string `json:"id"`
+
+	// State Where a delivery stands.
+	//
+	// - `scheduled`: it sleeps until it is due
+	// - `sending`: it is due, and an attempt is being made or about to be
+	// - `retrying`: an attempt failed, and another follows
+	// - `parked`: it is held, for its endpoint is paused or disabled
+	// - `delivered`: the receiver answered 2xx
+	// - `dead`: given up; it can be retried
+	// - `cancelled`: somebody cancelled it in time
+	// - `expired`: its `expires_at` came first
+	//
+	//
+	// Example: scheduled
+	State State `json:"state"`
+}
+
+// EventError Why an event of a batch was refused. The others are not kept back by it.
+type EventError struct {
+	// Code The kind of problem, as in `Problem`.
+	//
+	// Example: conflict
+	Code postdate.Code `json:"code"`
+
+	// Detail What is wrong, for people.
+	//
+	// Example: "evt_1" exists already, from a request with another body
+	Detail string `json:"detail"`
+
+	// Errors The fields at fault.
+	Errors []FieldError `json:"errors,omitempty,omitzero"`
+}
+
+// EventResult What became of one event of a batch.
+type EventResult struct {
+	Deliveries []DeliveryRef `json:"deliveries"`
+
+	// Duplicate Whether it had been published before.
+	Duplicate bool `json:"duplicate"`
+
+	// Error Why an event of a batch was refused. The others are not kept back by it.
+	Error *EventError `json:"error,omitempty"`
+
+	// ID Missing where it was refused and had none.
+	//
+	// Example: evt_1
+	ID string `json:"id,omitempty,omitzero"`
+}
+
+// EventSight An event, and where its deliveries stand.
+type EventSight struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Data What the receiver gets: any JSON value. It is never looked into; its numbers, its keys and their order are
+	// kept.
+	//
+	//
+	// Example: {"payment_request":"pr_123"}
+	Data       Data            `json:"data,omitempty,omitzero"`
+	Deliveries []EventDelivery `json:"deliveries"`
+	Entity     string          `json:"entity,omitempty,omitzero"`
+	ID         string          `json:"id"`
+
+	// Link The execution in the Temporal Web UI in which the event was accepted. Events without ids of their own share it.
+	//
+	// Example: http://127.0.0.1:8233/namespaces/default/workflows/event%2Fdefault%2Fevt_1/0197a1c5-6a66-7c1e-9a68-b1b7fcb1ce10/history
+	Link      string    `json:"link,omitempty,omitzero"`
+	Timestamp time.Time `json:"timestamp"`
+	Type      string    `json:"type"`
+}
 
 // FieldError defines model for FieldError.
 type FieldError struct {
@@ -327,10 +753,79 @@ type FieldError struct {
 // Example: pr_123-expiry
 type ID = string
 
+// Key What callers show.
+type Key struct {
+	CreatedAt   time.Time `json:"created_at"`
+	Description string    `json:"description,omitempty,omitzero"`
+	ExpiresAt   time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// ID Example: key_9f2c
+	ID string `json:"id"`
+
+	// Prefix The key's beginning, to know it again.
+	//
+	// Example: pdk_acme_ABCDEF
+	Prefix string `json:"prefix"`
+
+	// Scope What a key may do. Each includes those before it.
+	//
+	// - `read`: see
+	// - `write`: send, change and cancel messages. The default
+	// - `admin`: change endpoints, keys and secrets
+	//
+	//
+	// Example: write
+	Scope Scope `json:"scope"`
+}
+
+// KeyList All keys of a tenant.
+type KeyList struct {
+	Data []Key `json:"data"`
+}
+
+// KeyWithText A key and, this once, its text.
+type KeyWithText struct {
+	CreatedAt   time.Time `json:"created_at"`
+	Description string    `json:"description,omitempty,omitzero"`
+	ExpiresAt   time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// ID Example: key_9f2c
+	ID string `json:"id"`
+
+	// Key The key. It is not shown again.
+	//
+	// Example: pdk_acme_ABCDEFGHIJKLMNOPQRSTUVWXYZ
+	Key string `json:"key"`
+
+	// Prefix The key's beginning, to know it again.
+	//
+	// Example: pdk_acme_ABCDEF
+	Prefix string `json:"prefix"`
+
+	// Scope What a key may do. Each includes those before it.
+	//
+	// - `read`: see
+	// - `write`: send, change and cancel messages. The default
+	// - `admin`: change endpoints, keys and secrets
+	//
+	//
+	// Example: write
+	Scope Scope `json:"scope"`
+}
+
 // Link The delivery in the Temporal Web UI, where there is one.
 //
 // Example: http://127.0.0.1:8233/namespaces/default/workflows/schedule%2Fdefault%2Fpr_123-expiry/0197a1c5-6a66-7c1e-9a68-b1b7fcb1ce10/history
 type Link = string
+
+// Mode In which form it gets its messages.
+//
+// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
+// - `cloudevents_structured`: CloudEvents 1.0, the event as a JSON document
+// - `cloudevents_binary`: CloudEvents 1.0, attributes as `ce-` headers, the data as the body
+//
+// Example: standard
+type Mode = postdate.Mode
 
 // Problem What went wrong, as RFC 9457 says it.
 type Problem struct {
@@ -368,11 +863,82 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
+// Published An event that was accepted.
+type Published struct {
+	Deliveries []DeliveryRef `json:"deliveries"`
+
+	// Duplicate Whether it had been published before.
+	Duplicate bool `json:"duplicate"`
+
+	// ID Example: evt_1
+	ID string `json:"id"`
+}
+
+// PublishedBatch What became of each event, in their order.
+type PublishedBatch struct {
+	Data []EventResult `json:"data"`
+}
+
 // Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 // grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
 type Retry = postdate.Retry
 
-// SigningSecret defines model for SigningSecret.
+// RetryDeliveries Which dead letters. What is missing is not asked for.
+type RetryDeliveries struct {
+	DryRun    bool      `json:"dry_run,omitempty,omitzero"`
+	DueAfter  time.Time `json:"due_after,omitempty,omitzero"`
+	DueBefore time.Time `json:"due_before,omitempty,omitzero"`
+	Endpoint  string    `json:"endpoint,omitempty,omitzero"`
+	Entity    string    `json:"entity,omitempty,omitzero"`
+	Type      string    `json:"type,omitempty,omitzero"`
+}
+
+// Revoked The key that is no more.
+type Revoked struct {
+	ID string `json:"id"`
+}
+
+// RotateSecret How to change over.
+type RotateSecret struct {
+	// Overlap How long the old secret goes on signing. Default 24h, at most 30 days.
+	//
+	// Example: 24h
+	Overlap *postdate.Duration `json:"overlap,omitempty"`
+}
+
+// RotatedSecret What messages are signed with from now on.
+type RotatedSecret struct {
+	// Overlap A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
+	//
+	// Example: 1h30m
+	Overlap Duration `json:"overlap"`
+
+	// PublicKey Of `v1a`: what messages are verified with.
+	//
+	// Example: whpk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=
+	PublicKey string `json:"public_key,omitempty,omitzero"`
+
+	// Secret Of `v1`: the new secret.
+	//
+	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+	Secret string `json:"secret,omitempty,omitzero"`
+}
+
+// Scheme How its messages are signed: `v1`, HMAC-SHA256 with a shared secret, or `v1a`, ed25519 with a public key.
+//
+// Example: v1
+type Scheme = postdate.Scheme
+
+// Scope What a key may do. Each includes those before it.
+//
+// - `read`: see
+// - `write`: send, change and cancel messages. The default
+// - `admin`: change endpoints, keys and secrets
+//
+// Example: write
+type Scope = postdate.Scope
+
+// SigningSecret By which messages to bare URLs are signed and verified.
 type SigningSecret struct {
 	// Secret Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
 	Secret string `json:"secret"`
@@ -383,6 +949,7 @@ type SigningSecret struct {
 // - `scheduled`: it sleeps until it is due
 // - `sending`: it is due, and an attempt is being made or about to be
 // - `retrying`: an attempt failed, and another follows
+// - `parked`: it is held, for its endpoint is paused or disabled
 // - `delivered`: the receiver answered 2xx
 // - `dead`: given up; it can be retried
 // - `cancelled`: somebody cancelled it in time
@@ -391,7 +958,7 @@ type SigningSecret struct {
 // Example: scheduled
 type State = postdate.State
 
-// Status defines model for Status.
+// Status How this process is.
 type Status struct {
 	// Status Example: ok
 	Status string `json:"status"`
@@ -402,8 +969,43 @@ type Status struct {
 	Version string `json:"version"`
 }
 
+// Sweep One thing done to many deliveries.
+type Sweep struct {
+	Done int `json:"done"`
+
+	// Failed The engine refused it.
+	Failed int `json:"failed"`
+
+	// Found How many match. While it runs, those found so far.
+	Found int `json:"found"`
+
+	// ID Missing of a dry run.
+	ID string `json:"id,omitempty,omitzero"`
+
+	// Skipped It could not be done to them any more.
+	Skipped int `json:"skipped"`
+
+	// State Example: running
+	State SweepState `json:"state"`
+}
+
+// SweepState Example: running
+type SweepState string
+
+// TestResult What came of a test.
+type TestResult struct {
+	// Attempt One try, and what came of it.
+	Attempt Attempt `json:"attempt"`
+
+	// Delivery The id of the delivery.
+	Delivery string `json:"delivery"`
+}
+
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// DeliveryID Example: evt_1.ep_9f2c
+type DeliveryID = string
 
 // DueAfter Example: 2027-01-01T00:00:00Z
 type DueAfter = time.Time
@@ -420,6 +1022,9 @@ type IdempotencyKey = string
 // Limit Example: 50
 type Limit = int
 
+// ToEndpoint Example: ep_9f2c
+type ToEndpoint = string
+
 // Type Example: payment_request.due
 type Type = string
 
@@ -427,6 +1032,9 @@ type Type = string
 type ListDeliveriesParams struct {
 	// State In this state only.
 	State *State `form:"state,omitempty" json:"state,omitempty"`
+
+	// Endpoint To this endpoint only.
+	Endpoint *ToEndpoint `form:"endpoint,omitempty" json:"endpoint,omitempty"`
 
 	// Entity About this entity only.
 	Entity *Entity `form:"entity,omitempty" json:"entity,omitempty"`
@@ -445,6 +1053,36 @@ type ListDeliveriesParams struct {
 
 	// Cursor The `next_cursor` of the page before. The filters must be that page's.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListEndpointsParams defines parameters for ListEndpoints.
+type ListEndpointsParams struct {
+	// Limit How many to answer at most. 50 unless it says otherwise.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. The filters must be that page's.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateEndpointParams defines parameters for CreateEndpoint.
+type CreateEndpointParams struct {
+	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
+	// looked at where the body has an `id`.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// PublishEventParams defines parameters for PublishEvent.
+type PublishEventParams struct {
+	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
+	// looked at where the body has an `id`.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// PublishEventsParams defines parameters for PublishEvents.
+type PublishEventsParams struct {
+	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
+	// looked at where the body has an `id`.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListSchedulesParams defines parameters for ListSchedules.
@@ -478,11 +1116,35 @@ type CreateScheduleParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// RetryDeliveriesJSONRequestBody defines body for RetryDeliveries for application/json ContentType.
+type RetryDeliveriesJSONRequestBody = RetryDeliveries
+
+// CreateEndpointJSONRequestBody defines body for CreateEndpoint for application/json ContentType.
+type CreateEndpointJSONRequestBody = CreateEndpoint
+
+// ChangeEndpointJSONRequestBody defines body for ChangeEndpoint for application/json ContentType.
+type ChangeEndpointJSONRequestBody = ChangeEndpoint
+
+// RotateEndpointSecretJSONRequestBody defines body for RotateEndpointSecret for application/json ContentType.
+type RotateEndpointSecretJSONRequestBody = RotateSecret
+
+// PublishEventJSONRequestBody defines body for PublishEvent for application/json ContentType.
+type PublishEventJSONRequestBody = Event
+
+// PublishEventsJSONRequestBody defines body for PublishEvents for application/json ContentType.
+type PublishEventsJSONRequestBody = EventBatch
+
+// CreateKeyJSONRequestBody defines body for CreateKey for application/json ContentType.
+type CreateKeyJSONRequestBody = CreateKey
+
 // CreateScheduleJSONRequestBody defines body for CreateSchedule for application/json ContentType.
 type CreateScheduleJSONRequestBody = CreateSchedule
 
 // ChangeScheduleJSONRequestBody defines body for ChangeSchedule for application/json ContentType.
 type ChangeScheduleJSONRequestBody = ChangeSchedule
+
+// RotateSigningSecretJSONRequestBody defines body for RotateSigningSecret for application/json ContentType.
+type RotateSigningSecretJSONRequestBody = RotateSecret
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -572,18 +1234,40 @@ type ClientInterface interface {
 
 	// ListDeliveries List deliveries
 	//
-	// Lists deliveries: those that have not ended first, newest first; then those that have, last ended first. All
-	// filters given must hold. The list is a second or so behind; a single delivery, asked for by its id, is not.
+	// Lists deliveries, newest first: by when each was started. That order does not change while they end, so a walk
+	// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
+	// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+	// The list is a second or so behind; a single delivery, asked for by its id, is not.
 	//
 	// Corresponds with GET /v1/deliveries (the `ListDeliveries` operationId).
 	ListDeliveries(ctx context.Context, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryDeliveriesWithBody Retry dead letters
+	//
+	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+	// `/v1/sweeps/{id}`. With `dry_run` nothing is retried: the answer says how many match.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/deliveries/retry (the `RetryDeliveries` operationId).
+	RetryDeliveriesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryDeliveries Retry dead letters
+	//
+	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+	// `/v1/sweeps/{id}`. With `dry_run` nothing is retried: the answer says how many match.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/deliveries/retry (the `RetryDeliveries` operationId).
+	RetryDeliveries(ctx context.Context, body RetryDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetDelivery Get a delivery
 	//
 	// Answers what became of it so far, with every attempt, and why it is not sent yet.
 	//
 	// Corresponds with GET /v1/deliveries/{id} (the `GetDelivery` operationId).
-	GetDelivery(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetDelivery(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CancelDelivery Cancel a delivery
 	//
@@ -591,7 +1275,7 @@ type ClientInterface interface {
 	// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
 	//
 	// Corresponds with POST /v1/deliveries/{id}/cancel (the `CancelDelivery` operationId).
-	CancelDelivery(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CancelDelivery(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RetryDelivery Retry a dead letter
 	//
@@ -599,12 +1283,218 @@ type ClientInterface interface {
 	// earlier attempts stay in its log. Only what is dead can be retried: a conflict says what else it is.
 	//
 	// Corresponds with POST /v1/deliveries/{id}/retry (the `RetryDelivery` operationId).
-	RetryDelivery(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RetryDelivery(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListEndpoints List endpoints
+	//
+	// Lists endpoints, in the order in which they were registered.
+	//
+	// Corresponds with GET /v1/endpoints (the `ListEndpoints` operationId).
+	ListEndpoints(ctx context.Context, params *ListEndpointsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateEndpointWithBody Register an endpoint
+	//
+	// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
+	// the signature `v1a` there is none, but a public key, which can always be seen.
+	//
+	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
+	// most 1,000 endpoints.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/endpoints (the `CreateEndpoint` operationId).
+	CreateEndpointWithBody(ctx context.Context, params *CreateEndpointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateEndpoint Register an endpoint
+	//
+	// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
+	// the signature `v1a` there is none, but a public key, which can always be seen.
+	//
+	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
+	// most 1,000 endpoints.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/endpoints (the `CreateEndpoint` operationId).
+	CreateEndpoint(ctx context.Context, params *CreateEndpointParams, body CreateEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteEndpoint Delete an endpoint
+	//
+	// Deletes it, and cancels what is parked or retrying for it: the answer says how many.
+	//
+	// Corresponds with DELETE /v1/endpoints/{id} (the `DeleteEndpoint` operationId).
+	DeleteEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetEndpoint Get an endpoint
+	//
+	// Answers all of it but its secret and the values of its headers.
+	//
+	// Corresponds with GET /v1/endpoints/{id} (the `GetEndpoint` operationId).
+	GetEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeEndpointWithBody Change an endpoint
+	//
+	// Changes what is given. What is under way to it goes to its new url, with its new headers, from the next attempt
+	// on; waits between attempts stay those that a delivery began with.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/endpoints/{id} (the `ChangeEndpoint` operationId).
+	ChangeEndpointWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeEndpoint Change an endpoint
+	//
+	// Changes what is given. What is under way to it goes to its new url, with its new headers, from the next attempt
+	// on; waits between attempts stay those that a delivery began with.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/endpoints/{id} (the `ChangeEndpoint` operationId).
+	ChangeEndpoint(ctx context.Context, id ID, body ChangeEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PauseEndpoint Pause an endpoint
+	//
+	// Sends nothing to it from now on. What is due meanwhile is parked.
+	//
+	// Corresponds with POST /v1/endpoints/{id}/pause (the `PauseEndpoint` operationId).
+	PauseEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeEndpoint Resume an endpoint
+	//
+	// Enables an endpoint that is paused or disabled. What is parked is sent, oldest first.
+	//
+	// Corresponds with POST /v1/endpoints/{id}/resume (the `ResumeEndpoint` operationId).
+	ResumeEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateEndpointSecretWithBody Rotate the secret
+	//
+	// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
+	// one too until the overlap is over, so that the receiver can change over.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/endpoints/{id}/rotate_secret (the `RotateEndpointSecret` operationId).
+	RotateEndpointSecretWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateEndpointSecret Rotate the secret
+	//
+	// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
+	// one too until the overlap is over, so that the receiver can change over.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/endpoints/{id}/rotate_secret (the `RotateEndpointSecret` operationId).
+	RotateEndpointSecret(ctx context.Context, id ID, body RotateEndpointSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TestEndpoint Send a test event
+	//
+	// Sends an event of type `postdate.test` at once, also to an endpoint that is paused or disabled, and answers what the
+	// receiver answered. It is not retried.
+	//
+	// Corresponds with POST /v1/endpoints/{id}/test (the `TestEndpoint` operationId).
+	TestEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PublishEventWithBody Publish an event
+	//
+	// Delivers an event to every endpoint that subscribed to its type. Once answered, it is kept.
+	//
+	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
+	// another body is a conflict. Without one, `Idempotency-Key` does the same.
+	//
+	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
+	// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
+	// `entity` says otherwise.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/events (the `PublishEvent` operationId).
+	PublishEventWithBody(ctx context.Context, params *PublishEventParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PublishEvent Publish an event
+	//
+	// Delivers an event to every endpoint that subscribed to its type. Once answered, it is kept.
+	//
+	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
+	// another body is a conflict. Without one, `Idempotency-Key` does the same.
+	//
+	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
+	// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
+	// `entity` says otherwise.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/events (the `PublishEvent` operationId).
+	PublishEvent(ctx context.Context, params *PublishEventParams, body PublishEventJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PublishEventsWithBody Publish several events
+	//
+	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
+	// in their order: one that is refused does not keep the others back. Repeated with the same `Idempotency-Key`, it
+	// publishes nothing twice. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/events/batch (the `PublishEvents` operationId).
+	PublishEventsWithBody(ctx context.Context, params *PublishEventsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PublishEvents Publish several events
+	//
+	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
+	// in their order: one that is refused does not keep the others back. Repeated with the same `Idempotency-Key`, it
+	// publishes nothing twice. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/events/batch (the `PublishEvents` operationId).
+	PublishEvents(ctx context.Context, params *PublishEventsParams, body PublishEventsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetEvent Get an event
+	//
+	// Answers the event and where its deliveries stand.
+	//
+	// Corresponds with GET /v1/events/{id} (the `GetEvent` operationId).
+	GetEvent(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListKeys List keys
+	//
+	// Lists keys by their prefixes.
+	//
+	// Corresponds with GET /v1/keys (the `ListKeys` operationId).
+	ListKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateKeyWithBody Make a key
+	//
+	// Makes a key for this tenant. The answer shows it, and nothing shows it again: a hash of it is kept. A tenant has at
+	// most 100 keys.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/keys (the `CreateKey` operationId).
+	CreateKeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateKey Make a key
+	//
+	// Makes a key for this tenant. The answer shows it, and nothing shows it again: a hash of it is kept. A tenant has at
+	// most 100 keys.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/keys (the `CreateKey` operationId).
+	CreateKey(ctx context.Context, body CreateKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeKey Revoke a key
+	//
+	// Revokes a key. Within a second no process takes it any more.
+	//
+	// Corresponds with DELETE /v1/keys/{id} (the `RevokeKey` operationId).
+	RevokeKey(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListSchedules List schedules
 	//
-	// Lists schedules: those that have not ended first, newest first; then those that have, last ended first. All
-	// filters given must hold. The list is a second or so behind; a single schedule, asked for by its id, is not.
+	// Lists schedules, newest first: by when each was started. That order does not change while they end, so a walk
+	// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
+	// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+	// The list is a second or so behind; a single schedule, asked for by its id, is not.
 	//
 	// Corresponds with GET /v1/schedules (the `ListSchedules` operationId).
 	ListSchedules(ctx context.Context, params *ListSchedulesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -691,6 +1581,31 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/signing_secret (the `GetSigningSecret` operationId).
 	GetSigningSecret(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateSigningSecretWithBody Rotate the signing secret
+	//
+	// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
+	RotateSigningSecretWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateSigningSecret Rotate the signing secret
+	//
+	// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
+	RotateSigningSecret(ctx context.Context, body RotateSigningSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSweep Get the progress of a retry by filter
+	//
+	// Answers how far it is. What it did to each delivery, the delivery itself shows.
+	//
+	// Corresponds with GET /v1/sweeps/{id} (the `GetSweep` operationId).
+	GetSweep(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // GetHealth Whether this process lives
@@ -727,12 +1642,54 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 
 // ListDeliveries List deliveries
 //
-// Lists deliveries: those that have not ended first, newest first; then those that have, last ended first. All
-// filters given must hold. The list is a second or so behind; a single delivery, asked for by its id, is not.
+// Lists deliveries, newest first: by when each was started. That order does not change while they end, so a walk
+// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
+// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+// The list is a second or so behind; a single delivery, asked for by its id, is not.
 //
 // Corresponds with GET /v1/deliveries (the `ListDeliveries` operationId).
 func (c *Client) ListDeliveries(ctx context.Context, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListDeliveriesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryDeliveriesWithBody Retry dead letters
+//
+// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+// `/v1/sweeps/{id}`. With `dry_run` nothing is retried: the answer says how many match.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/deliveries/retry (the `RetryDeliveries` operationId).
+func (c *Client) RetryDeliveriesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryDeliveriesRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryDeliveries Retry dead letters
+//
+// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+// `/v1/sweeps/{id}`. With `dry_run` nothing is retried: the answer says how many match.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/deliveries/retry (the `RetryDeliveries` operationId).
+func (c *Client) RetryDeliveries(ctx context.Context, body RetryDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryDeliveriesRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -748,7 +1705,7 @@ func (c *Client) ListDeliveries(ctx context.Context, params *ListDeliveriesParam
 // Answers what became of it so far, with every attempt, and why it is not sent yet.
 //
 // Corresponds with GET /v1/deliveries/{id} (the `GetDelivery` operationId).
-func (c *Client) GetDelivery(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) GetDelivery(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetDeliveryRequest(c.Server, id)
 	if err != nil {
 		return nil, err
@@ -766,7 +1723,7 @@ func (c *Client) GetDelivery(ctx context.Context, id ID, reqEditors ...RequestEd
 // for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
 //
 // Corresponds with POST /v1/deliveries/{id}/cancel (the `CancelDelivery` operationId).
-func (c *Client) CancelDelivery(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) CancelDelivery(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCancelDeliveryRequest(c.Server, id)
 	if err != nil {
 		return nil, err
@@ -784,8 +1741,422 @@ func (c *Client) CancelDelivery(ctx context.Context, id ID, reqEditors ...Reques
 // earlier attempts stay in its log. Only what is dead can be retried: a conflict says what else it is.
 //
 // Corresponds with POST /v1/deliveries/{id}/retry (the `RetryDelivery` operationId).
-func (c *Client) RetryDelivery(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) RetryDelivery(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRetryDeliveryRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListEndpoints List endpoints
+//
+// Lists endpoints, in the order in which they were registered.
+//
+// Corresponds with GET /v1/endpoints (the `ListEndpoints` operationId).
+func (c *Client) ListEndpoints(ctx context.Context, params *ListEndpointsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEndpointsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateEndpointWithBody Register an endpoint
+//
+// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
+// the signature `v1a` there is none, but a public key, which can always be seen.
+//
+// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
+// most 1,000 endpoints.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/endpoints (the `CreateEndpoint` operationId).
+func (c *Client) CreateEndpointWithBody(ctx context.Context, params *CreateEndpointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateEndpointRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateEndpoint Register an endpoint
+//
+// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
+// the signature `v1a` there is none, but a public key, which can always be seen.
+//
+// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
+// most 1,000 endpoints.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/endpoints (the `CreateEndpoint` operationId).
+func (c *Client) CreateEndpoint(ctx context.Context, params *CreateEndpointParams, body CreateEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateEndpointRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteEndpoint Delete an endpoint
+//
+// Deletes it, and cancels what is parked or retrying for it: the answer says how many.
+//
+// Corresponds with DELETE /v1/endpoints/{id} (the `DeleteEndpoint` operationId).
+func (c *Client) DeleteEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteEndpointRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetEndpoint Get an endpoint
+//
+// Answers all of it but its secret and the values of its headers.
+//
+// Corresponds with GET /v1/endpoints/{id} (the `GetEndpoint` operationId).
+func (c *Client) GetEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetEndpointRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeEndpointWithBody Change an endpoint
+//
+// Changes what is given. What is under way to it goes to its new url, with its new headers, from the next attempt
+// on; waits between attempts stay those that a delivery began with.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/endpoints/{id} (the `ChangeEndpoint` operationId).
+func (c *Client) ChangeEndpointWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeEndpointRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeEndpoint Change an endpoint
+//
+// Changes what is given. What is under way to it goes to its new url, with its new headers, from the next attempt
+// on; waits between attempts stay those that a delivery began with.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/endpoints/{id} (the `ChangeEndpoint` operationId).
+func (c *Client) ChangeEndpoint(ctx context.Context, id ID, body ChangeEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeEndpointRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PauseEndpoint Pause an endpoint
+//
+// Sends nothing to it from now on. What is due meanwhile is parked.
+//
+// Corresponds with POST /v1/endpoints/{id}/pause (the `PauseEndpoint` operationId).
+func (c *Client) PauseEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPauseEndpointRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeEndpoint Resume an endpoint
+//
+// Enables an endpoint that is paused or disabled. What is parked is sent, oldest first.
+//
+// Corresponds with POST /v1/endpoints/{id}/resume (the `ResumeEndpoint` operationId).
+func (c *Client) ResumeEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeEndpointRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateEndpointSecretWithBody Rotate the secret
+//
+// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
+// one too until the overlap is over, so that the receiver can change over.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/endpoints/{id}/rotate_secret (the `RotateEndpointSecret` operationId).
+func (c *Client) RotateEndpointSecretWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateEndpointSecretRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateEndpointSecret Rotate the secret
+//
+// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
+// one too until the overlap is over, so that the receiver can change over.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/endpoints/{id}/rotate_secret (the `RotateEndpointSecret` operationId).
+func (c *Client) RotateEndpointSecret(ctx context.Context, id ID, body RotateEndpointSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateEndpointSecretRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TestEndpoint Send a test event
+//
+// Sends an event of type `postdate.test` at once, also to an endpoint that is paused or disabled, and answers what the
+// receiver answered. It is not retried.
+//
+// Corresponds with POST /v1/endpoints/{id}/test (the `TestEndpoint` operationId).
+func (c *Client) TestEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTestEndpointRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PublishEventWithBody Publish an event
+//
+// Delivers an event to every endpoint that subscribed to its type. Once answered, it is kept.
+//
+// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
+// another body is a conflict. Without one, `Idempotency-Key` does the same.
+//
+// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
+// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
+// `entity` says otherwise.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/events (the `PublishEvent` operationId).
+func (c *Client) PublishEventWithBody(ctx context.Context, params *PublishEventParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPublishEventRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PublishEvent Publish an event
+//
+// Delivers an event to every endpoint that subscribed to its type. Once answered, it is kept.
+//
+// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
+// another body is a conflict. Without one, `Idempotency-Key` does the same.
+//
+// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
+// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
+// `entity` says otherwise.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/events (the `PublishEvent` operationId).
+func (c *Client) PublishEvent(ctx context.Context, params *PublishEventParams, body PublishEventJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPublishEventRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PublishEventsWithBody Publish several events
+//
+// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
+// in their order: one that is refused does not keep the others back. Repeated with the same `Idempotency-Key`, it
+// publishes nothing twice. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/events/batch (the `PublishEvents` operationId).
+func (c *Client) PublishEventsWithBody(ctx context.Context, params *PublishEventsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPublishEventsRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PublishEvents Publish several events
+//
+// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
+// in their order: one that is refused does not keep the others back. Repeated with the same `Idempotency-Key`, it
+// publishes nothing twice. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/events/batch (the `PublishEvents` operationId).
+func (c *Client) PublishEvents(ctx context.Context, params *PublishEventsParams, body PublishEventsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPublishEventsRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetEvent Get an event
+//
+// Answers the event and where its deliveries stand.
+//
+// Corresponds with GET /v1/events/{id} (the `GetEvent` operationId).
+func (c *Client) GetEvent(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetEventRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListKeys List keys
+//
+// Lists keys by their prefixes.
+//
+// Corresponds with GET /v1/keys (the `ListKeys` operationId).
+func (c *Client) ListKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListKeysRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateKeyWithBody Make a key
+//
+// Makes a key for this tenant. The answer shows it, and nothing shows it again: a hash of it is kept. A tenant has at
+// most 100 keys.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/keys (the `CreateKey` operationId).
+func (c *Client) CreateKeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateKeyRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateKey Make a key
+//
+// Makes a key for this tenant. The answer shows it, and nothing shows it again: a hash of it is kept. A tenant has at
+// most 100 keys.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/keys (the `CreateKey` operationId).
+func (c *Client) CreateKey(ctx context.Context, body CreateKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateKeyRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeKey Revoke a key
+//
+// Revokes a key. Within a second no process takes it any more.
+//
+// Corresponds with DELETE /v1/keys/{id} (the `RevokeKey` operationId).
+func (c *Client) RevokeKey(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeKeyRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -798,8 +2169,10 @@ func (c *Client) RetryDelivery(ctx context.Context, id ID, reqEditors ...Request
 
 // ListSchedules List schedules
 //
-// Lists schedules: those that have not ended first, newest first; then those that have, last ended first. All
-// filters given must hold. The list is a second or so behind; a single schedule, asked for by its id, is not.
+// Lists schedules, newest first: by when each was started. That order does not change while they end, so a walk
+// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
+// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+// The list is a second or so behind; a single schedule, asked for by its id, is not.
 //
 // Corresponds with GET /v1/schedules (the `ListSchedules` operationId).
 func (c *Client) ListSchedules(ctx context.Context, params *ListSchedulesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -977,6 +2350,61 @@ func (c *Client) GetSigningSecret(ctx context.Context, reqEditors ...RequestEdit
 	return c.Client.Do(req)
 }
 
+// RotateSigningSecretWithBody Rotate the signing secret
+//
+// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
+func (c *Client) RotateSigningSecretWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateSigningSecretRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateSigningSecret Rotate the signing secret
+//
+// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
+func (c *Client) RotateSigningSecret(ctx context.Context, body RotateSigningSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateSigningSecretRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSweep Get the progress of a retry by filter
+//
+// Answers how far it is. What it did to each delivery, the delivery itself shows.
+//
+// Corresponds with GET /v1/sweeps/{id} (the `GetSweep` operationId).
+func (c *Client) GetSweep(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSweepRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // NewGetHealthRequest constructs an http.Request for the GetHealth method
 func NewGetHealthRequest(server string) (*http.Request, error) {
 	var err error
@@ -1062,6 +2490,18 @@ func NewListDeliveriesRequest(server string, params *ListDeliveriesParams) (*htt
 		if params.State != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Endpoint != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "endpoint", *params.Endpoint, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -1157,8 +2597,48 @@ func NewListDeliveriesRequest(server string, params *ListDeliveriesParams) (*htt
 	return req, nil
 }
 
+// NewRetryDeliveriesRequest calls the generic RetryDeliveries builder with application/json body
+func NewRetryDeliveriesRequest(server string, body RetryDeliveriesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRetryDeliveriesRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRetryDeliveriesRequestWithBody constructs an http.Request for the RetryDeliveries method, with any body, and a specified content type
+func NewRetryDeliveriesRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/deliveries/retry")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetDeliveryRequest constructs an http.Request for the GetDelivery method
-func NewGetDeliveryRequest(server string, id ID) (*http.Request, error) {
+func NewGetDeliveryRequest(server string, id DeliveryID) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1192,7 +2672,7 @@ func NewGetDeliveryRequest(server string, id ID) (*http.Request, error) {
 }
 
 // NewCancelDeliveryRequest constructs an http.Request for the CancelDelivery method
-func NewCancelDeliveryRequest(server string, id ID) (*http.Request, error) {
+func NewCancelDeliveryRequest(server string, id DeliveryID) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1226,7 +2706,7 @@ func NewCancelDeliveryRequest(server string, id ID) (*http.Request, error) {
 }
 
 // NewRetryDeliveryRequest constructs an http.Request for the RetryDelivery method
-func NewRetryDeliveryRequest(server string, id ID) (*http.Request, error) {
+func NewRetryDeliveryRequest(server string, id DeliveryID) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1252,6 +2732,636 @@ func NewRetryDeliveryRequest(server string, id ID) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListEndpointsRequest constructs an http.Request for the ListEndpoints method
+func NewListEndpointsRequest(server string, params *ListEndpointsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/endpoints")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateEndpointRequest calls the generic CreateEndpoint builder with application/json body
+func NewCreateEndpointRequest(server string, params *CreateEndpointParams, body CreateEndpointJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateEndpointRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateEndpointRequestWithBody constructs an http.Request for the CreateEndpoint method, with any body, and a specified content type
+func NewCreateEndpointRequestWithBody(server string, params *CreateEndpointParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/endpoints")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteEndpointRequest constructs an http.Request for the DeleteEndpoint method
+func NewDeleteEndpointRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/endpoints/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetEndpointRequest constructs an http.Request for the GetEndpoint method
+func NewGetEndpointRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/endpoints/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewChangeEndpointRequest calls the generic ChangeEndpoint builder with application/json body
+func NewChangeEndpointRequest(server string, id ID, body ChangeEndpointJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeEndpointRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewChangeEndpointRequestWithBody constructs an http.Request for the ChangeEndpoint method, with any body, and a specified content type
+func NewChangeEndpointRequestWithBody(server string, id ID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/endpoints/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPauseEndpointRequest constructs an http.Request for the PauseEndpoint method
+func NewPauseEndpointRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/endpoints/%s/pause", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewResumeEndpointRequest constructs an http.Request for the ResumeEndpoint method
+func NewResumeEndpointRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/endpoints/%s/resume", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRotateEndpointSecretRequest calls the generic RotateEndpointSecret builder with application/json body
+func NewRotateEndpointSecretRequest(server string, id ID, body RotateEndpointSecretJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateEndpointSecretRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewRotateEndpointSecretRequestWithBody constructs an http.Request for the RotateEndpointSecret method, with any body, and a specified content type
+func NewRotateEndpointSecretRequestWithBody(server string, id ID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/endpoints/%s/rotate_secret", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewTestEndpointRequest constructs an http.Request for the TestEndpoint method
+func NewTestEndpointRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/endpoints/%s/test", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPublishEventRequest calls the generic PublishEvent builder with application/json body
+func NewPublishEventRequest(server string, params *PublishEventParams, body PublishEventJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPublishEventRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewPublishEventRequestWithBody constructs an http.Request for the PublishEvent method, with any body, and a specified content type
+func NewPublishEventRequestWithBody(server string, params *PublishEventParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPublishEventsRequest calls the generic PublishEvents builder with application/json body
+func NewPublishEventsRequest(server string, params *PublishEventsParams, body PublishEventsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPublishEventsRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewPublishEventsRequestWithBody constructs an http.Request for the PublishEvents method, with any body, and a specified content type
+func NewPublishEventsRequestWithBody(server string, params *PublishEventsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/batch")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetEventRequest constructs an http.Request for the GetEvent method
+func NewGetEventRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListKeysRequest constructs an http.Request for the ListKeys method
+func NewListKeysRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/keys")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateKeyRequest calls the generic CreateKey builder with application/json body
+func NewCreateKeyRequest(server string, body CreateKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateKeyRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateKeyRequestWithBody constructs an http.Request for the CreateKey method, with any body, and a specified content type
+func NewCreateKeyRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/keys")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRevokeKeyRequest constructs an http.Request for the RevokeKey method
+func NewRevokeKeyRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/keys/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -1616,6 +3726,80 @@ func NewGetSigningSecretRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewRotateSigningSecretRequest calls the generic RotateSigningSecret builder with application/json body
+func NewRotateSigningSecretRequest(server string, body RotateSigningSecretJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateSigningSecretRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRotateSigningSecretRequestWithBody constructs an http.Request for the RotateSigningSecret method, with any body, and a specified content type
+func NewRotateSigningSecretRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/signing_secret/rotate")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetSweepRequest constructs an http.Request for the GetSweep method
+func NewGetSweepRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sweeps/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -1678,13 +3862,35 @@ type ClientWithResponsesInterface interface {
 
 	// ListDeliveriesWithResponse List deliveries
 	//
-	// Lists deliveries: those that have not ended first, newest first; then those that have, last ended first. All
-	// filters given must hold. The list is a second or so behind; a single delivery, asked for by its id, is not.
+	// Lists deliveries, newest first: by when each was started. That order does not change while they end, so a walk
+	// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
+	// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+	// The list is a second or so behind; a single delivery, asked for by its id, is not.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/deliveries (the `ListDeliveries` operationId).
 	ListDeliveriesWithResponse(ctx context.Context, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*ListDeliveriesResponse, error)
+
+	// RetryDeliveriesWithBodyWithResponse Retry dead letters
+	//
+	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+	// `/v1/sweeps/{id}`. With `dry_run` nothing is retried: the answer says how many match.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/deliveries/retry (the `RetryDeliveries` operationId).
+	RetryDeliveriesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryDeliveriesResponse, error)
+
+	// RetryDeliveriesWithResponse Retry dead letters
+	//
+	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+	// `/v1/sweeps/{id}`. With `dry_run` nothing is retried: the answer says how many match.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/deliveries/retry (the `RetryDeliveries` operationId).
+	RetryDeliveriesWithResponse(ctx context.Context, body RetryDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryDeliveriesResponse, error)
 
 	// GetDeliveryWithResponse Get a delivery
 	//
@@ -1693,7 +3899,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/deliveries/{id} (the `GetDelivery` operationId).
-	GetDeliveryWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetDeliveryResponse, error)
+	GetDeliveryWithResponse(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*GetDeliveryResponse, error)
 
 	// CancelDeliveryWithResponse Cancel a delivery
 	//
@@ -1703,7 +3909,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/deliveries/{id}/cancel (the `CancelDelivery` operationId).
-	CancelDeliveryWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*CancelDeliveryResponse, error)
+	CancelDeliveryWithResponse(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*CancelDeliveryResponse, error)
 
 	// RetryDeliveryWithResponse Retry a dead letter
 	//
@@ -1713,12 +3919,236 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/deliveries/{id}/retry (the `RetryDelivery` operationId).
-	RetryDeliveryWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*RetryDeliveryResponse, error)
+	RetryDeliveryWithResponse(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*RetryDeliveryResponse, error)
+
+	// ListEndpointsWithResponse List endpoints
+	//
+	// Lists endpoints, in the order in which they were registered.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/endpoints (the `ListEndpoints` operationId).
+	ListEndpointsWithResponse(ctx context.Context, params *ListEndpointsParams, reqEditors ...RequestEditorFn) (*ListEndpointsResponse, error)
+
+	// CreateEndpointWithBodyWithResponse Register an endpoint
+	//
+	// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
+	// the signature `v1a` there is none, but a public key, which can always be seen.
+	//
+	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
+	// most 1,000 endpoints.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints (the `CreateEndpoint` operationId).
+	CreateEndpointWithBodyWithResponse(ctx context.Context, params *CreateEndpointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateEndpointResponse, error)
+
+	// CreateEndpointWithResponse Register an endpoint
+	//
+	// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
+	// the signature `v1a` there is none, but a public key, which can always be seen.
+	//
+	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
+	// most 1,000 endpoints.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints (the `CreateEndpoint` operationId).
+	CreateEndpointWithResponse(ctx context.Context, params *CreateEndpointParams, body CreateEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateEndpointResponse, error)
+
+	// DeleteEndpointWithResponse Delete an endpoint
+	//
+	// Deletes it, and cancels what is parked or retrying for it: the answer says how many.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/endpoints/{id} (the `DeleteEndpoint` operationId).
+	DeleteEndpointWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*DeleteEndpointResponse, error)
+
+	// GetEndpointWithResponse Get an endpoint
+	//
+	// Answers all of it but its secret and the values of its headers.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/endpoints/{id} (the `GetEndpoint` operationId).
+	GetEndpointWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetEndpointResponse, error)
+
+	// ChangeEndpointWithBodyWithResponse Change an endpoint
+	//
+	// Changes what is given. What is under way to it goes to its new url, with its new headers, from the next attempt
+	// on; waits between attempts stay those that a delivery began with.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/endpoints/{id} (the `ChangeEndpoint` operationId).
+	ChangeEndpointWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeEndpointResponse, error)
+
+	// ChangeEndpointWithResponse Change an endpoint
+	//
+	// Changes what is given. What is under way to it goes to its new url, with its new headers, from the next attempt
+	// on; waits between attempts stay those that a delivery began with.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/endpoints/{id} (the `ChangeEndpoint` operationId).
+	ChangeEndpointWithResponse(ctx context.Context, id ID, body ChangeEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeEndpointResponse, error)
+
+	// PauseEndpointWithResponse Pause an endpoint
+	//
+	// Sends nothing to it from now on. What is due meanwhile is parked.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints/{id}/pause (the `PauseEndpoint` operationId).
+	PauseEndpointWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*PauseEndpointResponse, error)
+
+	// ResumeEndpointWithResponse Resume an endpoint
+	//
+	// Enables an endpoint that is paused or disabled. What is parked is sent, oldest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints/{id}/resume (the `ResumeEndpoint` operationId).
+	ResumeEndpointWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*ResumeEndpointResponse, error)
+
+	// RotateEndpointSecretWithBodyWithResponse Rotate the secret
+	//
+	// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
+	// one too until the overlap is over, so that the receiver can change over.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints/{id}/rotate_secret (the `RotateEndpointSecret` operationId).
+	RotateEndpointSecretWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateEndpointSecretResponse, error)
+
+	// RotateEndpointSecretWithResponse Rotate the secret
+	//
+	// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
+	// one too until the overlap is over, so that the receiver can change over.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints/{id}/rotate_secret (the `RotateEndpointSecret` operationId).
+	RotateEndpointSecretWithResponse(ctx context.Context, id ID, body RotateEndpointSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateEndpointSecretResponse, error)
+
+	// TestEndpointWithResponse Send a test event
+	//
+	// Sends an event of type `postdate.test` at once, also to an endpoint that is paused or disabled, and answers what the
+	// receiver answered. It is not retried.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints/{id}/test (the `TestEndpoint` operationId).
+	TestEndpointWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*TestEndpointResponse, error)
+
+	// PublishEventWithBodyWithResponse Publish an event
+	//
+	// Delivers an event to every endpoint that subscribed to its type. Once answered, it is kept.
+	//
+	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
+	// another body is a conflict. Without one, `Idempotency-Key` does the same.
+	//
+	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
+	// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
+	// `entity` says otherwise.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/events (the `PublishEvent` operationId).
+	PublishEventWithBodyWithResponse(ctx context.Context, params *PublishEventParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PublishEventResponse, error)
+
+	// PublishEventWithResponse Publish an event
+	//
+	// Delivers an event to every endpoint that subscribed to its type. Once answered, it is kept.
+	//
+	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
+	// another body is a conflict. Without one, `Idempotency-Key` does the same.
+	//
+	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
+	// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
+	// `entity` says otherwise.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/events (the `PublishEvent` operationId).
+	PublishEventWithResponse(ctx context.Context, params *PublishEventParams, body PublishEventJSONRequestBody, reqEditors ...RequestEditorFn) (*PublishEventResponse, error)
+
+	// PublishEventsWithBodyWithResponse Publish several events
+	//
+	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
+	// in their order: one that is refused does not keep the others back. Repeated with the same `Idempotency-Key`, it
+	// publishes nothing twice. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/events/batch (the `PublishEvents` operationId).
+	PublishEventsWithBodyWithResponse(ctx context.Context, params *PublishEventsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PublishEventsResponse, error)
+
+	// PublishEventsWithResponse Publish several events
+	//
+	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
+	// in their order: one that is refused does not keep the others back. Repeated with the same `Idempotency-Key`, it
+	// publishes nothing twice. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/events/batch (the `PublishEvents` operationId).
+	PublishEventsWithResponse(ctx context.Context, params *PublishEventsParams, body PublishEventsJSONRequestBody, reqEditors ...RequestEditorFn) (*PublishEventsResponse, error)
+
+	// GetEventWithResponse Get an event
+	//
+	// Answers the event and where its deliveries stand.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/events/{id} (the `GetEvent` operationId).
+	GetEventWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetEventResponse, error)
+
+	// ListKeysWithResponse List keys
+	//
+	// Lists keys by their prefixes.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/keys (the `ListKeys` operationId).
+	ListKeysWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListKeysResponse, error)
+
+	// CreateKeyWithBodyWithResponse Make a key
+	//
+	// Makes a key for this tenant. The answer shows it, and nothing shows it again: a hash of it is kept. A tenant has at
+	// most 100 keys.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/keys (the `CreateKey` operationId).
+	CreateKeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateKeyResponse, error)
+
+	// CreateKeyWithResponse Make a key
+	//
+	// Makes a key for this tenant. The answer shows it, and nothing shows it again: a hash of it is kept. A tenant has at
+	// most 100 keys.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/keys (the `CreateKey` operationId).
+	CreateKeyWithResponse(ctx context.Context, body CreateKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateKeyResponse, error)
+
+	// RevokeKeyWithResponse Revoke a key
+	//
+	// Revokes a key. Within a second no process takes it any more.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/keys/{id} (the `RevokeKey` operationId).
+	RevokeKeyWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*RevokeKeyResponse, error)
 
 	// ListSchedulesWithResponse List schedules
 	//
-	// Lists schedules: those that have not ended first, newest first; then those that have, last ended first. All
-	// filters given must hold. The list is a second or so behind; a single schedule, asked for by its id, is not.
+	// Lists schedules, newest first: by when each was started. That order does not change while they end, so a walk
+	// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
+	// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+	// The list is a second or so behind; a single schedule, asked for by its id, is not.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1815,6 +4245,33 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/signing_secret (the `GetSigningSecret` operationId).
 	GetSigningSecretWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSigningSecretResponse, error)
+
+	// RotateSigningSecretWithBodyWithResponse Rotate the signing secret
+	//
+	// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
+	RotateSigningSecretWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateSigningSecretResponse, error)
+
+	// RotateSigningSecretWithResponse Rotate the signing secret
+	//
+	// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
+	RotateSigningSecretWithResponse(ctx context.Context, body RotateSigningSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateSigningSecretResponse, error)
+
+	// GetSweepWithResponse Get the progress of a retry by filter
+	//
+	// Answers how far it is. What it did to each delivery, the delivery itself shows.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/sweeps/{id} (the `GetSweep` operationId).
+	GetSweepWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetSweepResponse, error)
 }
 
 type GetHealthResponse struct {
@@ -1940,6 +4397,54 @@ func (r ListDeliveriesResponse) ContentType() string {
 	return ""
 }
 
+type RetryDeliveriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Sweep
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Sweep
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RetryDeliveriesResponse) GetJSON200() *Sweep {
+	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RetryDeliveriesResponse) GetJSON202() *Sweep {
+	return r.JSON202
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryDeliveriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryDeliveriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryDeliveriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryDeliveriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetDeliveryResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2057,6 +4562,628 @@ func (r RetryDeliveryResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RetryDeliveryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListEndpointsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EndpointList
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListEndpointsResponse) GetJSON200() *EndpointList {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ListEndpointsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListEndpointsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListEndpointsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListEndpointsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateEndpointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Endpoint
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *EndpointWithSecret
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateEndpointResponse) GetJSON200() *Endpoint {
+	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateEndpointResponse) GetJSON201() *EndpointWithSecret {
+	return r.JSON201
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateEndpointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateEndpointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateEndpointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateEndpointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteEndpointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EndpointDeleted
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteEndpointResponse) GetJSON200() *EndpointDeleted {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteEndpointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteEndpointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteEndpointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteEndpointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetEndpointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Endpoint
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetEndpointResponse) GetJSON200() *Endpoint {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetEndpointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetEndpointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetEndpointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetEndpointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ChangeEndpointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Endpoint
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ChangeEndpointResponse) GetJSON200() *Endpoint {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ChangeEndpointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeEndpointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeEndpointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ChangeEndpointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PauseEndpointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Endpoint
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PauseEndpointResponse) GetJSON200() *Endpoint {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r PauseEndpointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PauseEndpointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PauseEndpointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PauseEndpointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ResumeEndpointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Endpoint
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ResumeEndpointResponse) GetJSON200() *Endpoint {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ResumeEndpointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResumeEndpointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResumeEndpointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResumeEndpointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RotateEndpointSecretResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RotatedSecret
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RotateEndpointSecretResponse) GetJSON200() *RotatedSecret {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateEndpointSecretResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateEndpointSecretResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateEndpointSecretResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateEndpointSecretResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type TestEndpointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TestResult
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TestEndpointResponse) GetJSON200() *TestResult {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r TestEndpointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TestEndpointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TestEndpointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TestEndpointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PublishEventResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Published
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r PublishEventResponse) GetJSON202() *Published {
+	return r.JSON202
+}
+
+// GetBody returns the raw response body bytes
+func (r PublishEventResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PublishEventResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PublishEventResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PublishEventResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PublishEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *PublishedBatch
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r PublishEventsResponse) GetJSON202() *PublishedBatch {
+	return r.JSON202
+}
+
+// GetBody returns the raw response body bytes
+func (r PublishEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PublishEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PublishEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PublishEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetEventResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EventSight
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetEventResponse) GetJSON200() *EventSight {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetEventResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetEventResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetEventResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetEventResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListKeysResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KeyList
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListKeysResponse) GetJSON200() *KeyList {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ListKeysResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListKeysResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListKeysResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListKeysResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *KeyWithText
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateKeyResponse) GetJSON201() *KeyWithText {
+	return r.JSON201
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RevokeKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Revoked
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RevokeKeyResponse) GetJSON200() *Revoked {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeKeyResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2364,6 +5491,88 @@ func (r GetSigningSecretResponse) ContentType() string {
 	return ""
 }
 
+type RotateSigningSecretResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RotatedSecret
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RotateSigningSecretResponse) GetJSON200() *RotatedSecret {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateSigningSecretResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateSigningSecretResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateSigningSecretResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateSigningSecretResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetSweepResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Sweep
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSweepResponse) GetJSON200() *Sweep {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSweepResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSweepResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSweepResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSweepResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetHealthWithResponse Whether this process lives
 //
 // Returns a wrapper object for the known response body format(s).
@@ -2394,8 +5603,10 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 
 // ListDeliveriesWithResponse List deliveries
 //
-// Lists deliveries: those that have not ended first, newest first; then those that have, last ended first. All
-// filters given must hold. The list is a second or so behind; a single delivery, asked for by its id, is not.
+// Lists deliveries, newest first: by when each was started. That order does not change while they end, so a walk
+// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
+// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+// The list is a second or so behind; a single delivery, asked for by its id, is not.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2408,6 +5619,38 @@ func (c *ClientWithResponses) ListDeliveriesWithResponse(ctx context.Context, pa
 	return ParseListDeliveriesResponse(rsp)
 }
 
+// RetryDeliveriesWithBodyWithResponse Retry dead letters
+//
+// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+// `/v1/sweeps/{id}`. With `dry_run` nothing is retried: the answer says how many match.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/deliveries/retry (the `RetryDeliveries` operationId).
+func (c *ClientWithResponses) RetryDeliveriesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryDeliveriesResponse, error) {
+	rsp, err := c.RetryDeliveriesWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryDeliveriesResponse(rsp)
+}
+
+// RetryDeliveriesWithResponse Retry dead letters
+//
+// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+// `/v1/sweeps/{id}`. With `dry_run` nothing is retried: the answer says how many match.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/deliveries/retry (the `RetryDeliveries` operationId).
+func (c *ClientWithResponses) RetryDeliveriesWithResponse(ctx context.Context, body RetryDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryDeliveriesResponse, error) {
+	rsp, err := c.RetryDeliveries(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryDeliveriesResponse(rsp)
+}
+
 // GetDeliveryWithResponse Get a delivery
 //
 // Answers what became of it so far, with every attempt, and why it is not sent yet.
@@ -2415,7 +5658,7 @@ func (c *ClientWithResponses) ListDeliveriesWithResponse(ctx context.Context, pa
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/deliveries/{id} (the `GetDelivery` operationId).
-func (c *ClientWithResponses) GetDeliveryWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetDeliveryResponse, error) {
+func (c *ClientWithResponses) GetDeliveryWithResponse(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*GetDeliveryResponse, error) {
 	rsp, err := c.GetDelivery(ctx, id, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -2431,7 +5674,7 @@ func (c *ClientWithResponses) GetDeliveryWithResponse(ctx context.Context, id ID
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/deliveries/{id}/cancel (the `CancelDelivery` operationId).
-func (c *ClientWithResponses) CancelDeliveryWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*CancelDeliveryResponse, error) {
+func (c *ClientWithResponses) CancelDeliveryWithResponse(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*CancelDeliveryResponse, error) {
 	rsp, err := c.CancelDelivery(ctx, id, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -2447,7 +5690,7 @@ func (c *ClientWithResponses) CancelDeliveryWithResponse(ctx context.Context, id
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/deliveries/{id}/retry (the `RetryDelivery` operationId).
-func (c *ClientWithResponses) RetryDeliveryWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*RetryDeliveryResponse, error) {
+func (c *ClientWithResponses) RetryDeliveryWithResponse(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*RetryDeliveryResponse, error) {
 	rsp, err := c.RetryDelivery(ctx, id, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -2455,10 +5698,360 @@ func (c *ClientWithResponses) RetryDeliveryWithResponse(ctx context.Context, id 
 	return ParseRetryDeliveryResponse(rsp)
 }
 
+// ListEndpointsWithResponse List endpoints
+//
+// Lists endpoints, in the order in which they were registered.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/endpoints (the `ListEndpoints` operationId).
+func (c *ClientWithResponses) ListEndpointsWithResponse(ctx context.Context, params *ListEndpointsParams, reqEditors ...RequestEditorFn) (*ListEndpointsResponse, error) {
+	rsp, err := c.ListEndpoints(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListEndpointsResponse(rsp)
+}
+
+// CreateEndpointWithBodyWithResponse Register an endpoint
+//
+// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
+// the signature `v1a` there is none, but a public key, which can always be seen.
+//
+// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
+// most 1,000 endpoints.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints (the `CreateEndpoint` operationId).
+func (c *ClientWithResponses) CreateEndpointWithBodyWithResponse(ctx context.Context, params *CreateEndpointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateEndpointResponse, error) {
+	rsp, err := c.CreateEndpointWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateEndpointResponse(rsp)
+}
+
+// CreateEndpointWithResponse Register an endpoint
+//
+// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
+// the signature `v1a` there is none, but a public key, which can always be seen.
+//
+// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
+// most 1,000 endpoints.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints (the `CreateEndpoint` operationId).
+func (c *ClientWithResponses) CreateEndpointWithResponse(ctx context.Context, params *CreateEndpointParams, body CreateEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateEndpointResponse, error) {
+	rsp, err := c.CreateEndpoint(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateEndpointResponse(rsp)
+}
+
+// DeleteEndpointWithResponse Delete an endpoint
+//
+// Deletes it, and cancels what is parked or retrying for it: the answer says how many.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/endpoints/{id} (the `DeleteEndpoint` operationId).
+func (c *ClientWithResponses) DeleteEndpointWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*DeleteEndpointResponse, error) {
+	rsp, err := c.DeleteEndpoint(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteEndpointResponse(rsp)
+}
+
+// GetEndpointWithResponse Get an endpoint
+//
+// Answers all of it but its secret and the values of its headers.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/endpoints/{id} (the `GetEndpoint` operationId).
+func (c *ClientWithResponses) GetEndpointWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetEndpointResponse, error) {
+	rsp, err := c.GetEndpoint(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetEndpointResponse(rsp)
+}
+
+// ChangeEndpointWithBodyWithResponse Change an endpoint
+//
+// Changes what is given. What is under way to it goes to its new url, with its new headers, from the next attempt
+// on; waits between attempts stay those that a delivery began with.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/endpoints/{id} (the `ChangeEndpoint` operationId).
+func (c *ClientWithResponses) ChangeEndpointWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeEndpointResponse, error) {
+	rsp, err := c.ChangeEndpointWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeEndpointResponse(rsp)
+}
+
+// ChangeEndpointWithResponse Change an endpoint
+//
+// Changes what is given. What is under way to it goes to its new url, with its new headers, from the next attempt
+// on; waits between attempts stay those that a delivery began with.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/endpoints/{id} (the `ChangeEndpoint` operationId).
+func (c *ClientWithResponses) ChangeEndpointWithResponse(ctx context.Context, id ID, body ChangeEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeEndpointResponse, error) {
+	rsp, err := c.ChangeEndpoint(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeEndpointResponse(rsp)
+}
+
+// PauseEndpointWithResponse Pause an endpoint
+//
+// Sends nothing to it from now on. What is due meanwhile is parked.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints/{id}/pause (the `PauseEndpoint` operationId).
+func (c *ClientWithResponses) PauseEndpointWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*PauseEndpointResponse, error) {
+	rsp, err := c.PauseEndpoint(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePauseEndpointResponse(rsp)
+}
+
+// ResumeEndpointWithResponse Resume an endpoint
+//
+// Enables an endpoint that is paused or disabled. What is parked is sent, oldest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints/{id}/resume (the `ResumeEndpoint` operationId).
+func (c *ClientWithResponses) ResumeEndpointWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*ResumeEndpointResponse, error) {
+	rsp, err := c.ResumeEndpoint(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumeEndpointResponse(rsp)
+}
+
+// RotateEndpointSecretWithBodyWithResponse Rotate the secret
+//
+// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
+// one too until the overlap is over, so that the receiver can change over.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints/{id}/rotate_secret (the `RotateEndpointSecret` operationId).
+func (c *ClientWithResponses) RotateEndpointSecretWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateEndpointSecretResponse, error) {
+	rsp, err := c.RotateEndpointSecretWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateEndpointSecretResponse(rsp)
+}
+
+// RotateEndpointSecretWithResponse Rotate the secret
+//
+// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
+// one too until the overlap is over, so that the receiver can change over.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints/{id}/rotate_secret (the `RotateEndpointSecret` operationId).
+func (c *ClientWithResponses) RotateEndpointSecretWithResponse(ctx context.Context, id ID, body RotateEndpointSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateEndpointSecretResponse, error) {
+	rsp, err := c.RotateEndpointSecret(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateEndpointSecretResponse(rsp)
+}
+
+// TestEndpointWithResponse Send a test event
+//
+// Sends an event of type `postdate.test` at once, also to an endpoint that is paused or disabled, and answers what the
+// receiver answered. It is not retried.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints/{id}/test (the `TestEndpoint` operationId).
+func (c *ClientWithResponses) TestEndpointWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*TestEndpointResponse, error) {
+	rsp, err := c.TestEndpoint(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTestEndpointResponse(rsp)
+}
+
+// PublishEventWithBodyWithResponse Publish an event
+//
+// Delivers an event to every endpoint that subscribed to its type. Once answered, it is kept.
+//
+// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
+// another body is a conflict. Without one, `Idempotency-Key` does the same.
+//
+// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
+// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
+// `entity` says otherwise.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/events (the `PublishEvent` operationId).
+func (c *ClientWithResponses) PublishEventWithBodyWithResponse(ctx context.Context, params *PublishEventParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PublishEventResponse, error) {
+	rsp, err := c.PublishEventWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePublishEventResponse(rsp)
+}
+
+// PublishEventWithResponse Publish an event
+//
+// Delivers an event to every endpoint that subscribed to its type. Once answered, it is kept.
+//
+// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
+// another body is a conflict. Without one, `Idempotency-Key` does the same.
+//
+// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
+// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
+// `entity` says otherwise.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/events (the `PublishEvent` operationId).
+func (c *ClientWithResponses) PublishEventWithResponse(ctx context.Context, params *PublishEventParams, body PublishEventJSONRequestBody, reqEditors ...RequestEditorFn) (*PublishEventResponse, error) {
+	rsp, err := c.PublishEvent(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePublishEventResponse(rsp)
+}
+
+// PublishEventsWithBodyWithResponse Publish several events
+//
+// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
+// in their order: one that is refused does not keep the others back. Repeated with the same `Idempotency-Key`, it
+// publishes nothing twice. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/events/batch (the `PublishEvents` operationId).
+func (c *ClientWithResponses) PublishEventsWithBodyWithResponse(ctx context.Context, params *PublishEventsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PublishEventsResponse, error) {
+	rsp, err := c.PublishEventsWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePublishEventsResponse(rsp)
+}
+
+// PublishEventsWithResponse Publish several events
+//
+// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
+// in their order: one that is refused does not keep the others back. Repeated with the same `Idempotency-Key`, it
+// publishes nothing twice. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/events/batch (the `PublishEvents` operationId).
+func (c *ClientWithResponses) PublishEventsWithResponse(ctx context.Context, params *PublishEventsParams, body PublishEventsJSONRequestBody, reqEditors ...RequestEditorFn) (*PublishEventsResponse, error) {
+	rsp, err := c.PublishEvents(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePublishEventsResponse(rsp)
+}
+
+// GetEventWithResponse Get an event
+//
+// Answers the event and where its deliveries stand.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/events/{id} (the `GetEvent` operationId).
+func (c *ClientWithResponses) GetEventWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetEventResponse, error) {
+	rsp, err := c.GetEvent(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetEventResponse(rsp)
+}
+
+// ListKeysWithResponse List keys
+//
+// Lists keys by their prefixes.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/keys (the `ListKeys` operationId).
+func (c *ClientWithResponses) ListKeysWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListKeysResponse, error) {
+	rsp, err := c.ListKeys(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListKeysResponse(rsp)
+}
+
+// CreateKeyWithBodyWithResponse Make a key
+//
+// Makes a key for this tenant. The answer shows it, and nothing shows it again: a hash of it is kept. A tenant has at
+// most 100 keys.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/keys (the `CreateKey` operationId).
+func (c *ClientWithResponses) CreateKeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateKeyResponse, error) {
+	rsp, err := c.CreateKeyWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateKeyResponse(rsp)
+}
+
+// CreateKeyWithResponse Make a key
+//
+// Makes a key for this tenant. The answer shows it, and nothing shows it again: a hash of it is kept. A tenant has at
+// most 100 keys.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/keys (the `CreateKey` operationId).
+func (c *ClientWithResponses) CreateKeyWithResponse(ctx context.Context, body CreateKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateKeyResponse, error) {
+	rsp, err := c.CreateKey(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateKeyResponse(rsp)
+}
+
+// RevokeKeyWithResponse Revoke a key
+//
+// Revokes a key. Within a second no process takes it any more.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/keys/{id} (the `RevokeKey` operationId).
+func (c *ClientWithResponses) RevokeKeyWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*RevokeKeyResponse, error) {
+	rsp, err := c.RevokeKey(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeKeyResponse(rsp)
+}
+
 // ListSchedulesWithResponse List schedules
 //
-// Lists schedules: those that have not ended first, newest first; then those that have, last ended first. All
-// filters given must hold. The list is a second or so behind; a single schedule, asked for by its id, is not.
+// Lists schedules, newest first: by when each was started. That order does not change while they end, so a walk
+// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
+// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+// The list is a second or so behind; a single schedule, asked for by its id, is not.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2610,6 +6203,51 @@ func (c *ClientWithResponses) GetSigningSecretWithResponse(ctx context.Context, 
 	return ParseGetSigningSecretResponse(rsp)
 }
 
+// RotateSigningSecretWithBodyWithResponse Rotate the signing secret
+//
+// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
+func (c *ClientWithResponses) RotateSigningSecretWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateSigningSecretResponse, error) {
+	rsp, err := c.RotateSigningSecretWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateSigningSecretResponse(rsp)
+}
+
+// RotateSigningSecretWithResponse Rotate the signing secret
+//
+// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
+func (c *ClientWithResponses) RotateSigningSecretWithResponse(ctx context.Context, body RotateSigningSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateSigningSecretResponse, error) {
+	rsp, err := c.RotateSigningSecret(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateSigningSecretResponse(rsp)
+}
+
+// GetSweepWithResponse Get the progress of a retry by filter
+//
+// Answers how far it is. What it did to each delivery, the delivery itself shows.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/sweeps/{id} (the `GetSweep` operationId).
+func (c *ClientWithResponses) GetSweepWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetSweepResponse, error) {
+	rsp, err := c.GetSweep(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSweepResponse(rsp)
+}
+
 // ParseGetHealthResponse parses an HTTP response from a GetHealthWithResponse call
 func ParseGetHealthResponse(rsp *http.Response) (*GetHealthResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -2688,6 +6326,39 @@ func ParseListDeliveriesResponse(rsp *http.Response) (*ListDeliveriesResponse, e
 	return response, nil
 }
 
+// ParseRetryDeliveriesResponse parses an HTTP response from a RetryDeliveriesWithResponse call
+func ParseRetryDeliveriesResponse(rsp *http.Response) (*RetryDeliveriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryDeliveriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Sweep
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Sweep
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetDeliveryResponse parses an HTTP response from a GetDeliveryWithResponse call
 func ParseGetDeliveryResponse(rsp *http.Response) (*GetDeliveryResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -2756,6 +6427,403 @@ func ParseRetryDeliveryResponse(rsp *http.Response) (*RetryDeliveryResponse, err
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Delivery
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListEndpointsResponse parses an HTTP response from a ListEndpointsWithResponse call
+func ParseListEndpointsResponse(rsp *http.Response) (*ListEndpointsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListEndpointsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EndpointList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateEndpointResponse parses an HTTP response from a CreateEndpointWithResponse call
+func ParseCreateEndpointResponse(rsp *http.Response) (*CreateEndpointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateEndpointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Endpoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest EndpointWithSecret
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteEndpointResponse parses an HTTP response from a DeleteEndpointWithResponse call
+func ParseDeleteEndpointResponse(rsp *http.Response) (*DeleteEndpointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteEndpointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EndpointDeleted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetEndpointResponse parses an HTTP response from a GetEndpointWithResponse call
+func ParseGetEndpointResponse(rsp *http.Response) (*GetEndpointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetEndpointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Endpoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseChangeEndpointResponse parses an HTTP response from a ChangeEndpointWithResponse call
+func ParseChangeEndpointResponse(rsp *http.Response) (*ChangeEndpointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeEndpointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Endpoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePauseEndpointResponse parses an HTTP response from a PauseEndpointWithResponse call
+func ParsePauseEndpointResponse(rsp *http.Response) (*PauseEndpointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PauseEndpointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Endpoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseResumeEndpointResponse parses an HTTP response from a ResumeEndpointWithResponse call
+func ParseResumeEndpointResponse(rsp *http.Response) (*ResumeEndpointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResumeEndpointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Endpoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRotateEndpointSecretResponse parses an HTTP response from a RotateEndpointSecretWithResponse call
+func ParseRotateEndpointSecretResponse(rsp *http.Response) (*RotateEndpointSecretResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateEndpointSecretResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RotatedSecret
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseTestEndpointResponse parses an HTTP response from a TestEndpointWithResponse call
+func ParseTestEndpointResponse(rsp *http.Response) (*TestEndpointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TestEndpointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TestResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePublishEventResponse parses an HTTP response from a PublishEventWithResponse call
+func ParsePublishEventResponse(rsp *http.Response) (*PublishEventResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PublishEventResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Published
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePublishEventsResponse parses an HTTP response from a PublishEventsWithResponse call
+func ParsePublishEventsResponse(rsp *http.Response) (*PublishEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PublishEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest PublishedBatch
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetEventResponse parses an HTTP response from a GetEventWithResponse call
+func ParseGetEventResponse(rsp *http.Response) (*GetEventResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetEventResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EventSight
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListKeysResponse parses an HTTP response from a ListKeysWithResponse call
+func ParseListKeysResponse(rsp *http.Response) (*ListKeysResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListKeysResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KeyList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateKeyResponse parses an HTTP response from a CreateKeyWithResponse call
+func ParseCreateKeyResponse(rsp *http.Response) (*CreateKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest KeyWithText
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRevokeKeyResponse parses an HTTP response from a RevokeKeyWithResponse call
+func ParseRevokeKeyResponse(rsp *http.Response) (*RevokeKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Revoked
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -2958,6 +7026,58 @@ func ParseGetSigningSecretResponse(rsp *http.Response) (*GetSigningSecretRespons
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest SigningSecret
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRotateSigningSecretResponse parses an HTTP response from a RotateSigningSecretWithResponse call
+func ParseRotateSigningSecretResponse(rsp *http.Response) (*RotateSigningSecretResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateSigningSecretResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RotatedSecret
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetSweepResponse parses an HTTP response from a GetSweepWithResponse call
+func ParseGetSweepResponse(rsp *http.Response) (*GetSweepResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSweepResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Sweep
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -21,14 +21,15 @@ const timeout = 90 * time.Second
 // maxProblem bounds what is read of an answer that tells of an error, in bytes.
 const maxProblem = 1 << 20
 
-// New makes a client of the API at baseURL, with a key of its operator's.
+// New makes a client of the API at baseURL, with a tenant's key or its operator's.
 // Every answer but 2xx is an error; where the API gave it, a [*Problem].
 func New(baseURL, key string, options ...ClientOption) (*ClientWithResponses, error) {
 	withKey := withHeader("Authorization", "Bearer "+key)
 	return NewClientWithResponses(baseURL, append([]ClientOption{withKey}, append(options, withProblems)...)...)
 }
 
-// WithTenant makes calls for a tenant. Without it, they are for "default".
+// WithTenant makes calls for a tenant, with the operator's key: without it, they
+// are for "default". A tenant's key says itself whose it is.
 func WithTenant(tenant string) ClientOption { return withHeader("Postdate-Tenant", tenant) }
 
 func withHeader(name, value string) ClientOption {

@@ -38,6 +38,7 @@ func TestPostgres_KeepsTheIndexesThatAreUsed(t *testing.T) {
 	require.ElementsMatch(t, append([]string{
 		"executions_visibility_pkey",
 		"postdate_by_temporal_namespace_division", "postdate_by_keyword_01", "postdate_by_keyword_02",
+		"postdate_by_keyword_01_start", "postdate_by_keyword_02_start",
 		"by_keyword_list_01", "by_keyword_list_02", "by_keyword_list_03",
 	}, kept...), postgresIndexes(t, e))
 }

@@ -39,6 +39,16 @@ func leanVisibility(ctx context.Context, s *store, fields []string) error {
 	return inTx(ctx, db, append(stmts, s.tuneVisibility...))
 }
 
+// division is the attribute that only recurring schedules have.
+const division = "TemporalNamespaceDivision"
+
+// byStart makes the index by which those that share a value are walked through in
+// the order of their start, one stretch of time after another.
+func byStart(name, column string) string {
+	return "CREATE INDEX IF NOT EXISTS postdate_" + name + "_start ON executions_visibility (namespace_id, " +
+		column + ", start_time) WHERE " + column + " IS NOT NULL"
+}
+
 func indexChanges(schema string, fields []string) ([]string, error) {
 	all, err := statements(schema)
 	if err != nil {
@@ -46,7 +56,7 @@ func indexChanges(schema string, fields []string) ([]string, error) {
 	}
 	// Not all rows have these columns; their index holds those that do. Only
 	// recurring schedules have a division, and only they are searched by it.
-	sparse := append([]string{"TemporalNamespaceDivision"}, fields...)
+	sparse := append([]string{division}, fields...)
 	var changes []string
 	for _, stmt := range all {
 		m := indexStatement.FindStringSubmatch(stmt)
@@ -62,6 +72,9 @@ func indexChanges(schema string, fields []string) ([]string, error) {
 		case isField:
 			ours := strings.Replace(stmt, "CREATE INDEX "+name, "CREATE INDEX IF NOT EXISTS postdate_"+name, 1)
 			changes = append(changes, strings.TrimSuffix(ours, ";")+" WHERE "+column+" IS NOT NULL")
+			if column != division {
+				changes = append(changes, byStart(name, column))
+			}
 		}
 		changes = append(changes, "DROP INDEX IF EXISTS "+name)
 	}

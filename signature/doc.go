@@ -1,5 +1,6 @@
 // Package signature signs and verifies messages as Standard Webhooks 1.0 lays
-// down: HMAC-SHA256, with secrets that both sides share. It stands on the
+// down: by HMAC-SHA256 with a secret that both sides share ("v1"), or by ed25519
+// with a key whose public half alone the receiver has ("v1a"). It stands on the
 // standard library alone.
 //
 // The specification: https://www.standardwebhooks.com

@@ -34,17 +34,26 @@ func ExampleVerify() {
 	// true sent too long ago: 1h0m0s ago, where 5m0s are allowed
 }
 
-// Each tenant gets a secret of its own from the one that the operator keeps.
-func ExampleSecret_Derive() {
-	operators, err := signature.ParseSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+// A receiver that has the public key only can verify, and cannot sign.
+func ExampleVerify_publicKey() {
+	key, err := signature.ParseSigningKey("whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	acme := operators.Derive("tenant/acme")
-	fmt.Println(acme)
-	fmt.Println(acme.Reveal())
+	now := time.Unix(1614265330, 0)
+	body := []byte(`{"test": 2432232314}`)
+
+	header := http.Header{}
+	header.Set(signature.HeaderID, "msg_p5jXN8AQM9LWM0D4loKWxJek")
+	header.Set(signature.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
+	header.Set(signature.HeaderSignature, signature.Sign("msg_p5jXN8AQM9LWM0D4loKWxJek", now, body, key))
+
+	fmt.Println(key, key.Public())
+	fmt.Println(header.Get(signature.HeaderSignature))
+	fmt.Println(signature.Verify(header, body, now, signature.DefaultTolerance, key.Public()))
 	// Output:
-	// whsec_REDACTED
-	// whsec_UjNuWXG4rX/iU4PxmPLOYGTpXl+E4wCumMHnImc+eDM=
+	// whsk_REDACTED whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=
+	// v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg==
+	// <nil>
 }

@@ -2,6 +2,7 @@ package signature_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,10 +17,9 @@ func TestInterop_TheReferenceVerifiesWhatWeSign(t *testing.T) {
 	t.Parallel()
 	now := time.Now() // the reference has no other clock
 	for _, v := range vectors(t) {
-		secrets := v.secrets(t)
-		signed := header(v.ID, now.Unix(), signature.Sign(v.ID, now, v.Body, secrets...))
-		for _, secret := range secrets {
-			verifier, err := reference.NewWebhook(secret.Reveal())
+		signed := header(v.ID, now.Unix(), signature.Sign(v.ID, now, v.Body, v.signers(t)...))
+		for _, text := range v.shared() {
+			verifier, err := reference.NewWebhook(text)
 			require.NoError(t, err)
 			require.NoError(t, verifier.Verify(v.Body, signed), v.Name)
 			require.Error(t, verifier.Verify(append([]byte{'x'}, v.Body...), signed), v.Name)
@@ -31,8 +31,8 @@ func TestInterop_WeVerifyWhatTheReferenceSigns(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	for _, v := range vectors(t) {
-		signatures := make([]string, 0, len(v.Secrets))
-		for _, text := range v.Secrets {
+		var signatures []string
+		for _, text := range v.shared() {
 			signer, err := reference.NewWebhook(text)
 			require.NoError(t, err)
 			one, err := signer.Sign(v.ID, now, v.Body)
@@ -40,11 +40,19 @@ func TestInterop_WeVerifyWhatTheReferenceSigns(t *testing.T) {
 			signatures = append(signatures, one)
 		}
 		signed := header(v.ID, now.Unix(), strings.Join(signatures, " "))
-		for _, secret := range v.secrets(t) {
-			require.NoError(t, signature.Verify(signed, v.Body, now, 0, secret), v.Name)
+		for _, text := range v.shared() {
+			require.NoError(t, signature.Verify(signed, v.Body, now, 0, mustParse(t, text)), v.Name)
+		}
+		if len(signatures) == 0 {
+			continue
 		}
 		require.ErrorIs(t, signature.Verify(signed, v.Body, now, 0, signature.NewSecret()), signature.ErrMismatch)
 	}
+}
+
+// shared lists the secrets of v that the reference knows: it has no ed25519.
+func (v vector) shared() []string {
+	return slices.DeleteFunc(slices.Clone(v.Secrets), func(text string) bool { return strings.HasPrefix(text, "whsk_") })
 }
 
 func TestInterop_TheHeadersHaveTheSameNames(t *testing.T) {

@@ -2,7 +2,7 @@ package signature
 
 import (
 	"bytes"
-	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -10,24 +10,24 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 )
 
 const (
-	prefix   = "whsec_"
-	redacted = prefix + "REDACTED"
+	secretPrefix  = "whsec_"
+	secretVersion = "v1" // HMAC-SHA256
+	redacted      = "REDACTED"
 
 	minSecret     = 24 // bytes, by the specification
 	maxSecret     = 64
 	newSecretSize = 32 // as many as the hash has: more would add nothing
-
-	derivation = "github.com/postdate/postdate signature v1: " // never to change, or derived secrets do
 )
 
 var (
 	// ErrSecret is wrapped by every reason that a text is not a secret.
 	ErrSecret = errors.New("not a signing secret")
-	// ErrHidden is what marshalling a [Secret] answers.
+	// ErrHidden is what marshalling a [Secret] or a [SigningKey] answers.
 	ErrHidden = errors.New("a secret is not written by accident: call Reveal")
 )
 
@@ -59,13 +59,13 @@ func secretOf(key []byte) Secret {
 // and the base64 of 24 to 64 bytes. Its errors wrap [ErrSecret] and show
 // nothing of text.
 func ParseSecret(text string) (Secret, error) {
-	encoded, ok := strings.CutPrefix(text, prefix)
+	encoded, ok := strings.CutPrefix(text, secretPrefix)
 	if !ok {
-		return Secret{}, fmt.Errorf("%w: it does not begin with %q", ErrSecret, prefix)
+		return Secret{}, fmt.Errorf("%w: it does not begin with %q", ErrSecret, secretPrefix)
 	}
 	key, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if err != nil {
-		return Secret{}, fmt.Errorf("%w: what follows %q is not base64 with padding", ErrSecret, prefix)
+		return Secret{}, fmt.Errorf("%w: what follows %q is not base64 with padding", ErrSecret, secretPrefix)
 	}
 	if len(key) < minSecret || len(key) > maxSecret {
 		return Secret{}, fmt.Errorf("%w: it holds %d bytes; %d to %d are allowed", ErrSecret, len(key), minSecret, maxSecret)
@@ -79,22 +79,7 @@ func (s Secret) Reveal() string {
 	if s.IsZero() {
 		return ""
 	}
-	return prefix + base64.StdEncoding.EncodeToString(s.bytes())
-}
-
-// Derive is the secret that belongs to name, the same each time. It tells
-// nothing of s, nor of the secrets of other names; whoever knows s can derive
-// them all. It is HKDF-SHA256 (RFC 5869) without salt. From the zero value
-// nothing is derived but the zero value.
-func (s Secret) Derive(name string) Secret {
-	if s.IsZero() {
-		return Secret{}
-	}
-	key, err := hkdf.Key(sha256.New, s.bytes(), nil, derivation+name, newSecretSize)
-	if err != nil {
-		panic(fmt.Sprintf("signature: derive a secret: %v", err)) // only for sizes that ours never have
-	}
-	return secretOf(key)
+	return secretPrefix + base64.StdEncoding.EncodeToString(s.bytes())
 }
 
 // IsZero tells whether s is the zero value.
@@ -109,13 +94,13 @@ func (s Secret) Equal(other Secret) bool {
 }
 
 // String does not show the secret.
-func (s Secret) String() string { return redacted }
+func (s Secret) String() string { return secretPrefix + redacted }
 
 // Format does not show the secret, whatever the verb.
-func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(secretPrefix + redacted)) }
 
 // LogValue does not show the secret.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+func (s Secret) LogValue() slog.Value { return slog.StringValue(secretPrefix + redacted) }
 
 // MarshalText refuses with [ErrHidden]: what is kept as "REDACTED" would be
 // lost, and what is kept whole may be kept where nobody meant it to be.
@@ -126,6 +111,25 @@ func (s *Secret) UnmarshalText(text []byte) error {
 	parsed, err := ParseSecret(string(bytes.TrimSpace(text)))
 	*s = parsed
 	return err
+}
+
+func (s Secret) version() string { return secretVersion }
+
+func (s Secret) sign(to []byte, c content) []byte {
+	mac := hmac.New(sha256.New, s.bytes())
+	mac.Write(c.head)
+	mac.Write(c.body)
+	var sum [sha256.Size]byte
+	return base64.StdEncoding.AppendEncode(to, mac.Sum(sum[:0]))
+}
+
+// verifies compares encoded: several encodings decode to the same bytes, and
+// only one was sent.
+func (s Secret) verifies(signatures []string, c content) bool {
+	expected := s.sign(nil, c)
+	return slices.ContainsFunc(signatures, func(signature string) bool {
+		return hmac.Equal([]byte(signature), expected)
+	})
 }
 
 // bytes is the key of s, which must not be the zero value.

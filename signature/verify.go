@@ -1,10 +1,10 @@
 package signature
 
 import (
-	"crypto/hmac"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,9 +14,13 @@ import (
 // network included, where the receiver says nothing.
 const DefaultTolerance = 5 * time.Minute
 
+// maxSignatures is how many of one version are looked at: each of a forger's
+// costs time, and honest senders have a few while they rotate.
+const maxSignatures = 16
+
 // Why a message is not verified. [Verify] wraps exactly one of them.
 var (
-	// ErrNoSecret: there was nothing to verify with.
+	// ErrNoSecret: there was no secret and no key to verify with.
 	ErrNoSecret = errors.New("no secret to verify with")
 	// ErrMissingHeader: the message is not signed, or not all of it arrived.
 	ErrMissingHeader = errors.New("missing header")
@@ -26,22 +30,46 @@ var (
 	ErrTooOld = errors.New("sent too long ago")
 	// ErrTooNew: sent further ahead than the tolerance. A clock is wrong.
 	ErrTooNew = errors.New("sent in the future")
-	// ErrNoSignature: signed, but not in a way that we know.
+	// ErrNoSignature: signed, but in no way that what was given can verify.
 	ErrNoSignature = errors.New("no signature of a known version")
 	// ErrMismatch: none of the signatures is right: the message was changed, or
 	// the secret is another one.
 	ErrMismatch = errors.New("no signature matches")
 )
 
-// Verify answers nil if body arrived as one who knows one of secrets sent it,
-// with the id and the time that header gives. body must be what arrived, byte
-// for byte. One right signature is enough; those of other versions than ours
+// Verifier verifies signatures: a [Secret] those of version "v1", a [VerifyKey]
+// those of "v1a". There are no others.
+type Verifier interface {
+	// IsZero tells whether it is a zero value, which verifies nothing.
+	IsZero() bool
+	version() string
+	// verifies tells whether one of signatures, in base64, is that of c.
+	verifies(signatures []string, c content) bool
+}
+
+// ParseVerifier reads a [Secret] or a [VerifyKey], whichever the prefix of text
+// says. Its errors wrap [ErrSecret] or [ErrKey] and show nothing of text.
+func ParseVerifier(text string) (Verifier, error) {
+	switch {
+	case strings.HasPrefix(text, secretPrefix):
+		return ParseSecret(text)
+	case strings.HasPrefix(text, verifyPrefix):
+		return ParseVerifyKey(text)
+	default:
+		return nil, fmt.Errorf("%w: it begins neither with %q nor with %q", ErrSecret, secretPrefix, verifyPrefix)
+	}
+}
+
+// Verify answers nil if body arrived with the id and the time that header gives,
+// as somebody sent it who knows one of the secrets among verifiers, or the
+// signing key of one of the public keys. body must be what arrived, byte for
+// byte. One right signature is enough; those of versions that no verifier is for
 // are passed over. The time must be no further from now than tolerance, either
 // way; 0 stands for [DefaultTolerance].
 //
 // The id is not looked up: within the tolerance a message can be replayed, and
 // honest senders repeat too, so a receiver must know the ids that it has seen.
-func Verify(header http.Header, body []byte, now time.Time, tolerance time.Duration, secrets ...Secret) error {
+func Verify(header http.Header, body []byte, now time.Time, tolerance time.Duration, verifiers ...Verifier) error {
 	id, err := only(header, HeaderID)
 	if err != nil {
 		return err
@@ -57,11 +85,11 @@ func Verify(header http.Header, body []byte, now time.Time, tolerance time.Durat
 	if err := verifyTimestamp(timestamp, now, tolerance); err != nil {
 		return err
 	}
-	signatures, err := known(header, HeaderSignature)
+	signatures, err := byVersion(header, HeaderSignature)
 	if err != nil {
 		return err
 	}
-	return verifySignatures(signatures, id, timestamp, body, secrets)
+	return verifySignatures(signatures, contentOf(id, timestamp, body), verifiers)
 }
 
 // only is the one value of the header name.
@@ -93,43 +121,46 @@ func verifyTimestamp(text string, now time.Time, tolerance time.Duration) error 
 	return nil
 }
 
-// known lists the signatures in the header name that are of our version, encoded.
-func known(header http.Header, name string) ([]string, error) {
+// byVersion lists the signatures in the header name, encoded, by their versions.
+func byVersion(header http.Header, name string) (map[string][]string, error) {
 	values := header.Values(name)
 	if strings.Join(values, "") == "" {
 		return nil, fmt.Errorf("%w: %s", ErrMissingHeader, name)
 	}
-	var signatures []string
+	signatures := map[string][]string{}
 	for _, value := range values {
 		for item := range strings.SplitSeq(value, " ") {
-			if encoded, ok := strings.CutPrefix(item, version+","); ok {
-				signatures = append(signatures, encoded)
+			version, encoded, ok := strings.Cut(item, ",")
+			if ok && len(signatures[version]) < maxSignatures {
+				signatures[version] = append(signatures[version], encoded)
 			}
 		}
-	}
-	if len(signatures) == 0 {
-		return nil, fmt.Errorf("%w: %s has none of %s", ErrNoSignature, name, version)
 	}
 	return signatures, nil
 }
 
-func verifySignatures(signatures []string, id, timestamp string, body []byte, secrets []Secret) error {
-	tried := 0
-	for _, secret := range secrets {
-		if secret.IsZero() {
+func verifySignatures(signatures map[string][]string, c content, verifiers []Verifier) error {
+	var versions []string
+	given := 0
+	for _, verifier := range verifiers {
+		if verifier.IsZero() {
 			continue
 		}
-		tried++
-		// Compared encoded: several encodings decode to the same bytes, and only one was sent.
-		expected := appendSignature(nil, secret, id, []byte(timestamp), body)
-		for _, signature := range signatures {
-			if hmac.Equal([]byte(signature), expected) {
-				return nil
-			}
+		version := verifier.version()
+		if !slices.Contains(versions, version) {
+			versions = append(versions, version)
+			given += len(signatures[version])
+		}
+		if len(signatures[version]) > 0 && verifier.verifies(signatures[version], c) {
+			return nil
 		}
 	}
-	if tried == 0 {
+	switch {
+	case len(versions) == 0:
 		return ErrNoSecret
+	case given == 0:
+		return fmt.Errorf("%w: %s has none of %s", ErrNoSignature, HeaderSignature, strings.Join(versions, " or "))
+	default:
+		return fmt.Errorf("%w: %d given", ErrMismatch, given)
 	}
-	return fmt.Errorf("%w: %d given, %d secrets tried", ErrMismatch, len(signatures), tried)
 }

@@ -23,7 +23,7 @@ func TestVerify_RefusesAndSaysWhatWasWrong(t *testing.T) {
 		header  http.Header
 		body    string
 		now     time.Time
-		secrets []signature.Secret
+		secrets []signature.Verifier
 	}
 	for name, c := range map[string]struct {
 		change func(*attempt)
@@ -54,11 +54,14 @@ func TestVerify_RefusesAndSaysWhatWasWrong(t *testing.T) {
 		"another time":              {func(a *attempt) { a.header.Set("Webhook-Timestamp", "1893456001") }, signature.ErrMismatch},
 		"another body":              {func(a *attempt) { a.body += "\n" }, signature.ErrMismatch},
 		"an empty body":             {func(a *attempt) { a.body = "" }, signature.ErrMismatch},
-		"another secret":            {func(a *attempt) { a.secrets = []signature.Secret{signature.NewSecret()} }, signature.ErrMismatch},
-		"the right one among many":  {func(a *attempt) { a.secrets = append([]signature.Secret{signature.NewSecret(), {}}, a.secrets...) }, nil},
-		"no secret":                 {func(a *attempt) { a.secrets = nil }, signature.ErrNoSecret},
-		"a zero secret":             {func(a *attempt) { a.secrets = []signature.Secret{{}} }, signature.ErrNoSecret},
-		"only a later version":      {func(a *attempt) { a.header.Set("Webhook-Signature", "v1a,"+right[3:]+" v2,x") }, signature.ErrNoSignature},
+		"another secret":            {func(a *attempt) { a.secrets = []signature.Verifier{signature.NewSecret()} }, signature.ErrMismatch},
+		"the right one among many": {func(a *attempt) {
+			a.secrets = append([]signature.Verifier{signature.NewSecret(), signature.Secret{}}, a.secrets...)
+		}, nil},
+		"no secret":            {func(a *attempt) { a.secrets = nil }, signature.ErrNoSecret},
+		"a zero secret":        {func(a *attempt) { a.secrets = []signature.Verifier{signature.Secret{}, signature.VerifyKey{}} }, signature.ErrNoSecret},
+		"only a public key":    {func(a *attempt) { a.secrets = []signature.Verifier{signature.NewSigningKey().Public()} }, signature.ErrNoSignature},
+		"only a later version": {func(a *attempt) { a.header.Set("Webhook-Signature", "v1a,"+right[3:]+" v2,x") }, signature.ErrNoSignature},
 		"a later version, then ours": {func(a *attempt) {
 			a.header.Set("Webhook-Signature", "v1a,hnO3f9T8Ytu9 v2, ,  "+right)
 		}, nil},
@@ -72,7 +75,7 @@ func TestVerify_RefusesAndSaysWhatWasWrong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := attempt{header(id, sent, right), body, now, []signature.Secret{secret}}
+			a := attempt{header(id, sent, right), body, now, []signature.Verifier{secret}}
 			c.change(&a)
 			err := signature.Verify(a.header, []byte(a.body), a.now, 0, a.secrets...)
 			if c.want == nil {
@@ -94,13 +97,63 @@ func TestVerify_ToleratesWhatItIsTold(t *testing.T) {
 	require.ErrorIs(t, signature.Verify(h, nil, at.Add(-2*time.Second), time.Second, secret), signature.ErrTooNew)
 }
 
-// A secret in rotation: the sender signs with both, each receiver knows one.
+// A secret in rotation, to one of another kind: the sender signs with all, each
+// receiver knows one.
 func TestVerify_HoldsThroughARotation(t *testing.T) {
 	t.Parallel()
 	before, after, at := signature.NewSecret(), signature.NewSecret(), time.Unix(sent, 0)
+	last := signature.NewSigningKey()
 	body := []byte(`{}`)
-	h := header("evt_1", sent, signature.Sign("evt_1", at, body, after, before))
+	h := header("evt_1", sent, signature.Sign("evt_1", at, body, last, after, before))
+	require.Regexp(t, "^v1a,[^ ]{88} v1,[^ ]{44} v1,[^ ]{44}$", h.Get("Webhook-Signature"))
 	require.NoError(t, signature.Verify(h, body, at, 0, before))
 	require.NoError(t, signature.Verify(h, body, at, 0, after))
+	require.NoError(t, signature.Verify(h, body, at, 0, last.Public()))
 	require.NoError(t, signature.Verify(h, body, at, 0, before, after))
+	require.NoError(t, signature.Verify(h, body, at, 0, signature.NewSigningKey().Public(), before))
+	require.ErrorIs(t, signature.Verify(h, body, at, 0, signature.NewSecret(), signature.NewSigningKey().Public()), signature.ErrMismatch)
+}
+
+func TestVerify_RefusesWhatAPublicKeyDoesNotBelongTo(t *testing.T) {
+	t.Parallel()
+	key, at, body := signature.NewSigningKey(), time.Unix(sent, 0), []byte(`{}`)
+	right := signature.Sign("evt_1", at, body, key)
+	require.NoError(t, signature.Verify(header("evt_1", sent, "v1a, v1a,AAAA "+right), body, at, 0, key.Public()))
+
+	for name, c := range map[string]struct {
+		id, signatures, body string
+		want                 error
+	}{
+		"another id":                        {"evt_2", right, "{}", signature.ErrMismatch},
+		"another body":                      {"evt_1", right, "{} ", signature.ErrMismatch},
+		"another key":                       {"evt_1", signature.Sign("evt_1", at, body, signature.NewSigningKey()), "{}", signature.ErrMismatch},
+		"another version":                   {"evt_1", "v1," + strings.TrimPrefix(right, "v1a,"), "{}", signature.ErrNoSignature},
+		"cut short":                         {"evt_1", right[:len(right)-4], "{}", signature.ErrMismatch},
+		"the same bytes, encoded otherwise": {"evt_1", strings.TrimRight(right, "="), "{}", signature.ErrMismatch},
+		"broken into lines":                 {"evt_1", right[:20] + "\n" + right[20:], "{}", signature.ErrMismatch},
+		"behind too many others":            {"evt_1", strings.Repeat("v1a,AAAA ", 16) + right, "{}", signature.ErrMismatch},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := signature.Verify(header(c.id, sent, c.signatures), []byte(c.body), at, 0, key.Public())
+			require.ErrorIs(t, err, c.want)
+		})
+	}
+}
+
+func TestParseVerifier_TellsSecretsFromKeysByTheirPrefix(t *testing.T) {
+	t.Parallel()
+	secret, key := signature.NewSecret(), signature.NewSigningKey()
+	h := header("evt_1", sent, signature.Sign("evt_1", time.Unix(sent, 0), nil, secret, key))
+	for _, text := range []string{secret.Reveal(), key.Public().String()} {
+		one, err := signature.ParseVerifier(text)
+		require.NoError(t, err)
+		require.NoError(t, signature.Verify(h, nil, time.Unix(sent, 0), 0, one))
+	}
+	for text, want := range map[string]error{
+		"": signature.ErrSecret, "whsec_": signature.ErrSecret, "whpk_": signature.ErrKey, key.Reveal(): signature.ErrSecret,
+	} {
+		_, err := signature.ParseVerifier(text)
+		require.ErrorIs(t, err, want)
+	}
 }

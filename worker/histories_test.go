@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/client"
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
@@ -23,14 +24,19 @@ var recordHistories = flag.Bool("record", false,
 // is never written anew: executions of that shape may be asleep somewhere.
 func record(t *testing.T, d *delivery) {
 	t.Helper()
+	recordRun(t, d.run, "deliver", strings.TrimPrefix(t.Name(), "Test"))
+}
+
+func recordRun(t *testing.T, run client.WorkflowRun, workflow, name string) {
+	t.Helper()
 	if !*recordHistories {
 		return
 	}
-	path := filepath.Join("../workflows/testdata/histories/deliver", kebab(strings.TrimPrefix(t.Name(), "Test"))+".json")
+	path := filepath.Join("../workflows/testdata/histories", workflow, kebab(name)+".json")
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	events := engineClient.GetWorkflowHistory(t.Context(), d.run.GetID(), d.run.GetRunID(), false,
+	events := engineClient.GetWorkflowHistory(t.Context(), run.GetID(), run.GetRunID(), false,
 		enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	history := &historypb.History{}
 	for events.HasNext() {

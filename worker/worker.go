@@ -12,11 +12,10 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/worker"
 
-	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/activities"
 	"github.com/postdate/postdate/workflows"
 )
@@ -25,11 +24,11 @@ import (
 type Config struct {
 	// Client must be the one that starts deliveries too, where both share a
 	// process: then their first task comes here without a trip to the queue.
-	Client client.Client
-	Sender activities.Sender
-	Log    *slog.Logger
-	// DataConverter is the client's: the SDK's default one where it is nil.
-	DataConverter converter.DataConverter
+	Client    client.Client
+	Sender    activities.Sender
+	Directory activities.Directory
+	Engine    activities.Engine
+	Log       *slog.Logger
 	// Slots is how many deliveries may be attempted at once. A start that finds
 	// no slot free goes the long way, through the queue.
 	Slots int
@@ -37,66 +36,83 @@ type Config struct {
 	StopTimeout time.Duration
 }
 
+// Worker carries deliveries, and holds what is configured for tenants. The two
+// have queues of their own, so that neither waits for the other.
+type Worker struct{ control, deliveries worker.Worker }
+
+// controlSlots is how much of what is configured a worker attends to at once:
+// little is to be done for it, and seldom.
+const controlSlots = 20
+
 // New assembles a worker. It does nothing until started.
-func New(c Config) worker.Worker {
-	if c.DataConverter == nil {
-		c.DataConverter = converter.GetDefaultDataConverter()
+func New(c Config) *Worker {
+	w := &Worker{
+		control: worker.New(c.Client, workflows.ControlQueue, worker.Options{
+			MaxConcurrentWorkflowTaskExecutionSize: controlSlots,
+			MaxConcurrentActivityExecutionSize:     controlSlots,
+			MaxConcurrentWorkflowTaskPollers:       2,
+			MaxConcurrentActivityTaskPollers:       1,
+			// Enough for a change. A sweep is taken up elsewhere.
+			WorkerStopTimeout: min(c.StopTimeout, time.Second),
+		}),
+		deliveries: worker.New(c.Client, workflows.TaskQueue, worker.Options{
+			MaxConcurrentWorkflowTaskExecutionSize:  c.Slots,
+			MaxConcurrentLocalActivityExecutionSize: c.Slots,
+			MaxConcurrentActivityExecutionSize:      c.Slots,
+			WorkerStopTimeout:                       c.StopTimeout,
+		}),
 	}
-	w := worker.New(c.Client, workflows.TaskQueue, worker.Options{
-		MaxConcurrentWorkflowTaskExecutionSize:  c.Slots,
-		MaxConcurrentLocalActivityExecutionSize: c.Slots,
-		MaxConcurrentActivityExecutionSize:      c.Slots,
-		WorkerStopTimeout:                       c.StopTimeout,
-	})
-	workflows.Register(w)
-	w.RegisterActivity(&activities.Activities{
-		Sender: c.Sender,
-		Engine: engine{client: c.Client, converter: c.DataConverter},
-		Log:    c.Log,
-		Now:    time.Now,
-	})
+	all := &activities.Activities{
+		Sender: c.Sender, Directory: c.Directory, Engine: c.Engine, Log: c.Log, Now: time.Now,
+	}
+	workflows.Register(w.deliveries)
+	w.deliveries.RegisterActivity(all)
+	workflows.RegisterControl(w.control)
+	w.control.RegisterActivityWithOptions(all.Announce, activity.RegisterOptions{Name: activities.AnnounceName})
+	w.control.RegisterActivityWithOptions(all.SweepDeliveries, activity.RegisterOptions{Name: activities.SweepName})
 	return w
 }
 
-// engine reads what the engine knows of a pending retry.
-type engine struct {
-	client    client.Client
-	converter converter.DataConverter
+// Start begins to poll for work.
+func (w *Worker) Start() error {
+	if err := w.control.Start(); err != nil {
+		return fmt.Errorf("poll for what is configured: %w", err)
+	}
+	if err := w.deliveries.Start(); err != nil {
+		w.control.Stop()
+		return fmt.Errorf("poll for deliveries: %w", err)
+	}
+	return nil
 }
 
-// PendingAttempts reads the log of attempts out of the heartbeat details of a
-// workflow's pending activity.
-func (e engine) PendingAttempts(ctx context.Context, workflowID, runID string) (postdate.Attempts, error) {
-	described, err := e.client.DescribeWorkflowExecution(ctx, workflowID, runID)
-	if err != nil {
-		return nil, fmt.Errorf("describe %s: %w", workflowID, err)
-	}
-	var log postdate.Attempts
-	for _, pending := range described.GetPendingActivities() {
-		if pending.GetHeartbeatDetails() == nil {
-			continue
-		}
-		if err := e.converter.FromPayloads(pending.GetHeartbeatDetails(), &log); err != nil {
-			return nil, fmt.Errorf("read the attempts of %s: %w", workflowID, err)
-		}
-	}
-	return log, nil
+// Stop takes no more work and waits for what is under way.
+func (w *Worker) Stop() {
+	w.deliveries.Stop()
+	w.control.Stop()
 }
 
 // pollerGone is after how long without a poll a worker counts as gone. A poll
 // takes up to a minute; the engine itself forgets a worker after five.
 const pollerGone = 70 * time.Second
 
-// Polling tells whether any worker polls for deliveries.
+// Polling tells whether any worker polls for deliveries, and any for what is
+// configured.
 func Polling(ctx context.Context, c client.Client) (bool, error) {
-	queue, err := c.DescribeTaskQueue(ctx, workflows.TaskQueue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
-	if _, missing := errors.AsType[*serviceerror.NotFound](err); missing {
-		return false, nil
+	for _, name := range []string{workflows.TaskQueue, workflows.ControlQueue} {
+		queue, err := c.DescribeTaskQueue(ctx, name, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
+		if _, missing := errors.AsType[*serviceerror.NotFound](err); missing {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("ask who polls the queue %s: %w", name, err)
+		}
+		if !slices.ContainsFunc(queue.GetPollers(), polls) {
+			return false, nil
+		}
 	}
-	if err != nil {
-		return false, fmt.Errorf("ask who polls for deliveries: %w", err)
-	}
-	return slices.ContainsFunc(queue.GetPollers(), func(poller *taskqueuepb.PollerInfo) bool {
-		return time.Since(poller.GetLastAccessTime().AsTime()) < pollerGone
-	}), nil
+	return true, nil
+}
+
+func polls(poller *taskqueuepb.PollerInfo) bool {
+	return time.Since(poller.GetLastAccessTime().AsTime()) < pollerGone
 }

@@ -7,25 +7,26 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/converter"
 	sdklog "go.temporal.io/sdk/log"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/activities"
 	"github.com/postdate/postdate/engine"
+	"github.com/postdate/postdate/ledger"
 	"github.com/postdate/postdate/worker"
 	"github.com/postdate/postdate/workflows"
 )
 
 var (
 	engineClient client.Client
-	receivers    sync.Map // of func(attempt int) postdate.Attempt, by message id
+	receivers    sync.Map // of *receiverOf or subscribers, by message id
 )
 
 // TestMain runs one engine and one worker for all tests.
@@ -47,8 +48,8 @@ func TestMain(m *testing.M) {
 		}
 		defer engineClient.Close()
 		w := worker.New(worker.Config{
-			Client: engineClient, Sender: sender{}, Log: silent,
-			DataConverter: converter.GetDefaultDataConverter(), Slots: 100,
+			Client: engineClient, Sender: sender{}, Directory: directory{}, Log: silent, Slots: 100,
+			Engine: ledger.New(ledger.Config{Temporal: engineClient, Directory: directory{}, Log: silent}),
 		})
 		if err := w.Start(); err != nil {
 			panic(err)
@@ -61,12 +62,21 @@ func TestMain(m *testing.M) {
 // sender asks the receiver that a test has registered for the message.
 type sender struct{}
 
-func (sender) Send(_ context.Context, m postdate.Message, _ postdate.Destination) (postdate.Attempt, error) {
-	receiver, ok := receivers.Load(m.ID)
+func (sender) Send(_ context.Context, m postdate.Message, to postdate.Target) (postdate.Attempt, error) {
+	if m.Tenant == postdate.OperatorTenant {
+		return hear(m), nil
+	}
+	found, ok := receivers.Load(m.ID)
 	if !ok {
 		return postdate.Attempt{}, fmt.Errorf("no receiver for %s", m.ID)
 	}
-	attempt := receiver.(*receiverOf).next()
+	var attempt postdate.Attempt
+	switch receiver := found.(type) {
+	case *receiverOf:
+		attempt = receiver.next()
+	case subscribers:
+		attempt = receiver(to.URL)
+	}
 	attempt.At = time.Now().UTC()
 	return attempt, nil
 }
@@ -88,6 +98,14 @@ func (r *receiverOf) next() postdate.Attempt {
 	return r.answer(n)
 }
 
+var given atomic.Int64
+
+// unique is an id for what a test makes, however often it is run.
+func unique(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprintf("%s-%d", t.Name(), given.Add(1))
+}
+
 // delivery is one Deliver execution on the engine.
 type delivery struct {
 	*receiverOf
@@ -100,7 +118,7 @@ type delivery struct {
 func deliver(t *testing.T, delay time.Duration, answer func(n int) postdate.Attempt, change ...func(*workflows.DeliverInput)) *delivery {
 	t.Helper()
 	exact := 0.0
-	id := t.Name()
+	id := unique(t)
 	due := time.Now().UTC().Add(delay)
 	in := workflows.DeliverInput{
 		Shipment: activities.Shipment{

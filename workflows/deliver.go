@@ -21,20 +21,35 @@ func Deliver(ctx workflow.Context, in DeliverInput) (*DeliverResult, error) {
 		return nil, err
 	}
 
-	// Wait. A wish wakes it early, so it asks again whether it is due.
-	d.wait(ctx)
+	if d.Handed {
+		// Take over from a group, which has made the first attempt already.
+		d.takeOver()
+	} else {
+		// Wait. A wish wakes it early, so it asks again whether it is due.
+		d.wait(ctx)
+	}
 
-	for d.state == postdate.Sending {
-		// Try. Most messages are delivered here, at the price of a single task.
-		d.try(ctx)
-
-		// Decide. What failed is retried by the engine until it is delivered,
-		// given up, or somebody wishes otherwise.
-		if d.state == postdate.Retrying {
+	for !d.over() {
+		switch d.state {
+		case postdate.Retrying:
+			// Retry. The engine does, until it is delivered, given up, or
+			// somebody wishes otherwise.
 			d.retry(ctx)
+		case postdate.Parked:
+			// Park. Nothing is sent to an endpoint that is not enabled.
+			d.park(ctx)
+		default:
+			// Try. Most messages are delivered here, at the price of a single task.
+			d.try(ctx)
 		}
 	}
 	return d.end(ctx)
+}
+
+// takeOver goes on from an attempt that was made elsewhere.
+func (d *delivery) takeOver() {
+	d.plan.Since = d.Attempts.Last().At
+	d.judge(d.Attempts.Last())
 }
 
 // wait sleeps until d is due or somebody wishes otherwise.
@@ -54,7 +69,7 @@ func (d *delivery) wait(ctx workflow.Context) {
 // is written for it but what came of it.
 func (d *delivery) try(ctx workflow.Context) {
 	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
-		StartToCloseTimeout: d.Shipment.Timeout.Std() + grace,
+		StartToCloseTimeout: d.Shipment.Bound() + grace,
 		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 1},
 	})
 	var made postdate.Attempt
@@ -64,16 +79,17 @@ func (d *delivery) try(ctx workflow.Context) {
 		d.state = postdate.Retrying
 		return
 	}
-	d.Attempts = d.Attempts.With(made)
-	d.judge()
+	if made.Outcome.Made() {
+		d.Attempts = d.Attempts.With(made)
+	}
+	d.judge(made)
 }
 
 // judge decides what follows from the newest attempt. When to try again it
 // leaves to the retry: that is up to chance too, which has no place here.
-func (d *delivery) judge() {
-	last := d.Attempts.Last()
+func (d *delivery) judge(last postdate.Attempt) {
 	state, reason := last.Outcome.End()
-	d.finish(state, reason+": "+last.Summary())
+	d.finish(state, last.Because(reason))
 	if last.Outcome == postdate.Rescheduled && !d.plan.Expired(last.RescheduleTo) {
 		d.putOff(last.RescheduleTo)
 		d.Attempts = d.Attempts[len(d.Attempts)-1:]
@@ -85,8 +101,9 @@ func (d *delivery) judge() {
 // waited for: what it comes to counts.
 func (d *delivery) retry(ctx workflow.Context) {
 	d.mark(ctx, postdate.Retrying)
+	d.asked = false
 	stoppable, stop := workflow.WithCancel(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: d.Shipment.Timeout.Std() + grace,
+		StartToCloseTimeout: d.Shipment.Bound() + grace,
 		WaitForCancellation: true,
 		// The activity says itself how long to wait and when to give up. This is
 		// for what it cannot say: that its worker died, or our own failure.
@@ -108,11 +125,39 @@ func (d *delivery) retry(ctx workflow.Context) {
 		d.finish(state, reason)
 	} else {
 		d.Attempts = log
-		d.judge()
+		d.judge(log.Last())
 	}
 	if d.state == postdate.Retrying {
 		d.state = postdate.Sending
 		d.heed()
+	}
+}
+
+// park waits until the endpoint may be sent to again, or somebody wishes
+// otherwise. The tenant's execution tells when; for the case that its word is
+// lost, or that the endpoint was enabled just now and not everybody knows it
+// yet, the endpoint is asked for again. The time does not count as retrying.
+func (d *delivery) park(ctx workflow.Context) {
+	d.mark(ctx, postdate.Parked)
+	since, wait := workflow.Now(ctx), askAgain
+	if d.asked {
+		wait = askRarely
+	}
+	if !d.ExpiresAt.IsZero() {
+		wait = min(wait, max(0, d.ExpiresAt.Sub(since)))
+	}
+	_, _ = workflow.AwaitWithTimeout(ctx, wait, func() bool { return d.released || d.wished() })
+	d.asked, d.released = !d.released, false
+	d.plan.Since = d.plan.Since.Add(workflow.Now(ctx).Sub(since))
+
+	d.state = postdate.Sending
+	d.heed()
+	switch {
+	case d.state != postdate.Sending:
+	case d.plan.Expired(workflow.Now(ctx)):
+		d.finish(postdate.Expired, "expired at "+d.ExpiresAt.Format(time.RFC3339)+", while its endpoint was not enabled")
+	case workflow.GetInfo(ctx).GetContinueAsNewSuggested():
+		d.startAnew() // it was parked for weeks: a history has its limits
 	}
 }
 
@@ -137,7 +182,7 @@ func (d *delivery) end(ctx workflow.Context) (*DeliverResult, error) {
 	case postdate.Delivered:
 		return &DeliverResult{Attempts: d.Attempts}, nil
 	case postdate.Cancelled:
-		return nil, temporal.NewCanceledError(DeliverResult{Attempts: d.Attempts})
+		return nil, temporal.NewCanceledError(DeliverResult{Attempts: d.Attempts, Reason: d.reason})
 	case postdate.Scheduled:
 		d.mark(ctx, "")
 		return nil, workflow.NewContinueAsNewErrorWithOptions(ctx, workflow.ContinueAsNewErrorOptions{
@@ -146,7 +191,26 @@ func (d *delivery) end(ctx workflow.Context) (*DeliverResult, error) {
 	default:
 		if d.state == postdate.Expired {
 			d.mark(ctx, postdate.Expired)
+		} else {
+			d.announce(ctx)
 		}
 		return nil, activities.Ended(d.state, d.reason, d.Attempts)
+	}
+}
+
+// announce tells the operator's endpoints of a dead letter. That it could not
+// does not change how the delivery ends.
+func (d *delivery) announce(ctx workflow.Context) {
+	m := d.Shipment.Message
+	if m.Tenant == postdate.OperatorTenant || d.Shipment.Test ||
+		workflow.GetVersion(ctx, "announce-dead-letters", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return
+	}
+	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		StartToCloseTimeout: grace,
+		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 5},
+	})
+	if err := workflow.ExecuteLocalActivity(ctx, activities.AnnounceName, d.news(workflow.Now(ctx))).Get(ctx, nil); err != nil {
+		workflow.GetLogger(ctx).Warn("a dead letter was not announced", "tenant", m.Tenant, "id", d.Shipment.ID(), "error", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ type sent struct {
 	message postdate.Message
 }
 
-func (s *script) Send(_ context.Context, m postdate.Message, _ postdate.Destination) (postdate.Attempt, error) {
+func (s *script) Send(_ context.Context, m postdate.Message, _ postdate.Target) (postdate.Attempt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := len(s.sent)
@@ -61,24 +62,74 @@ func (s *script) times() []time.Duration {
 	return all
 }
 
-// PendingAttempts stands in for the engine, which the test environment has not:
-// it recalls what was sent.
-func (s *script) PendingAttempts(context.Context, string, string) (postdate.Attempts, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// engine stands in for the real one, which the test environment has not.
+type engine struct {
+	activities.Engine
+	*script
+	published []postdate.Event
+	fault     error // of the next publications
+}
+
+func (e *engine) Publish(_ context.Context, tenant string, event postdate.Event, _ string) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	event.Entity = tenant + "/" + event.Entity
+	e.published = append(e.published, event)
+	return 3, e.fault
+}
+
+// news is what was published so far.
+func (e *engine) news() []postdate.Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.published)
+}
+
+// PendingAttempts recalls what was sent.
+func (e *engine) PendingAttempts(context.Context, string, string) (postdate.Attempts, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	var log postdate.Attempts
-	for i, each := range s.sent {
-		attempt := s.answers[i]
+	for i, each := range e.sent {
+		attempt := e.answers[i]
 		attempt.At = each.at
 		log = log.With(attempt)
 	}
 	return log, nil
 }
 
+// directory knows the tenants that a test has set up, and the operator's.
+type directory struct {
+	mu       sync.Mutex
+	tenant   postdate.Tenant
+	operator postdate.Tenant
+}
+
+func (d *directory) Tenant(_ context.Context, name string) (*postdate.Tenant, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	tenant := d.tenant
+	if name == postdate.OperatorTenant {
+		tenant = d.operator
+	}
+	return &tenant, nil
+}
+
+func (*directory) Report(context.Context, string, string, postdate.Attempt) {}
+
+// set gives the tenant an endpoint in that state.
+func (d *directory) set(state postdate.EndpointState) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tenant.Endpoints = []postdate.Endpoint{{ID: "ep_1", URL: "https://crm.example/hooks", State: state}}
+}
+
 type deliverEnv struct {
 	*testsuite.TestWorkflowEnvironment
 	*script
-	t *testing.T
+	directory *directory
+	engine    *engine
+	t         *testing.T
 }
 
 func newDeliverEnv(t *testing.T, answers ...postdate.Attempt) *deliverEnv {
@@ -88,11 +139,12 @@ func newDeliverEnv(t *testing.T, answers ...postdate.Attempt) *deliverEnv {
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetStartTime(start)
 	sender := &script{env: env, answers: answers}
+	e := &deliverEnv{env, sender, &directory{}, &engine{script: sender}, t}
 	workflows.Register(env)
 	env.RegisterActivity(&activities.Activities{
-		Sender: sender, Engine: sender, Log: slog.New(slog.DiscardHandler), Now: env.Now,
+		Sender: sender, Directory: e.directory, Engine: e.engine, Log: slog.New(slog.DiscardHandler), Now: env.Now,
 	})
-	return &deliverEnv{env, sender, t}
+	return e
 }
 
 // silent keeps the engine's test double from telling each of its steps.

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"encoding/json"
+	"strconv"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -17,12 +19,17 @@ type DeliverInput struct {
 	// Attempts were made by earlier runs: before a dead letter was retried, or
 	// before the receiver or the caller put the message off.
 	Attempts postdate.Attempts `json:"attempts,omitempty"`
+	// Handed tells that the last of them was made just now, by a Dispatch: it is
+	// the first of this round, and what follows from it is to be decided.
+	Handed bool `json:"handed,omitempty"`
 }
 
 // DeliverResult is what a delivery leaves behind that was delivered or
 // cancelled. One that died or expired leaves the same log in its failure.
 type DeliverResult struct {
 	Attempts postdate.Attempts `json:"attempts"`
+	// Reason says why it was cancelled, where nobody asked for that.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Standing is the answer to an Update: where the delivery stands after it.
@@ -46,6 +53,13 @@ type Accepted struct {
 // attempt's end is always told by the attempt.
 const grace = 10 * time.Second
 
+// A parked delivery asks for its endpoint again once after askAgain, and from
+// then on every askRarely.
+const (
+	askAgain  = 5 * time.Second
+	askRarely = time.Hour
+)
+
 // wish is what somebody wants of a delivery that has not ended. A greater one
 // overrides a smaller one.
 type wish int
@@ -67,14 +81,21 @@ type delivery struct {
 	change postdate.Change // what the wish toPutOff asks for
 	anew   bool            // it ends by starting anew, to sleep until another time
 	marked postdate.State  // what the search attribute State says
+
+	released bool // the endpoint may be sent to again, as somebody says who knows
+	asked    bool // parked, it has asked for the endpoint again already
 }
 
 func newDelivery(in DeliverInput) *delivery {
-	return &delivery{
+	d := &delivery{
 		DeliverInput: in,
 		plan:         postdate.Plan{Retry: in.Retry, ExpiresAt: in.ExpiresAt, Before: in.Attempts.Next() - 1},
 		state:        postdate.Scheduled,
 	}
+	if in.Handed {
+		d.plan.Before--
+	}
+	return d
 }
 
 func (d *delivery) wished() bool { return d.wish != nothing }
@@ -87,11 +108,19 @@ func (d *delivery) finish(state postdate.State, reason string) {
 	d.state, d.reason = state, reason
 }
 
-// putOff decides that the execution starts anew, to sleep until due.
+// startAnew decides that the execution starts anew.
+func (d *delivery) startAnew() {
+	d.state, d.anew, d.Handed = postdate.Scheduled, true, false
+}
+
+// putOff decides that the execution starts anew, to sleep until due. Of an event
+// the time at which it happened stays.
 func (d *delivery) putOff(due time.Time) {
-	d.state, d.anew = postdate.Scheduled, true
+	d.startAnew()
 	d.Shipment.DueAt = due
-	d.Shipment.Message.Timestamp = due
+	if d.Shipment.ID() == d.Shipment.Message.ID {
+		d.Shipment.Message.Timestamp = due
+	}
 }
 
 // heed does what was wished for.
@@ -125,4 +154,30 @@ func (d *delivery) mark(ctx workflow.Context, state postdate.State) {
 		update = State.ValueUnset()
 	}
 	_ = workflow.UpsertTypedSearchAttributes(ctx, update) // fails on no attributes at all, only
+}
+
+// news is the announcement of a delivery that died at that moment: the same one
+// however often it is made of the same death.
+func (d *delivery) news(at time.Time) activities.Announcement {
+	m, to := d.Shipment.Message, d.Shipment.To
+	letter := deadLetter{
+		Tenant: m.Tenant, ID: d.Shipment.ID(), Type: m.Type, Entity: m.Entity, Endpoint: to.Endpoint,
+		Attempts: d.Attempts.Next() - 1, Reason: d.reason,
+	}
+	data, _ := json.Marshal(letter) //workflowcheck:ignore strings and a number are always encoded alike, and always can be
+	return activities.Announcement{
+		ID:     activities.AnnouncementID(postdate.DeliveryDead, m.Tenant, d.Shipment.ID(), strconv.Itoa(d.Attempts.Next()-1)),
+		Tenant: m.Tenant, Type: postdate.DeliveryDead, At: at, Data: data,
+	}
+}
+
+// deadLetter is what is told of a delivery that died.
+type deadLetter struct {
+	Tenant   string `json:"tenant"`
+	ID       string `json:"id"`
+	Type     string `json:"type"`
+	Entity   string `json:"entity,omitempty"`
+	Endpoint string `json:"endpoint,omitempty"`
+	Attempts int    `json:"attempts"`
+	Reason   string `json:"reason"`
 }

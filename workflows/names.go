@@ -1,16 +1,29 @@
 package workflows
 
 import (
+	"strconv"
 	"strings"
 
 	"go.temporal.io/sdk/temporal"
+
+	"github.com/postdate/postdate"
 )
 
-// TaskQueue is where deliveries wait for a worker.
-const TaskQueue = "postdate"
+const (
+	// TaskQueue is where deliveries wait for a worker.
+	TaskQueue = "postdate"
+	// ControlQueue is where tenants do, so that a change of an endpoint, and
+	// whoever asks for it, never wait behind a backlog of deliveries.
+	ControlQueue = "postdate-control"
+)
 
-// DeliverName is Deliver as the engine and its Web UI name it.
-const DeliverName = "Deliver"
+// The workflows as the engine and its Web UI name them.
+const (
+	DeliverName  = "Deliver"
+	DispatchName = "Dispatch"
+	TenantName   = "Tenant"
+	SweepName    = "Sweep"
+)
 
 // The Updates that Deliver takes. Each answers with a [Standing].
 const (
@@ -19,8 +32,31 @@ const (
 	UpdateFire       = "fire"
 )
 
-// MemoAccepted is the memo field that holds an [Accepted].
-const MemoAccepted = "accepted"
+// SignalRelease tells a parked delivery that its endpoint may be sent to again.
+const SignalRelease = "release"
+
+// The Updates that Tenant takes. Each answers with a [TenantChanged].
+const (
+	UpdateCreateEndpoint   = "create_endpoint"    // takes a postdate.Endpoint
+	UpdatePatchEndpoint    = "patch_endpoint"     // takes a [PatchEndpoint]
+	UpdateDeleteEndpoint   = "delete_endpoint"    // takes an id
+	UpdateSetEndpointState = "set_endpoint_state" // takes a [SetEndpointState]
+	UpdateReportEndpoint   = "report_endpoint"    // takes a [ReportEndpoint]
+	UpdateRotateSecret     = "rotate_secret"      // takes a [RotateSecret]
+	UpdateCreateKey        = "create_key"         // takes a postdate.Key
+	UpdateRevokeKey        = "revoke_key"         // takes an id
+)
+
+// QueryTenant reads a tenant: it takes the version that the caller knows (0:
+// none) and answers a [TenantRead].
+const QueryTenant = "read"
+
+// The memo fields: MemoAccepted of a Deliver holds an [Accepted], MemoGroup of
+// a Dispatch a [Group].
+const (
+	MemoAccepted = "accepted"
+	MemoGroup    = "group"
+)
 
 // The search attributes: what a list can be asked by. They are not encrypted.
 var (
@@ -29,8 +65,8 @@ var (
 	Endpoint    = temporal.NewSearchAttributeKeyKeywordList("Endpoint")
 	MessageType = temporal.NewSearchAttributeKeyKeywordList("MessageType")
 	// State says what the engine's own status does not: an open delivery that
-	// is retrying, a failed one that expired. Unset otherwise, for each time it
-	// is set is a write.
+	// is retrying or parked, a failed one that expired. Unset otherwise, for each
+	// time it is set is a write.
 	State = temporal.NewSearchAttributeKeyKeyword("State")
 )
 
@@ -40,11 +76,42 @@ var SearchAttributes = []temporal.SearchAttributeKey{Tenant, Entity, Endpoint, M
 // ScheduleID is the workflow id of a tenant's schedule.
 func ScheduleID(tenant, id string) string { return "schedule/" + tenant + "/" + id }
 
-// ParseScheduleID is the inverse of [ScheduleID].
-func ParseScheduleID(workflowID string) (tenant, id string, ok bool) {
-	rest, ok := strings.CutPrefix(workflowID, "schedule/")
+// EventID is the workflow id of a tenant's event.
+func EventID(tenant, id string) string { return "event/" + tenant + "/" + id }
+
+// GroupID is the workflow id of events that travel together. Their own ids are
+// its id and their place in it: see [postdate.GroupedID].
+func GroupID(tenant, id string) string { return "events/" + tenant + "/" + id }
+
+// PartID is the workflow id of the Dispatch that carries the n-th part of what
+// the Dispatch of that id was started with: see [DispatchInput.Parts].
+func PartID(id string, n int) string { return id + "/" + strconv.Itoa(n) }
+
+// TenantID is the workflow id of a tenant.
+func TenantID(tenant string) string { return "tenant/" + tenant }
+
+// SweepID is the workflow id of a tenant's sweep.
+func SweepID(tenant, id string) string { return "sweep/" + tenant + "/" + id }
+
+// DeliveryID is the workflow id of a tenant's delivery, by the delivery's id: a
+// schedule's is the schedule's own, an event's that of its Deliver, once it has one.
+func DeliveryID(tenant, id string) string {
+	if event, endpoint, ok := postdate.SplitDeliveryID(id); ok {
+		return "delivery/" + tenant + "/" + event + "/" + endpoint
+	}
+	return ScheduleID(tenant, id)
+}
+
+// ParseDeliveryID is the inverse of [DeliveryID].
+func ParseDeliveryID(workflowID string) (tenant, id string, ok bool) {
+	if rest, is := strings.CutPrefix(workflowID, "schedule/"); is {
+		return strings.Cut(rest, "/")
+	}
+	rest, ok := strings.CutPrefix(workflowID, "delivery/")
 	if !ok {
 		return "", "", false
 	}
-	return strings.Cut(rest, "/")
+	tenant, rest, _ = strings.Cut(rest, "/")
+	event, endpoint, ok := strings.Cut(rest, "/")
+	return tenant, postdate.DeliveryID(event, endpoint), ok
 }

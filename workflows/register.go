@@ -7,7 +7,15 @@ type Registry interface {
 	RegisterWorkflowWithOptions(w any, options workflow.RegisterOptions)
 }
 
-// Register registers every workflow under the name by which the engine knows it.
+// Register registers the workflows that wait on [TaskQueue], under the names by
+// which the engine knows them.
 func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(Deliver, workflow.RegisterOptions{Name: DeliverName})
+	r.RegisterWorkflowWithOptions(Dispatch, workflow.RegisterOptions{Name: DispatchName})
+}
+
+// RegisterControl registers those that wait on [ControlQueue].
+func RegisterControl(r Registry) {
+	r.RegisterWorkflowWithOptions(TenantWorkflow, workflow.RegisterOptions{Name: TenantName})
+	r.RegisterWorkflowWithOptions(Sweep, workflow.RegisterOptions{Name: SweepName})
 }

@@ -12,13 +12,18 @@ import (
 )
 
 // listen lets d take wishes: by Updates, and by the engine's own request to
-// cancel, as its Web UI sends it. The context it answers is not cancelled by
+// cancel, as its Web UI sends it. It also hears when its endpoint is enabled. The context it answers is not cancelled by
 // that request, for how a delivery ends is the delivery's to decide.
 func (d *delivery) listen(ctx workflow.Context) (workflow.Context, error) {
 	calm, _ := workflow.NewDisconnectedContext(ctx)
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		ctx.Done().Receive(ctx, nil)
 		d.want(toCancel)
+	})
+	workflow.Go(calm, func(ctx workflow.Context) {
+		for workflow.GetSignalChannel(ctx, SignalRelease).Receive(ctx, nil) {
+			d.released = true
+		}
 	})
 	options := func(validator any, description string) workflow.UpdateHandlerOptions {
 		return workflow.UpdateHandlerOptions{Validator: validator, Description: description}
@@ -112,7 +117,7 @@ func (d *delivery) tooLate() error {
 }
 
 // refusals are the codes with which Updates are refused.
-var refusals = []postdate.Code{postdate.Invalid, postdate.Conflict, postdate.Unavailable}
+var refusals = []postdate.Code{postdate.Invalid, postdate.NotFound, postdate.Conflict, postdate.Unavailable}
 
 // refuse makes of a [postdate.Error] one that the engine carries to the caller.
 // [Refusal] makes it what it was.

@@ -7,12 +7,17 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 
 	"github.com/postdate/postdate/apiserver"
+	"github.com/postdate/postdate/directory"
+	"github.com/postdate/postdate/ledger"
 )
 
 // acceptAll is an engine that accepts everything, and can do nothing else.
@@ -27,17 +32,39 @@ func (acceptAll) ExecuteWorkflow(context.Context, client.StartWorkflowOptions, a
 func (acceptedRun) GetID() string    { return "schedule/default/x" }
 func (acceptedRun) GetRunID() string { return "run" }
 
+// QueryWorkflow knows no tenant.
+func (acceptAll) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
+	return nil, serviceerror.NewNotFound("no such workflow")
+}
+
 func newHandler(f *testing.F) http.Handler {
 	f.Helper()
+	log := slog.New(slog.DiscardHandler)
+	tenants := directory.New(directory.Config{Temporal: acceptAll{}, DefaultSecret: "whsec_", Log: log})
 	handler, err := apiserver.New(apiserver.Config{
-		Temporal: acceptAll{}, AdminKey: "key", Log: slog.New(slog.DiscardHandler),
-		SigningSecret: func(context.Context, string) (string, error) { return "", nil },
-		WorkerPolling: func(context.Context) (bool, error) { return true, nil },
+		AdminKey: "key", Log: log, Directory: tenants,
+		Ledger: ledger.New(ledger.Config{
+			Temporal: acceptAll{}, Directory: tenants, Log: log,
+			WorkerPolling: func(context.Context) (bool, error) { return true, nil },
+		}),
 	})
 	if err != nil {
 		f.Fatal(err)
 	}
 	return handler
+}
+
+// post sends body, and holds the answer to these statuses.
+func post(t *testing.T, handler http.Handler, path, contentType, body string, statuses ...int) {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer key")
+	r.Header.Set("Content-Type", contentType)
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	if !slices.Contains(statuses, w.Code) {
+		t.Errorf("%d: %s", w.Code, w.Body)
+	}
 }
 
 // Whatever is sent, it is accepted or refused, and never a failure of ours.
@@ -57,15 +84,25 @@ func FuzzCreateSchedule(f *testing.F) {
 	}
 	handler := newHandler(f)
 	f.Fuzz(func(t *testing.T, body string) {
-		r := httptest.NewRequest(http.MethodPost, "/v1/schedules", strings.NewReader(body))
-		r.Header.Set("Authorization", "Bearer key")
-		r.Header.Set("Content-Type", "application/json")
-		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, r)
-		switch w.Code {
-		case http.StatusCreated, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		default:
-			t.Errorf("%d: %s", w.Code, w.Body)
-		}
+		post(t, handler, "/v1/schedules", "application/json", body,
+			http.StatusCreated, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity)
+	})
+}
+
+func FuzzPublishEvent(f *testing.F) {
+	for _, seed := range []struct{ contentType, body string }{
+		{"application/json", `{"id":"evt_1","type":"t","entity":"e","timestamp":"2027-01-01T09:00:00Z","data":[1.50]}`},
+		{"application/json", `{"type":"t","cloudevent":{"source":"/s","extensions":{"a":1}}}`},
+		{"application/cloudevents+json", `{"specversion":"1.0","id":"a","source":"/s","type":"t","subject":"e","data":{"a":1}}`},
+		{"application/cloudevents+json", `{"specversion":"1.0","id":"a","source":"/s","type":"t","data_base64":"AA==","x":null}`},
+		{"application/cloudevents+json; charset=utf-8", `[]`},
+		{"text/plain", "{}"},
+	} {
+		f.Add(seed.contentType, seed.body)
+	}
+	handler := newHandler(f)
+	f.Fuzz(func(t *testing.T, contentType, body string) {
+		post(t, handler, "/v1/events", contentType, body, http.StatusAccepted, http.StatusBadRequest,
+			http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
 	})
 }

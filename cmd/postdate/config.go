@@ -22,8 +22,7 @@ type config struct {
 	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" doc:"Where the API listens. \"worker\" serves its health and metrics there. The flag --http overrides it."`
 
 	AdminKey      string `env:"ADMIN_KEY" doc:"The operator's key: at least 16 characters. \"dev\" makes one and keeps it under --data. Secret."`
-	SigningSecret string `env:"SIGNING_SECRET" doc:"What the default tenant's deliveries are signed with: whsec_ and base64. \"dev\" makes one and keeps it under --data. Secret."`
-	TenantsSecret string `env:"TENANTS_SECRET" doc:"What the signing secrets of all other tenants are derived from, in the same form; none of them can tell it. Without it there are no other tenants. \"dev\" makes one and keeps it under --data. Secret."`
+	SigningSecret string `env:"SIGNING_SECRET" doc:"What the default tenant's deliveries to bare urls are signed with, until that secret is first rotated: whsec_ and base64. \"dev\" makes one and keeps it under --data. Secret."`
 
 	EncryptionKeys string `env:"ENCRYPTION_KEYS" doc:"The keys that payloads are encrypted with before they reach Temporal: id:key with commas between, each key 32 bytes in base64. The first encrypts, all decrypt. To rotate, add the new key last everywhere, then move it to the front everywhere; remove the old one only when nothing that it encrypted is kept. \"dev\" makes one and keeps it under --data. Secret."`
 
@@ -31,6 +30,9 @@ type config struct {
 	AllowNetworks []netip.Prefix `env:"ALLOW_NETWORKS" doc:"Networks that may be delivered to though they are not public, as prefixes with commas between: 10.1.0.0/16,fd00::/8. \"dev\" adds loopback."`
 
 	UIURL string `env:"UI_URL" envDefault:"http://127.0.0.1:8233" doc:"Where people find the Temporal Web UI, for the links in answers. \"dev\" knows its own."`
+
+	RateLimit    int           `env:"RATE_LIMIT" envDefault:"100" doc:"How many requests a second each key of a tenant may make of one process, and twice as many at once. 0: as many as it likes. The operator's key is never limited."`
+	DisableAfter time.Duration `env:"DISABLE_AFTER" envDefault:"120h" doc:"How long an endpoint may fail before it is disabled: what is due to it is parked then, until it is resumed."`
 
 	WorkerSlots     int           `env:"WORKER_SLOTS" envDefault:"1000" doc:"How many deliveries one worker attempts at once."`
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"20s" doc:"How long requests and attempts under way are waited for when the process is told to stop. What is cut off is done again."`
@@ -65,18 +67,21 @@ func (c config) validate() error {
 	if c.AdminKey != "" && len(c.AdminKey) < 16 {
 		complain("ADMIN_KEY", "at least 16 characters")
 	}
-	for name, secret := range map[string]string{"SIGNING_SECRET": c.SigningSecret, "TENANTS_SECRET": c.TenantsSecret} {
-		if secret == "" {
-			continue
-		}
-		if _, err := signature.ParseSecret(secret); err != nil {
-			complain(name, err.Error())
+	if c.SigningSecret != "" {
+		if _, err := signature.ParseSecret(c.SigningSecret); err != nil {
+			complain("SIGNING_SECRET", err.Error())
 		}
 	}
 	if c.EncryptionKeys != "" {
 		if _, err := codec.ParseRing(c.EncryptionKeys); err != nil {
 			complain("ENCRYPTION_KEYS", err.Error())
 		}
+	}
+	if c.RateLimit < 0 {
+		complain("RATE_LIMIT", "not negative")
+	}
+	if c.DisableAfter < time.Minute {
+		complain("DISABLE_AFTER", "at least 1m")
 	}
 	if c.WorkerSlots < 1 {
 		complain("WORKER_SLOTS", "at least 1")

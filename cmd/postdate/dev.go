@@ -141,6 +141,10 @@ Send a message that is due in 5 seconds:
     -H 'Authorization: Bearer %[6]s' -H 'Content-Type: application/json' \
     -d '{"type": "hello", "delay": "5s", "data": {"to": "the future"}, "to": {"url": "http://127.0.0.1:9000/"}}'
 
+Or POST {"url": "http://127.0.0.1:9000/", "event_types": ["*"]} to /v1/endpoints,
+have "postdate listen" verify by the answer's "secret", with --secret, and publish
+what happens to all who subscribed: POST {"type": "hello"} to /v1/events.
+
 `, version, kept, reachable(c.HTTPAddr), ui, running.Address(), c.AdminKey, listen)
 }
 

@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -300,32 +299,6 @@ func runHere(t *testing.T, environ []string, args ...string) *lockedBuffer {
 		require.NoError(t, <-ended)
 	})
 	return out
-}
-
-func TestListen_SaysWhetherTheSignatureIsRight(t *testing.T) {
-	t.Parallel()
-	addr := "127.0.0.1:" + freePort(t)
-	out := runHere(t, []string{"POSTDATE_SIGNING_SECRET=" + testSecret}, "listen", "--addr", addr, "--status", "202")
-	require.Eventually(t, func() bool { return strings.Contains(out.String(), "Listening on") }, 10*time.Second, 10*time.Millisecond)
-
-	secret, err := signature.ParseSecret(testSecret)
-	require.NoError(t, err)
-	send := func(secret signature.Secret) int {
-		now, body := time.Now(), []byte(`{"type":"hello"}`)
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr, bytes.NewReader(body))
-		require.NoError(t, err)
-		request.Header.Set(signature.HeaderID, "msg_1")
-		request.Header.Set(signature.HeaderTimestamp, fmt.Sprint(now.Unix()))
-		request.Header.Set(signature.HeaderSignature, signature.Sign("msg_1", now, body, secret))
-		response, err := http.DefaultClient.Do(request)
-		require.NoError(t, err)
-		defer response.Body.Close()
-		return response.StatusCode
-	}
-	require.Equal(t, http.StatusAccepted, send(secret))
-	require.Contains(t, out.String(), "msg_1  signature verified, answered 202")
-	require.Equal(t, http.StatusUnauthorized, send(signature.NewSecret()))
-	require.Contains(t, out.String(), "NOT VERIFIED")
 }
 
 func TestRun_FailsInOneClearLine(t *testing.T) {

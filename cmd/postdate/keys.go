@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/codec"
 	"github.com/postdate/postdate/signature"
 )
@@ -18,7 +17,6 @@ import (
 const (
 	adminKeyFile       = "admin.key"
 	signingSecretFile  = "signing.secret"
-	tenantsSecretFile  = "tenants.secret"
 	encryptionKeysFile = "encryption.keys"
 )
 
@@ -31,8 +29,7 @@ func (c config) withSecrets(dir string) (config, error) {
 		generate func() string
 	}{
 		{&c.AdminKey, adminKeyFile, func() string { return "pd_" + rand.Text() }},
-		{&c.SigningSecret, signingSecretFile, newSecret},
-		{&c.TenantsSecret, tenantsSecretFile, newSecret},
+		{&c.SigningSecret, signingSecretFile, func() string { return signature.NewSecret().Reveal() }},
 		{&c.EncryptionKeys, encryptionKeysFile, codec.Generate},
 	} {
 		if *secret.value != "" {
@@ -44,22 +41,6 @@ func (c config) withSecrets(dir string) (config, error) {
 		}
 	}
 	return c, c.validate()
-}
-
-func newSecret() string { return signature.NewSecret().Reveal() }
-
-// tenantSecret is the secret that signs a tenant's deliveries to bare urls. Each
-// tenant has its own, and none of them tells another's.
-func (c config) tenantSecret(tenant string) (signature.Secret, error) {
-	if tenant == postdate.DefaultTenant {
-		return signature.ParseSecret(c.SigningSecret)
-	}
-	if c.TenantsSecret == "" {
-		return signature.Secret{}, postdate.Errorf(postdate.NotFound, "",
-			"there is no tenant %q here: the operator has not set POSTDATE_TENANTS_SECRET", tenant)
-	}
-	root, err := signature.ParseSecret(c.TenantsSecret)
-	return root.Derive("tenant/" + tenant), err
 }
 
 // keep answers what file holds, or what generate answers, kept there from then on.

@@ -35,10 +35,13 @@ func newListen(environ []string) *cobra.Command {
 		Long: `Listen is a receiver to try things with: it verifies the signature of each
 delivery that arrives, prints it, and answers 200.
 
-It finds the signing secret in --secret, in POSTDATE_SIGNING_SECRET, or where
-"postdate dev" keeps it under --data.`,
+What goes to a bare url is signed with the tenant's signing secret: listen finds
+that in POSTDATE_SIGNING_SECRET, or where "postdate dev" keeps it under --data.
+To stand for a registered endpoint, give it that endpoint's secret, or its public
+key, with --secret.`,
 		Example: `  postdate listen
-  postdate listen --addr 127.0.0.1:9001 --status 503   # fail, and watch the retries`,
+  postdate listen --addr 127.0.0.1:9001 --status 503   # fail, and watch the retries
+  postdate listen --secret whsec_…                     # an endpoint's, as it was shown when it was made`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return l.run(cmd.Context(), environ, cmd.OutOrStdout())
@@ -46,7 +49,7 @@ It finds the signing secret in --secret, in POSTDATE_SIGNING_SECRET, or where
 	}
 	cmd.Flags().StringVar(&l.addr, "addr", ":9000", "where to listen")
 	cmd.Flags().StringVar(&l.data, "data", defaultData, `the data folder of "postdate dev"`)
-	cmd.Flags().StringVar(&l.secret, "secret", "", "the signing secret, whsec_…")
+	cmd.Flags().StringVar(&l.secret, "secret", "", "what to verify with: a secret, whsec_…, or a public key, whpk_…")
 	cmd.Flags().IntVar(&l.status, "status", http.StatusOK, "the HTTP status to answer with")
 	return cmd
 }
@@ -55,7 +58,7 @@ func (l listener) run(ctx context.Context, environ []string, out io.Writer) erro
 	if l.status < 200 || l.status > 599 {
 		return fmt.Errorf("--status %d: from 200 to 599", l.status)
 	}
-	secret, err := l.findSecret(environ)
+	verifier, err := l.findSecret(environ)
 	if err != nil {
 		return err
 	}
@@ -65,34 +68,34 @@ func (l listener) run(ctx context.Context, environ []string, out io.Writer) erro
 	}
 	fmt.Fprintf(out, "Listening on %s. Deliveries to it are verified and answered with %d. Stop with Ctrl-C.\n\n",
 		socket.Addr(), l.status)
-	server := &http.Server{Handler: l.receive(secret, out), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: l.receive(verifier, out), ReadHeaderTimeout: 10 * time.Second}
 	return serveUntil(ctx, server, socket, time.Second)
 }
 
-func (l listener) findSecret(environ []string) (signature.Secret, error) {
+func (l listener) findSecret(environ []string) (signature.Verifier, error) {
 	text := l.secret
 	if text == "" {
 		c, err := loadConfig(environ)
 		if err != nil {
-			return signature.Secret{}, err
+			return nil, err
 		}
 		text = c.SigningSecret
 	}
 	if text == "" {
 		kept, err := os.ReadFile(filepath.Join(l.data, signingSecretFile))
 		if err != nil {
-			return signature.Secret{}, errors.New("no signing secret: start \"postdate dev\" first in this folder, or give --secret or POSTDATE_SIGNING_SECRET")
+			return nil, errors.New("no signing secret: start \"postdate dev\" first in this folder, or give --secret or POSTDATE_SIGNING_SECRET")
 		}
 		text = strings.TrimSpace(string(kept))
 	}
-	secret, err := signature.ParseSecret(text)
+	verifier, err := signature.ParseVerifier(text)
 	if err != nil {
-		return signature.Secret{}, fmt.Errorf("signing secret: %w", err)
+		return nil, fmt.Errorf("signing secret: %w", err)
 	}
-	return secret, nil
+	return verifier, nil
 }
 
-func (l listener) receive(secret signature.Secret, out io.Writer) http.Handler {
+func (l listener) receive(verifier signature.Verifier, out io.Writer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
 		if err != nil {
@@ -101,7 +104,7 @@ func (l listener) receive(secret signature.Secret, out io.Writer) http.Handler {
 		}
 		verdict := "signature verified"
 		status := l.status
-		if err := signature.Verify(r.Header, body, time.Now(), 0, secret); err != nil {
+		if err := signature.Verify(r.Header, body, time.Now(), 0, verifier); err != nil {
 			verdict, status = "NOT VERIFIED: "+err.Error(), http.StatusUnauthorized
 		}
 		var text bytes.Buffer

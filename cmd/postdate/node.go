@@ -11,11 +11,13 @@ import (
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
 
+	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/apiserver"
+	"github.com/postdate/postdate/directory"
 	"github.com/postdate/postdate/internal/codec"
 	"github.com/postdate/postdate/internal/guard"
+	"github.com/postdate/postdate/ledger"
 	"github.com/postdate/postdate/senders/webhook"
-	"github.com/postdate/postdate/signature"
 	"github.com/postdate/postdate/worker"
 )
 
@@ -62,14 +64,17 @@ func (n node) run(ctx context.Context) error {
 		return err
 	}
 
+	tenants, deliveries := n.stores(temporal)
 	if n.worker {
-		w := worker.New(n.workerConfig(temporal))
+		w := worker.New(n.workerConfig(temporal, tenants, deliveries))
 		if err := w.Start(); err != nil {
 			return fmt.Errorf("start the worker: %w", err)
 		}
 		defer w.Stop()
 	}
-	handler, err := n.handler(temporal, ring, telemetry.metrics) //nolint:contextcheck // nothing there outlives the start
+	handler, err := n.handler(temporal, apiserver.Config{ //nolint:contextcheck // nothing there outlives the start
+		Ledger: deliveries, Directory: tenants, Metrics: telemetry.metrics,
+	}, ring)
 	if err != nil {
 		return err
 	}
@@ -95,51 +100,54 @@ func (n node) tellWhenReady(ctx context.Context, temporal client.Client) {
 	}
 }
 
-func (n node) workerConfig(temporal client.Client) worker.Config {
+// stores are where deliveries are and what is configured for tenants, both in
+// the engine: the API and the worker of a process share them.
+func (n node) stores(temporal client.Client) (*directory.Directory, *ledger.Ledger) {
+	tenants := directory.New(directory.Config{
+		Temporal:      temporal,
+		DefaultSecret: postdate.Secret(n.SigningSecret),
+		DisableAfter:  n.DisableAfter,
+		Log:           n.log,
+		Now:           time.Now,
+	})
+	return tenants, ledger.New(ledger.Config{
+		Temporal:      temporal,
+		DataConverter: n.temporal.DataConverter,
+		Namespace:     n.temporal.Namespace,
+		Directory:     tenants,
+		EagerStart:    n.worker,
+		WorkerPolling: func(ctx context.Context) (bool, error) { return worker.Polling(ctx, temporal) },
+		Log:           n.log,
+		Now:           time.Now,
+	})
+}
+
+func (n node) workerConfig(temporal client.Client, tenants *directory.Directory, deliveries *ledger.Ledger) worker.Config {
 	return worker.Config{
 		Client: temporal,
 		Sender: webhook.New(webhook.Config{
 			AllowNetworks: n.AllowNetworks,
-			Secrets: func(_ context.Context, tenant string) ([]signature.Secret, error) {
-				secret, err := n.tenantSecret(tenant)
-				return []signature.Secret{secret}, err
-			},
-			UserAgent: "Postdate/" + version,
+			UserAgent:     "Postdate/" + version,
 		}),
-		Log:           n.log,
-		DataConverter: n.temporal.DataConverter,
-		Slots:         n.WorkerSlots,
-		StopTimeout:   n.ShutdownTimeout,
+		Directory:   tenants,
+		Engine:      deliveries,
+		Log:         n.log,
+		Slots:       n.WorkerSlots,
+		StopTimeout: n.ShutdownTimeout,
 	}
 }
 
 // handler is what the process answers over HTTP: the API, or, of a worker
-// alone, its health and metrics.
-func (n node) handler(temporal client.Client, ring *codec.Ring, metrics http.Handler) (http.Handler, error) {
+// alone, its health and metrics. The API is as c has it and the settings say.
+func (n node) handler(temporal client.Client, c apiserver.Config, ring *codec.Ring) (http.Handler, error) {
 	if !n.api {
-		return workerHandler(temporal, metrics), nil
+		return workerHandler(temporal, c.Metrics), nil
 	}
-	api, err := apiserver.New(apiserver.Config{
-		Temporal:      temporal,
-		DataConverter: n.temporal.DataConverter,
-		Namespace:     n.temporal.Namespace,
-		AdminKey:      n.AdminKey,
-		Log:           n.log,
-		UIURL:         n.UIURL,
-		AllowHTTP:     n.AllowHTTP,
-		CheckURL:      guard.New(n.AllowNetworks).CheckURL,
-		SigningSecret: func(_ context.Context, tenant string) (string, error) {
-			secret, err := n.tenantSecret(tenant)
-			return secret.Reveal(), err
-		},
-		EagerStart: n.worker,
-		WorkerPolling: func(ctx context.Context) (bool, error) {
-			return worker.Polling(ctx, temporal)
-		},
-		Metrics: metrics,
-		Now:     time.Now,
-		Version: version,
-	})
+	c.AdminKey, c.RateLimit = n.AdminKey, n.RateLimit
+	c.AllowHTTP, c.CheckURL = n.AllowHTTP, guard.New(n.AllowNetworks).CheckURL
+	c.UIURL, c.Version = n.UIURL, version
+	c.Log, c.Now = n.log, time.Now
+	api, err := apiserver.New(c)
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}

@@ -18,18 +18,18 @@ const patience = 20 * time.Second
 
 // Sender is what every sender is.
 type Sender interface {
-	Send(ctx context.Context, m postdate.Message, to postdate.Destination) (postdate.Attempt, error)
+	Send(ctx context.Context, m postdate.Message, to postdate.Target) (postdate.Attempt, error)
 }
 
 // Harness is a sender, and receivers for it to send to.
 type Harness struct {
 	Sender Sender
 	// Up accepts whatever is sent there and passes it to Arrived.
-	Up postdate.Destination
+	Up postdate.Target
 	// Down is where nobody receives anything.
-	Down postdate.Destination
+	Down postdate.Target
 	// Stuck takes a message and does not answer before the test is over.
-	Stuck postdate.Destination
+	Stuck postdate.Target
 	// Arrived is what came to Up. It holds [Backlog] unread.
 	Arrived <-chan Arrival
 }

@@ -133,7 +133,7 @@ func sendsSideBySide(t *testing.T, h Harness) {
 }
 
 // requireFailure holds a to what a failed attempt without an answer must say.
-func requireFailure(t *testing.T, a postdate.Attempt, to postdate.Destination) {
+func requireFailure(t *testing.T, a postdate.Attempt, to postdate.Target) {
 	t.Helper()
 	require.Equal(t, postdate.Failed, a.Outcome)
 	require.NotEmpty(t, a.Error, "somebody will want to know why")

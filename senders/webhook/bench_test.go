@@ -13,8 +13,8 @@ import (
 func BenchmarkSend(b *testing.B) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
-	s := New(Config{AllowNetworks: loop, Secrets: secrets})
-	to := postdate.Destination{URL: server.URL + path}
+	s := New(Config{AllowNetworks: loop})
+	to := target(server.URL + path)
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	b.ReportAllocs()
@@ -34,12 +34,22 @@ func BenchmarkSend(b *testing.B) {
 // BenchmarkSendAlone leaves the wire out: what is ours of a send.
 func BenchmarkSendAlone(b *testing.B) {
 	s := open()
-	b.ReportAllocs()
-	for b.Loop() {
-		request, err := s.request(b.Context(), fixed, message, postdate.Destination{URL: "https://b.example" + path}, nil)
-		if err != nil {
-			b.Fatal(err)
-		}
-		s.startSpan(b.Context(), message, request).End()
+	for _, mode := range []postdate.Mode{postdate.Standard, postdate.CloudEventsStructured, postdate.CloudEventsBinary} {
+		b.Run(string(mode), func(b *testing.B) {
+			to := target("https://b.example" + path)
+			to.Mode = mode
+			b.ReportAllocs()
+			for b.Loop() {
+				signers, err := signersOf(to)
+				if err != nil {
+					b.Fatal(err)
+				}
+				request, err := s.request(b.Context(), fixed, message, to, signers)
+				if err != nil {
+					b.Fatal(err)
+				}
+				s.startSpan(b.Context(), message, request).End()
+			}
+		})
 	}
 }

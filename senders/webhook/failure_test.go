@@ -25,7 +25,7 @@ import (
 
 // raw is a destination where answer speaks to each connection itself, after
 // the request has come.
-func raw(t *testing.T, answer func(*net.TCPConn)) postdate.Destination {
+func raw(t *testing.T, answer func(*net.TCPConn)) postdate.Target {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -41,7 +41,7 @@ func raw(t *testing.T, answer func(*net.TCPConn)) postdate.Destination {
 			conn.Close()
 		}
 	}()
-	return postdate.Destination{URL: "http://" + listener.Addr().String() + path}
+	return target("http://" + listener.Addr().String() + path)
 }
 
 func requireFailed(t *testing.T, a postdate.Attempt, want string) {
@@ -54,7 +54,7 @@ func requireFailed(t *testing.T, a postdate.Attempt, want string) {
 	require.NotContains(t, a.Error, secret.Reveal())
 }
 
-func host(to postdate.Destination) string {
+func host(to postdate.Target) string {
 	rest := to.URL[strings.Index(to.URL, "//")+2:]
 	return rest[:strings.IndexByte(rest, '/')]
 }
@@ -80,7 +80,7 @@ func TestSend_SaysWhyNoAnswerCame(t *testing.T) {
 
 func TestSend_SaysThatTheConnectionWasRefused(t *testing.T) {
 	t.Parallel()
-	a := send(t, open(), postdate.Destination{URL: "http://127.0.0.1:1" + path})
+	a := send(t, open(), target("http://127.0.0.1:1"+path))
 	requireFailed(t, a, "connection refused by 127.0.0.1:1")
 }
 
@@ -93,10 +93,10 @@ func TestSend_DoesNotTellAReceiversEchoOfThePath(t *testing.T) {
 func TestSend_SaysThatAUrlCannotBeRead(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"http://[::1" + path, "http://h\x00" + path, "://" + path} {
-		requireFailed(t, send(t, open(), postdate.Destination{URL: url}), "the destination's url cannot be read")
+		requireFailed(t, send(t, open(), target(url)), "the destination's url cannot be read")
 	}
 	for _, url := range []string{"ftp://127.0.0.1" + path, "http://" + path} {
-		requireFailed(t, send(t, open(), postdate.Destination{URL: url}), "failed")
+		requireFailed(t, send(t, open(), target(url)), "failed")
 	}
 }
 
@@ -121,7 +121,7 @@ func TestSend_SaysThatThereWasNotEvenAConnection(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	a, err := s.Send(ctx, message, postdate.Destination{URL: "https://slow.example" + path})
+	a, err := s.Send(ctx, message, target("https://slow.example"+path))
 	require.NoError(t, err)
 	requireFailed(t, a, "no connection to slow.example:443 within ")
 	require.Regexp(t, `within \d+ms$`, a.Error)
@@ -146,7 +146,7 @@ func TestSend_GivesUpDiallingBeforeALongDeadline(t *testing.T) {
 	s.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Err: context.DeadlineExceeded} // as the dialer says of its own timeout
 	}
-	a := send(t, s, postdate.Destination{URL: "http://slow.example" + path})
+	a := send(t, s, target("http://slow.example"+path))
 	requireFailed(t, a, "no connection to slow.example:80 within 10s")
 }
 
@@ -156,7 +156,7 @@ func TestSend_DialsNoAddressOfOurs(t *testing.T) {
 	t.Cleanup(server.Close)
 	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
 	require.NoError(t, err)
-	strict := New(Config{Secrets: secrets})
+	strict := New(Config{})
 	for host, want := range map[string]string{
 		"127.0.0.1":          "address 127.0.0.1 is loopback",
 		"[::ffff:127.0.0.1]": "address 127.0.0.1 is loopback",
@@ -164,12 +164,12 @@ func TestSend_DialsNoAddressOfOurs(t *testing.T) {
 		"10.0.0.1":           "address 10.0.0.1 is private",
 		"169.254.169.254":    "address 169.254.169.254 is the metadata service",
 	} {
-		a := send(t, strict, postdate.Destination{URL: "http://" + host + ":" + port + path})
+		a := send(t, strict, target("http://"+host+":"+port+path))
 		requireFailed(t, a, want)
 		require.Contains(t, a.Error, "POSTDATE_ALLOW_NETWORKS")
 	}
-	other := New(Config{Secrets: secrets, AllowNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
-	requireFailed(t, send(t, other, postdate.Destination{URL: server.URL + path}), "address 127.0.0.1 is loopback")
+	other := New(Config{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	requireFailed(t, send(t, other, target(server.URL+path)), "address 127.0.0.1 is loopback")
 }
 
 // A proxy would dial for us, where no guard sees it.
@@ -214,18 +214,18 @@ func TestSend_SaysThatANameDoesNotResolve(t *testing.T) {
 	} {
 		s := open()
 		s.dialer.Resolver = nameServer(t, code)
-		requireFailed(t, send(t, s, postdate.Destination{URL: "http://crm.example.com" + path}), want)
+		requireFailed(t, send(t, s, target("http://crm.example.com"+path)), want)
 	}
 }
 
-func secure(t *testing.T, config *tls.Config) (*httptest.Server, postdate.Destination) {
+func secure(t *testing.T, config *tls.Config) (*httptest.Server, postdate.Target) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	server.TLS = config
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	return server, postdate.Destination{URL: server.URL + path}
+	return server, target(server.URL + path)
 }
 
 func TestSend_SaysWhatIsWrongWithACertificate(t *testing.T) {
@@ -239,7 +239,7 @@ func TestSend_SaysWhatIsWrongWithACertificate(t *testing.T) {
 	s.transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return s.dialer.DialContext(ctx, network, host(to)) // whatever the name
 	}
-	requireFailed(t, send(t, s, postdate.Destination{URL: "https://crm.example.org" + path}),
+	requireFailed(t, send(t, s, target("https://crm.example.org"+path)),
 		"TLS certificate of crm.example.org is not valid: certificate is valid for example.com")
 
 	certificate, roots := expired(t)

@@ -15,22 +15,41 @@ import (
 )
 
 // request is the attempt made at that time, signed. Its errors hold the url.
-func (s *Sender) request(ctx context.Context, at time.Time, m postdate.Message, to postdate.Destination, secrets []signature.Secret) (*http.Request, error) {
-	body := encode(m)
+func (s *Sender) request(ctx context.Context, at time.Time, m postdate.Message, to postdate.Target, signers []signature.Signer) (*http.Request, error) {
+	body, headers := encode(m, to.Mode)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to.URL, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("make a request: %w", err)
 	}
+	for name, value := range to.Headers { // before ours, which win
+		request.Header.Set(name, value.Reveal())
+	}
 	maps.Copy(request.Header, s.headers)
+	maps.Copy(request.Header, headers)
 	request.Header.Set(signature.HeaderID, m.ID)
 	request.Header.Set(signature.HeaderTimestamp, strconv.FormatInt(at.Unix(), 10))
-	request.Header.Set(signature.HeaderSignature, signature.Sign(m.ID, at, body, secrets...))
+	request.Header.Set(signature.HeaderSignature, signature.Sign(m.ID, at, body, signers...))
 	return request, nil
 }
 
-// encode is the body of a message: {"type","timestamp","data"}. The data stands
-// in it byte for byte; none is null.
-func encode(m postdate.Message) []byte {
+// encode is m in the form that mode says: a body, in which the data stand byte
+// for byte, and the headers that describe it. They are shared: not to be changed.
+func encode(m postdate.Message, mode postdate.Mode) ([]byte, http.Header) {
+	switch mode {
+	case postdate.CloudEventsStructured:
+		return structured(m), structuredHeaders
+	case postdate.CloudEventsBinary:
+		return m.Data, binaryHeaders(m)
+	default:
+		return standard(m), standardHeaders
+	}
+}
+
+var standardHeaders = http.Header{"Content-Type": {"application/json"}}
+
+// standard is the body that Standard Webhooks recommends:
+// {"type","timestamp","data"}. No data are null.
+func standard(m postdate.Message) []byte {
 	body := make([]byte, 0, len(m.Type)+len(m.Data)+80)
 	body = append(body, `{"type":`...)
 	body = appendString(body, m.Type)

@@ -131,7 +131,7 @@ func TestSend_FollowsNoRedirect(t *testing.T) {
 }
 
 // counted is a destination that counts the connections made to it.
-func counted(t *testing.T, handler http.HandlerFunc, start func(*httptest.Server)) (postdate.Destination, *atomic.Int32) {
+func counted(t *testing.T, handler http.HandlerFunc, start func(*httptest.Server)) (postdate.Target, *atomic.Int32) {
 	t.Helper()
 	var made atomic.Int32
 	server := httptest.NewUnstartedServer(handler)
@@ -142,7 +142,7 @@ func counted(t *testing.T, handler http.HandlerFunc, start func(*httptest.Server
 	}
 	start(server)
 	t.Cleanup(server.Close)
-	return postdate.Destination{URL: server.URL + path}, &made
+	return target(server.URL + path), &made
 }
 
 func TestSend_UsesItsConnectionsAgain(t *testing.T) {

@@ -22,9 +22,6 @@ type Config struct {
 	// AllowNetworks are the networks that may be delivered to though they are
 	// not part of the public internet.
 	AllowNetworks []netip.Prefix
-	// Secrets answers what the messages of a tenant are signed with: several
-	// while one secret takes over from another.
-	Secrets func(ctx context.Context, tenant string) ([]signature.Secret, error)
 	// UserAgent names us to receivers: "Postdate/1.2.3". Default "Postdate".
 	UserAgent string
 	// Now is the clock by which attempts are stamped. Default [time.Now].
@@ -57,8 +54,7 @@ func New(c Config) *Sender {
 		transport: newTransport(dialer),
 		tracer:    otel.Tracer("github.com/postdate/postdate/senders/webhook"),
 		headers: http.Header{
-			"Content-Type": {"application/json"},
-			"User-Agent":   {c.UserAgent},
+			"User-Agent": {c.UserAgent},
 			// Never sent, being empty. It tells the transport that the request
 			// may be repeated when a kept connection turns out to be closed:
 			// receivers know a message again by its id.
@@ -73,11 +69,11 @@ var errNoSecret = errors.New("no signing secret")
 // or [postdate.MaxTimeout] where it has none. All that concerns the receiver is
 // told by the attempt. The error is for what is our own fault: no secret to sign
 // with, no time left when it began, or ctx cancelled before an answer came.
-func (s *Sender) Send(ctx context.Context, m postdate.Message, to postdate.Destination) (postdate.Attempt, error) {
+func (s *Sender) Send(ctx context.Context, m postdate.Message, to postdate.Target) (postdate.Attempt, error) {
 	if err := ctx.Err(); err != nil {
 		return postdate.Attempt{}, fmt.Errorf("send %s: %w", m.ID, err)
 	}
-	secrets, err := s.secrets(ctx, m.Tenant)
+	signers, err := signersOf(to)
 	if err != nil {
 		return postdate.Attempt{}, fmt.Errorf("send %s: %w", m.ID, err)
 	}
@@ -88,7 +84,7 @@ func (s *Sender) Send(ctx context.Context, m postdate.Message, to postdate.Desti
 	}
 
 	begun := s.config.Now()
-	attempt := s.try(ctx, begun, m, to, secrets)
+	attempt := s.try(ctx, begun, m, to, signers)
 	if attempt.Status == 0 && errors.Is(ctx.Err(), context.Canceled) {
 		return postdate.Attempt{}, fmt.Errorf("send %s: %w", m.ID, ctx.Err())
 	}
@@ -97,27 +93,27 @@ func (s *Sender) Send(ctx context.Context, m postdate.Message, to postdate.Desti
 	return attempt, nil
 }
 
-func (s *Sender) secrets(ctx context.Context, tenant string) ([]signature.Secret, error) {
-	if s.config.Secrets == nil {
+// signersOf reads the secrets of to, anew for each attempt: that costs little
+// beside signing, and so nothing secret is kept.
+func signersOf(to postdate.Target) ([]signature.Signer, error) {
+	if len(to.Secrets) == 0 {
 		return nil, errNoSecret
 	}
-	secrets, err := s.config.Secrets(ctx, tenant)
-	if err != nil {
-		return nil, fmt.Errorf("signing secret of tenant %s: %w", tenant, err)
-	}
-	for _, secret := range secrets {
-		if !secret.IsZero() {
-			return secrets, nil
+	signers := make([]signature.Signer, len(to.Secrets))
+	for i, secret := range to.Secrets {
+		var err error
+		if signers[i], err = signature.ParseSigner(secret.Reveal()); err != nil {
+			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("%w for tenant %s", errNoSecret, tenant)
+	return signers, nil
 }
 
 // try makes one request and says what came of it.
-func (s *Sender) try(ctx context.Context, at time.Time, m postdate.Message, to postdate.Destination, secrets []signature.Secret) postdate.Attempt {
+func (s *Sender) try(ctx context.Context, at time.Time, m postdate.Message, to postdate.Target, signers []signature.Signer) postdate.Attempt {
 	limit := timeLeft(ctx)
 	ctx, progress := watch(ctx)
-	request, err := s.request(ctx, at, m, to, secrets)
+	request, err := s.request(ctx, at, m, to, signers)
 	if err != nil {
 		return failed("the destination's url cannot be read")
 	}

@@ -19,6 +19,7 @@ import (
 
 var (
 	secret  = signature.NewSecret()
+	secrets = []postdate.Secret{postdate.Secret(secret.Reveal())}
 	loop    = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	fixed   = time.Date(2027, 1, 1, 9, 0, 0, 123456789, time.UTC)
 	message = postdate.Message{
@@ -29,25 +30,24 @@ var (
 
 const path = "/hooks/p4th-s3cret?token=qu3ry-s3cret"
 
-func secrets(context.Context, string) ([]signature.Secret, error) {
-	return []signature.Secret{secret}, nil
-}
+// target is what is signed with the secret that all these tests share.
+func target(url string) postdate.Target { return postdate.Target{URL: url, Secrets: secrets} }
 
 // open makes a sender that may deliver to loopback, with a clock that stands.
 func open() *Sender {
-	return New(Config{AllowNetworks: loop, Secrets: secrets, Now: func() time.Time { return fixed }})
+	return New(Config{AllowNetworks: loop, Now: func() time.Time { return fixed }})
 }
 
 // serve is the destination that handler answers at.
-func serve(t *testing.T, handler http.HandlerFunc) postdate.Destination {
+func serve(t *testing.T, handler http.HandlerFunc) postdate.Target {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	return postdate.Destination{URL: server.URL + path}
+	return target(server.URL + path)
 }
 
 // send makes one attempt, which must be one.
-func send(t *testing.T, s *Sender, to postdate.Destination) postdate.Attempt {
+func send(t *testing.T, s *Sender, to postdate.Target) postdate.Attempt {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), postdate.DefaultTimeout)
 	defer cancel()
@@ -59,33 +59,59 @@ func send(t *testing.T, s *Sender, to postdate.Destination) postdate.Attempt {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	sendertest.Run(t, func(t *testing.T) sendertest.Harness {
-		t.Helper()
-		arrived := make(chan sendertest.Arrival, sendertest.Backlog)
-		up := serve(t, func(w http.ResponseWriter, r *http.Request) {
-			body, err := io.ReadAll(r.Body)
-			if err != nil || signature.Verify(r.Header, body, time.Now(), 0, secret) != nil {
-				w.WriteHeader(http.StatusUnauthorized)
-				return
-			}
-			var envelope struct {
-				Type string          `json:"type"`
-				Data json.RawMessage `json:"data"`
-			}
-			if err := json.Unmarshal(body, &envelope); err != nil {
-				w.WriteHeader(http.StatusBadRequest)
-				return
-			}
-			arrived <- sendertest.Arrival{ID: r.Header.Get("Webhook-Id"), Type: envelope.Type, Data: envelope.Data}
+	for mode, read := range map[postdate.Mode]func(seen) (sendertest.Arrival, error){
+		postdate.Standard:              readDocument,
+		postdate.CloudEventsStructured: readDocument,
+		postdate.CloudEventsBinary: func(r seen) (sendertest.Arrival, error) {
+			return sendertest.Arrival{Type: r.Header.Get("Ce-Type"), Data: []byte(r.body)}, nil
+		},
+	} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			sendertest.Run(t, func(t *testing.T) sendertest.Harness {
+				t.Helper()
+				return harness(t, mode, read)
+			})
 		})
-		return sendertest.Harness{
-			Sender:  New(Config{AllowNetworks: loop, Secrets: secrets}),
-			Up:      up,
-			Down:    postdate.Destination{URL: "http://127.0.0.1:1" + path},
-			Stuck:   serve(t, stuck(t)),
-			Arrived: arrived,
+	}
+}
+
+func harness(t *testing.T, mode postdate.Mode, read func(seen) (sendertest.Arrival, error)) sendertest.Harness {
+	t.Helper()
+	arrived := make(chan sendertest.Arrival, sendertest.Backlog)
+	up := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || signature.Verify(r.Header, body, time.Now(), 0, secret) != nil {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
 		}
+		arrival, err := read(seen{r, string(body)})
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		arrival.ID = r.Header.Get("Webhook-Id")
+		arrived <- arrival
 	})
+	down, stuck := target("http://127.0.0.1:1"+path), serve(t, stuck(t))
+	up.Mode, down.Mode, stuck.Mode = mode, mode, mode
+	return sendertest.Harness{
+		Sender:  New(Config{AllowNetworks: loop}),
+		Up:      up,
+		Down:    down,
+		Stuck:   stuck,
+		Arrived: arrived,
+	}
+}
+
+// readDocument reads what has type and data in one JSON document.
+func readDocument(r seen) (sendertest.Arrival, error) {
+	var document struct {
+		Type string          `json:"type"`
+		Data json.RawMessage `json:"data"`
+	}
+	err := json.Unmarshal([]byte(r.body), &document)
+	return sendertest.Arrival{Type: document.Type, Data: document.Data}, err
 }
 
 // stuck is a handler that reads a request and does not answer it while the

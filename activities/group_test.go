@@ -1,0 +1,119 @@
+package activities_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/activities"
+)
+
+func group(n int) activities.GroupInput {
+	in := activities.GroupInput{At: now, Messages: []postdate.Message{
+		{ID: "evt_1", Tenant: "acme", Type: "invoice.paid"}, {ID: "evt_2", Tenant: "acme", Type: "invoice.paid"},
+	}}
+	for i := range n {
+		in.Parcels = append(in.Parcels, activities.Parcel{Event: i % 2, Endpoint: "ep_1"})
+	}
+	return in
+}
+
+func TestSendGroup_MakesAllAttemptsSideBySide(t *testing.T) {
+	t.Parallel()
+	const n = 80
+	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
+	var together sync.WaitGroup
+	together.Add(n)
+	w.answer = func(_ context.Context, m postdate.Message, _ postdate.Target) (postdate.Attempt, error) {
+		together.Done()
+		together.Wait() // until all of them are under way
+		return postdate.Attempt{At: now, Outcome: postdate.Accepted, Status: 200, Response: m.ID}, nil
+	}
+	in := group(n)
+	var made []postdate.Attempt
+	require.NoError(t, w.run(activities.SendGroupName, in, &made))
+	require.Len(t, made, n)
+	for i, each := range made {
+		require.Equal(t, in.Messages[i%2].ID, each.Response, "answers are in the order of what was asked")
+		require.Equal(t, 1, each.Number)
+	}
+}
+
+func TestSendGroup_DoesNotFailForOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, endpoint("ep_1", postdate.Enabled), endpoint("ep_2", postdate.Paused))
+	w.answer = func(_ context.Context, m postdate.Message, _ postdate.Target) (postdate.Attempt, error) {
+		if m.ID == "evt_2" {
+			return postdate.Attempt{}, errOurs
+		}
+		return postdate.Attempt{At: now, Outcome: postdate.Accepted, Status: 200}, nil
+	}
+	in := group(2)
+	in.Parcels = append(in.Parcels, activities.Parcel{Endpoint: "ep_2"}, activities.Parcel{Endpoint: "ep_3"})
+	var made []postdate.Attempt
+	require.NoError(t, w.run(activities.SendGroupName, in, &made))
+	var outcomes []postdate.Outcome
+	for _, each := range made {
+		outcomes = append(outcomes, each.Outcome)
+	}
+	require.Equal(t, []postdate.Outcome{postdate.Accepted, "", postdate.Held, postdate.Deleted}, outcomes)
+}
+
+func TestSendGroup_AnswersLessThanTheEngineTakes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
+	w.answer = func(context.Context, postdate.Message, postdate.Target) (postdate.Attempt, error) {
+		return postdate.Attempt{At: now, Outcome: postdate.Failed, Status: 500, Response: strings.Repeat("\x01", postdate.MaxResponse)}, nil
+	}
+	var made []postdate.Attempt
+	require.NoError(t, w.run(activities.SendGroupName, group(80), &made))
+	encoded, err := json.Marshal(made)
+	require.NoError(t, err)
+	require.Less(t, len(encoded), 2_000_000)
+	require.NoError(t, w.run(activities.SendGroupName, group(1), &made))
+	require.Len(t, made[0].Response, postdate.MaxResponse)
+}
+
+func TestHandOver_StartsADeliveryForEachParcel(t *testing.T) {
+	t.Parallel()
+	e := endpoint("ep_1", postdate.Enabled)
+	e.Retry, e.Timeout = &postdate.Retry{MaxAttempts: 3}, postdate.Duration(time.Second)
+	w := newWorld(t, e)
+	in := group(2)
+	log := postdate.Attempts{{Number: 1, Outcome: postdate.Failed}}
+	handing := activities.HandOverInput{Messages: in.Messages, At: now, Parcels: []activities.LeftParcel{
+		{Parcel: in.Parcels[0], Attempts: log}, {Parcel: activities.Parcel{Event: 1, Endpoint: "ep_deleted"}},
+	}}
+	for range 2 { // its worker may die and another one do it again
+		require.NoError(t, w.run(activities.HandOverName, handing, nil))
+	}
+	require.Equal(t, map[string]activities.Handover{
+		"evt_1.ep_1": {
+			Shipment: activities.Shipment{
+				DeliveryID: "evt_1.ep_1", Message: in.Messages[0], To: postdate.Destination{Endpoint: "ep_1"}, DueAt: now, Timeout: e.Timeout,
+			},
+			Retry: e.Retry.WithDefaults(), Attempts: log, At: now,
+		},
+		"evt_2.ep_deleted": {
+			Shipment: activities.Shipment{
+				DeliveryID: "evt_2.ep_deleted", Message: in.Messages[1], To: postdate.Destination{Endpoint: "ep_deleted"}, DueAt: now,
+			},
+			Retry: postdate.Retry{}.WithDefaults(), At: now,
+		},
+	}, w.started)
+}
+
+func TestHandOver_IsTriedAgainWhereTheDirectoryIsAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.fault = errOurs
+	require.ErrorContains(t, w.run(activities.HandOverName, activities.HandOverInput{
+		Messages: group(0).Messages, Parcels: []activities.LeftParcel{{}},
+	}, nil), errOurs.Error())
+}

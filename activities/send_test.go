@@ -1,0 +1,152 @@
+package activities_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/activities"
+)
+
+// capture has w keep where it is sent to, and how much time there is.
+func (w *world) capture() (to *postdate.Target, left *time.Duration) {
+	to, left = new(postdate.Target), new(time.Duration)
+	w.answer = func(ctx context.Context, _ postdate.Message, target postdate.Target) (postdate.Attempt, error) {
+		deadline, _ := ctx.Deadline()
+		*to, *left = target, time.Until(deadline)
+		return postdate.Attempt{At: now, Outcome: postdate.Failed, Status: 500}, nil
+	}
+	return to, left
+}
+
+func TestSend_SignsToABareURLWithTheTenantsSecrets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	to, left := w.capture()
+	s := shipment(postdate.Destination{URL: "https://b.example/hooks"})
+	s.Timeout = postdate.Duration(3 * time.Second)
+	made := w.send(s)
+	require.Equal(t, 1, made.Number)
+	require.Equal(t, postdate.Target{
+		URL: "https://b.example/hooks", Mode: postdate.Standard, Secrets: []postdate.Secret{"whsec_new"},
+	}, *to)
+	require.InDelta(t, 3, left.Seconds(), 1)
+	require.Empty(t, w.reported)
+}
+
+func TestSend_AsksTheDirectoryForAnEndpoint(t *testing.T) {
+	t.Parallel()
+	e := endpoint("ep_1", postdate.Enabled)
+	e.Timeout = postdate.Duration(4 * time.Second)
+	w := newWorld(t, e)
+	to, left := w.capture()
+	s := shipment(postdate.Destination{Endpoint: "ep_1"})
+	s.DeliveryID = "evt_1.ep_1"
+	require.Equal(t, postdate.Failed, w.send(s).Outcome)
+	require.Equal(t, e.Target(now), *to)
+	require.InDelta(t, 4, left.Seconds(), 1)
+	require.Equal(t, map[string]postdate.Outcome{"ep_1": postdate.Failed}, w.reported)
+
+	line := w.line()
+	require.Equal(t, "WARN", line["level"])
+	require.Equal(t, "ep_1.example", line["host"])
+	require.Equal(t, "ep_1", line["endpoint"])
+	require.Equal(t, "evt_1.ep_1", line["delivery"])
+	require.InDelta(t, 1000, line["late_ms"], 0)
+	require.NotContains(t, w.log.String(), "secret-path")
+	require.NotContains(t, w.log.String(), "billing")
+}
+
+func TestSend_WaitsForNobodyLongerThanTheirTimeout(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		shipment, endpoint, want time.Duration
+	}{
+		"the default":          {0, 0, postdate.DefaultTimeout},
+		"the endpoint's":       {0, time.Minute, time.Minute},
+		"the shipment's first": {2 * time.Second, time.Minute, 2 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := endpoint("ep_1", postdate.Enabled)
+			e.Timeout = postdate.Duration(test.endpoint)
+			w := newWorld(t, e)
+			_, left := w.capture()
+			s := shipment(postdate.Destination{Endpoint: "ep_1"})
+			s.Timeout = postdate.Duration(test.shipment)
+			w.send(s)
+			require.InDelta(t, test.want.Seconds(), left.Seconds(), 1)
+		})
+	}
+}
+
+func TestSend_MakesNoAttemptAtAnEndpointThatIsNotEnabled(t *testing.T) {
+	t.Parallel()
+	disabled := endpoint("ep_2", postdate.Disabled)
+	disabled.Reason = "HTTP 410 Gone"
+	w := newWorld(t, endpoint("ep_1", postdate.Paused), disabled)
+	to, _ := w.capture()
+	for id, want := range map[string]postdate.Attempt{
+		"ep_1": {Outcome: postdate.Held, Error: "paused"},
+		"ep_2": {Outcome: postdate.Held, Error: "disabled, HTTP 410 Gone"},
+		"ep_3": {Outcome: postdate.Deleted},
+	} {
+		want.Number, want.At = 1, now
+		require.Equal(t, want, w.send(shipment(postdate.Destination{Endpoint: id})))
+	}
+	require.Zero(t, *to)
+	require.Empty(t, w.reported)
+
+	test := shipment(postdate.Destination{Endpoint: "ep_1"})
+	test.Test = true
+	require.Equal(t, postdate.Failed, w.send(test).Outcome)
+}
+
+func TestSend_PublishesWhereNoDestinationIsNamed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
+	s := shipment(postdate.Destination{})
+	made := w.send(s)
+	require.Equal(t, postdate.Attempt{Number: 1, At: now, Outcome: postdate.Accepted, Response: "published to 1 endpoints"}, made)
+	require.Equal(t, []postdate.Event{{
+		ID: "evt_1", Type: "invoice.paid", Entity: "customer_42", Data: s.Message.Data, Timestamp: s.DueAt,
+	}}, w.published)
+}
+
+func TestSend_FailsForAFaultOfOurOwn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.fault, w.refusal = errOurs, errOurs
+	require.ErrorContains(t, w.run(activities.SendName, shipment(postdate.Destination{Endpoint: "ep_1"}), nil), errOurs.Error())
+	require.Equal(t, "ERROR", w.line()["level"])
+	require.ErrorContains(t, w.run(activities.SendName, shipment(postdate.Destination{}), nil), errOurs.Error())
+	require.Empty(t, w.reported)
+}
+
+func TestRetry_EndsWhereNoAttemptCanBeMade(t *testing.T) {
+	t.Parallel()
+	for id, test := range map[string]struct {
+		state  postdate.State
+		reason string
+	}{
+		"ep_1": {postdate.Parked, "the endpoint is not enabled: paused"},
+		"ep_2": {postdate.Cancelled, "the endpoint was deleted"},
+	} {
+		t.Run(id, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, endpoint("ep_1", postdate.Paused))
+			log := postdate.Attempts{{Number: 1, Outcome: postdate.Failed, Status: 500}}
+			w.SetHeartbeatDetails(log)
+			err := w.run(activities.RetryName, activities.Retries{
+				Shipment: shipment(postdate.Destination{Endpoint: id}), Plan: postdate.Plan{Retry: postdate.Retry{}.WithDefaults()},
+			}, nil)
+			state, reason, kept := activities.ReadEnd(err, nil)
+			require.Equal(t, test.state, state)
+			require.Equal(t, test.reason, reason)
+			require.Equal(t, log, kept)
+		})
+	}
+}

@@ -1,0 +1,204 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/postdate/postdate"
+)
+
+// SweepAction is what a sweep does to each delivery.
+type SweepAction string
+
+// The actions.
+const (
+	SweepRetry   SweepAction = "retry"   // dead letters are taken up again
+	SweepCancel  SweepAction = "cancel"  // what has not ended is cancelled
+	SweepRelease SweepAction = "release" // what is parked is sent, oldest first
+)
+
+// SweepInput is one thing to be done to many deliveries.
+type SweepInput struct {
+	Action SweepAction `json:"action"`
+	// Filter says to which. Without a state it means those in the states that
+	// the action is for.
+	Filter postdate.Filter `json:"filter"`
+}
+
+// states are those that the action is for, in an order in which nothing that
+// goes on in its life while the sweep looks for it is passed by.
+func (in SweepInput) states() []postdate.State {
+	switch {
+	case in.Filter.State != "":
+		return []postdate.State{in.Filter.State}
+	case in.Action == SweepRetry:
+		return []postdate.State{postdate.Dead}
+	case in.Action == SweepRelease:
+		return []postdate.State{postdate.Parked}
+	default:
+		return []postdate.State{postdate.Scheduled, postdate.Sending, postdate.Retrying, postdate.Parked}
+	}
+}
+
+// SweepProgress is how far a sweep is: its result, and its heartbeats before.
+type SweepProgress struct {
+	Found   int `json:"found"`   // deliveries that matched
+	Done    int `json:"done"`    // of them, those it was done to
+	Skipped int `json:"skipped"` // those that it could not be done to any more
+	Failed  int `json:"failed"`  // those that the engine refused
+}
+
+const (
+	sweepSideBySide = 16
+	sweepTries      = 4
+	sweepPause      = 100 * time.Millisecond // before the second try; twice as long before each further one
+	sweepHeartbeat  = time.Second
+)
+
+// SweepDeliveries does one thing to all deliveries that a filter means. They are
+// begun oldest first, some side by side. After the death of its worker it looks
+// for them again: what it was done to does not match any more.
+func (a *Activities) SweepDeliveries(ctx context.Context, in SweepInput) (SweepProgress, error) {
+	do, err := a.sweepAction(in.Action)
+	if err != nil {
+		return SweepProgress{}, err
+	}
+	s := &sweep{do: do, tenant: in.Filter.Tenant, log: a.Log}
+	if activity.HasHeartbeatDetails(ctx) {
+		if err := activity.GetHeartbeatDetails(ctx, &s.progress); err != nil {
+			return SweepProgress{}, fmt.Errorf("read how far the sweep is: %w", err)
+		}
+		s.progress.Failed = 0 // they still match
+		s.progress.Found = s.progress.Done + s.progress.Skipped
+	}
+	defer s.heartbeat(ctx)()
+
+	for _, state := range in.states() {
+		filter := in.Filter
+		filter.State = state
+		ids, err := a.Engine.Find(ctx, filter)
+		if err != nil {
+			return SweepProgress{}, fmt.Errorf("find what to %s: %w", in.Action, err)
+		}
+		s.all(ctx, ids)
+	}
+	return s.now(), ctx.Err()
+}
+
+type sweepFunc func(ctx context.Context, tenant, id string) error
+
+func (a *Activities) sweepAction(action SweepAction) (sweepFunc, error) {
+	switch action {
+	case SweepRetry:
+		return a.Engine.RetryDelivery, nil
+	case SweepCancel:
+		return a.Engine.CancelDelivery, nil
+	case SweepRelease:
+		return a.Engine.ReleaseDelivery, nil
+	}
+	return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf("%q is not what a sweep does", action), "Sweep", nil)
+}
+
+// sweep is one under way.
+type sweep struct {
+	do     sweepFunc
+	tenant string
+	log    *slog.Logger
+
+	mu       sync.Mutex
+	progress SweepProgress
+}
+
+func (s *sweep) now() SweepProgress {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.progress
+}
+
+func (s *sweep) count(change func(*SweepProgress)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.progress)
+}
+
+// all does it to the deliveries of these ids.
+func (s *sweep) all(ctx context.Context, ids []string) {
+	s.count(func(p *SweepProgress) { p.Found += len(ids) })
+	var group errgroup.Group
+	group.SetLimit(sweepSideBySide)
+	for _, id := range ids {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			s.one(ctx, id)
+			return nil
+		})
+	}
+	_ = group.Wait() // each counts its own failure
+}
+
+// one does it to one delivery, and counts what came of that.
+func (s *sweep) one(ctx context.Context, id string) {
+	err := s.try(ctx, id)
+	code := postdate.CodeOf(err)
+	switch {
+	case err == nil:
+		s.count(func(p *SweepProgress) { p.Done++ })
+	case code == postdate.Conflict || code == postdate.NotFound:
+		s.count(func(p *SweepProgress) { p.Skipped++ })
+	case ctx.Err() == nil:
+		s.count(func(p *SweepProgress) { p.Failed++ })
+		s.log.LogAttrs(ctx, slog.LevelError, "sweep",
+			slog.String("tenant", s.tenant), slog.String("id", id), slog.String("error", err.Error()))
+	}
+}
+
+func (s *sweep) try(ctx context.Context, id string) error {
+	pause := sweepPause
+	for try := 1; ; try++ {
+		err := s.do(ctx, s.tenant, id)
+		told, ours := errors.AsType[*postdate.Error](err)
+		if err == nil || try == sweepTries || ours && told.Code != postdate.Unavailable {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+		pause *= 2
+	}
+}
+
+// heartbeat tells the engine every second how far the sweep is, until what it
+// answers is called.
+func (s *sweep) heartbeat(ctx context.Context) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(sweepHeartbeat)
+		defer tick.Stop()
+		for {
+			activity.RecordHeartbeat(ctx, s.now())
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+		activity.RecordHeartbeat(ctx, s.now()) // where it fails, its next try goes on from here
+	}
+}

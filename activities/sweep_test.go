@@ -1,0 +1,222 @@
+package activities_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/activities"
+)
+
+// crowd is an engine with many deliveries.
+type crowd struct {
+	activities.Engine
+	states map[postdate.State][]string // the ids that are found, by state
+	do     func(ctx context.Context, id string) error
+	broken postdate.State // nothing can be looked for in this state
+
+	mu      sync.Mutex
+	did     map[string][]string // ids, by what was done to them
+	begun   []string
+	now, at int // how many were under way at once: now, and at most
+}
+
+func (c *crowd) Find(_ context.Context, f postdate.Filter) ([]string, error) {
+	if f.Tenant != "acme" || f.Endpoint != "ep_1" {
+		return nil, fmt.Errorf("not asked for: %+v", f)
+	}
+	if f.State == c.broken {
+		return nil, errors.New("the engine is away")
+	}
+	return c.states[f.State], nil
+}
+
+func (c *crowd) RetryDelivery(ctx context.Context, _, id string) error {
+	return c.sweep(ctx, "retry", id)
+}
+
+func (c *crowd) CancelDelivery(ctx context.Context, _, id string) error {
+	return c.sweep(ctx, "cancel", id)
+}
+
+func (c *crowd) ReleaseDelivery(ctx context.Context, _, id string) error {
+	return c.sweep(ctx, "release", id)
+}
+
+func (c *crowd) sweep(ctx context.Context, action, id string) error {
+	c.mu.Lock()
+	c.begun = append(c.begun, id)
+	c.now++
+	c.at = max(c.at, c.now)
+	c.mu.Unlock()
+	var err error
+	if c.do != nil {
+		err = c.do(ctx, id)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now--
+	if err == nil {
+		c.did[action] = append(c.did[action], id)
+	}
+	return err
+}
+
+func sweepEnv(t *testing.T, c *crowd) *testsuite.TestActivityEnvironment {
+	t.Helper()
+	c.did = make(map[string][]string)
+	suite := testsuite.WorkflowTestSuite{}
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivity(&activities.Activities{Engine: c, Log: slog.New(slog.DiscardHandler)})
+	return env
+}
+
+func sweepOf(action activities.SweepAction) activities.SweepInput {
+	return activities.SweepInput{Action: action, Filter: postdate.Filter{Tenant: "acme", Endpoint: "ep_1"}}
+}
+
+func swept(t *testing.T, env *testsuite.TestActivityEnvironment, in activities.SweepInput) activities.SweepProgress {
+	t.Helper()
+	value, err := env.ExecuteActivity(activities.SweepName, in)
+	require.NoError(t, err)
+	var progress activities.SweepProgress
+	require.NoError(t, value.Get(&progress))
+	return progress
+}
+
+func ids(n int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = strconv.Itoa(i)
+	}
+	return all
+}
+
+func TestSweep_DoesEachThingToThoseItIsFor(t *testing.T) {
+	t.Parallel()
+	for action, states := range map[activities.SweepAction][]postdate.State{
+		activities.SweepRetry:   {postdate.Dead},
+		activities.SweepRelease: {postdate.Parked},
+		activities.SweepCancel:  {postdate.Scheduled, postdate.Sending, postdate.Retrying, postdate.Parked},
+	} {
+		t.Run(string(action), func(t *testing.T) {
+			t.Parallel()
+			c := &crowd{states: make(map[postdate.State][]string)}
+			want := make([]string, 0, len(states))
+			for _, state := range postdate.States {
+				c.states[state] = []string{string(state)}
+			}
+			for _, state := range states {
+				want = append(want, string(state))
+			}
+			progress := swept(t, sweepEnv(t, c), sweepOf(action))
+			require.Equal(t, activities.SweepProgress{Found: len(want), Done: len(want)}, progress)
+			require.Equal(t, map[string][]string{string(action): want}, c.did)
+		})
+	}
+}
+
+func TestSweep_BeginsWithTheOldestSixteenSideBySide(t *testing.T) {
+	t.Parallel()
+	all := make(chan struct{})
+	var once sync.Once
+	c := &crowd{states: map[postdate.State][]string{postdate.Parked: ids(500)}}
+	c.do = func(context.Context, string) error {
+		c.mu.Lock()
+		full := c.now == 16
+		c.mu.Unlock()
+		if full {
+			once.Do(func() { close(all) })
+		}
+		<-all // until sixteen are under way
+		return nil
+	}
+	progress := swept(t, sweepEnv(t, c), sweepOf(activities.SweepRelease))
+	require.Equal(t, activities.SweepProgress{Found: 500, Done: 500}, progress)
+	require.Equal(t, 16, c.at)
+	for i, id := range c.begun {
+		n, err := strconv.Atoi(id)
+		require.NoError(t, err)
+		require.Less(t, n-i, 16, "none is begun before all older ones but those under way")
+	}
+}
+
+func TestSweep_CountsWhatCannotBeDone(t *testing.T) {
+	t.Parallel()
+	c := &crowd{states: map[postdate.State][]string{postdate.Dead: {"ended", "none", "hiccup", "broken", "fine"}}}
+	tries := map[string]int{}
+	c.do = func(_ context.Context, id string) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		tries[id]++
+		switch {
+		case id == "ended":
+			return postdate.Errorf(postdate.Conflict, "", "already delivered")
+		case id == "none":
+			return postdate.Errorf(postdate.NotFound, "", "nothing of that id")
+		case id == "broken", id == "hiccup" && tries[id] < 3:
+			return errors.New("the engine is busy")
+		}
+		return nil
+	}
+	progress := swept(t, sweepEnv(t, c), sweepOf(activities.SweepRetry))
+	require.Equal(t, activities.SweepProgress{Found: 5, Done: 2, Skipped: 2, Failed: 1}, progress)
+	require.Equal(t, map[string]int{"ended": 1, "none": 1, "hiccup": 3, "broken": 4, "fine": 1}, tries)
+}
+
+func TestSweep_ResumesWithItsCounts(t *testing.T) {
+	t.Parallel()
+	c := &crowd{states: map[postdate.State][]string{postdate.Dead: {"7", "8"}}}
+	env := sweepEnv(t, c)
+	env.SetHeartbeatDetails(activities.SweepProgress{Found: 10, Done: 6, Skipped: 1, Failed: 1})
+	require.Equal(t, activities.SweepProgress{Found: 9, Done: 8, Skipped: 1}, swept(t, env, sweepOf(activities.SweepRetry)))
+}
+
+func TestSweep_TellsHowFarItCame(t *testing.T) {
+	t.Parallel()
+	c := &crowd{broken: postdate.Parked, states: map[postdate.State][]string{
+		postdate.Scheduled: ids(20), postdate.Retrying: {"retrying"},
+	}}
+	env := sweepEnv(t, c)
+	var last activities.SweepProgress
+	env.SetOnActivityHeartbeatListener(func(_ *activity.Info, details converter.EncodedValues) {
+		require.NoError(t, details.Get(&last))
+	})
+	_, err := env.ExecuteActivity(activities.SweepName, sweepOf(activities.SweepCancel))
+	require.ErrorContains(t, err, "find what to cancel: the engine is away")
+	require.Equal(t, activities.SweepProgress{Found: 21, Done: 21}, last)
+}
+
+func TestSweep_StopsWhenCancelled(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	c := &crowd{states: map[postdate.State][]string{postdate.Dead: ids(500)}}
+	c.do = func(ctx context.Context, _ string) error {
+		stop()
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	env := sweepEnv(t, c)
+	env.SetWorkerOptions(worker.Options{BackgroundActivityContext: ctx})
+	_, err := env.ExecuteActivity(activities.SweepName, sweepOf(activities.SweepRetry))
+	require.Error(t, err)
+	require.LessOrEqual(t, len(c.begun), 17)
+	require.Empty(t, c.did)
+}
+
+func TestSweep_KnowsWhatItDoes(t *testing.T) {
+	t.Parallel()
+	_, err := sweepEnv(t, &crowd{}).ExecuteActivity(activities.SweepName, sweepOf("explode"))
+	require.ErrorContains(t, err, `"explode" is not what a sweep does`)
+}

@@ -1,0 +1,259 @@
+package apiserver
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"maps"
+	"net/url"
+	"slices"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/ledger"
+)
+
+// CreateEndpoint registers an endpoint, and shows its secret this once.
+func (s *server) CreateEndpoint(ctx context.Context, r CreateEndpointRequestObject) (CreateEndpointResponseObject, error) {
+	endpoint := s.endpointOf(*r.Body)
+	if err := s.validateEndpoint(endpoint); err != nil {
+		return nil, err
+	}
+	endpoint.ID = "ep_" + idFor(tenantOf(ctx), r.Params.IdempotencyKey)
+	endpoint.Digest = ledger.Digest(*r.Body)
+	made, created, err := s.Directory.CreateEndpoint(ctx, tenantOf(ctx), endpoint)
+	if postdate.CodeOf(err) == postdate.Conflict {
+		return nil, postdate.Errorf(postdate.Conflict, "", "an endpoint was made with this Idempotency-Key by a request with another body")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !created {
+		return CreateEndpoint200JSONResponse(endpointFace(made)), nil
+	}
+	return CreateEndpoint201JSONResponse(withSecret(made)), nil
+}
+
+// GetEndpoint shows an endpoint.
+func (s *server) GetEndpoint(ctx context.Context, r GetEndpointRequestObject) (GetEndpointResponseObject, error) {
+	endpoint, err := s.endpoint(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return GetEndpoint200JSONResponse(endpointFace(endpoint)), nil
+}
+
+// ListEndpoints lists the tenant's endpoints in the order in which they were
+// made. A cursor is the id of the last one that was shown.
+func (s *server) ListEndpoints(ctx context.Context, r ListEndpointsRequestObject) (ListEndpointsResponseObject, error) {
+	tenant, err := s.Directory.Tenant(ctx, tenantOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	rest := tenant.Endpoints
+	if r.Params.Cursor != "" {
+		last := slices.IndexFunc(rest, func(e postdate.Endpoint) bool { return e.ID == r.Params.Cursor })
+		if last < 0 {
+			return nil, postdate.Errorf(postdate.Invalid, "/cursor",
+				"not the next_cursor of a page, or that endpoint was deleted: start again without a cursor")
+		}
+		rest = rest[last+1:]
+	}
+	shown := rest[:min(len(rest), cmp.Or(r.Params.Limit, defaultLimit))]
+	page := EndpointList{Data: make([]Endpoint, len(shown)), HasMore: len(rest) > len(shown)}
+	for i, e := range shown {
+		page.Data[i] = endpointFace(e)
+	}
+	if page.HasMore {
+		page.NextCursor = shown[len(shown)-1].ID
+	}
+	return ListEndpoints200JSONResponse(page), nil
+}
+
+// ChangeEndpoint changes what is given.
+func (s *server) ChangeEndpoint(ctx context.Context, r ChangeEndpointRequestObject) (ChangeEndpointResponseObject, error) {
+	endpoint, err := s.endpoint(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	patch := patchOf(*r.Body)
+	if err := s.validateEndpoint(patch.Apply(endpoint)); err != nil {
+		return nil, err
+	}
+	changed, err := s.Directory.PatchEndpoint(ctx, tenantOf(ctx), r.ID, patch)
+	if err != nil {
+		return nil, err
+	}
+	return ChangeEndpoint200JSONResponse(endpointFace(changed)), nil
+}
+
+// DeleteEndpoint removes an endpoint. What is under way to it is cancelled after
+// the answer, which is why that counts it before.
+func (s *server) DeleteEndpoint(ctx context.Context, r DeleteEndpointRequestObject) (DeleteEndpointResponseObject, error) {
+	if _, err := s.endpoint(ctx, r.ID); err != nil {
+		return nil, err
+	}
+	cancelled := 0
+	for _, state := range []postdate.State{postdate.Parked, postdate.Retrying} {
+		n, err := s.Ledger.Count(ctx, postdate.Filter{Tenant: tenantOf(ctx), Endpoint: r.ID, State: state})
+		if err != nil {
+			return nil, err
+		}
+		cancelled += n
+	}
+	if err := s.Directory.DeleteEndpoint(ctx, tenantOf(ctx), r.ID); err != nil {
+		return nil, err
+	}
+	return DeleteEndpoint200JSONResponse{Cancelled: cancelled}, nil
+}
+
+// PauseEndpoint has nothing sent to it from now on.
+func (s *server) PauseEndpoint(ctx context.Context, r PauseEndpointRequestObject) (PauseEndpointResponseObject, error) {
+	changed, err := s.setEndpointState(ctx, r.ID, postdate.Paused, "paused by its owner")
+	if err != nil {
+		return nil, err
+	}
+	return PauseEndpoint200JSONResponse(changed), nil
+}
+
+// ResumeEndpoint has it sent to again, whatever kept it from that.
+func (s *server) ResumeEndpoint(ctx context.Context, r ResumeEndpointRequestObject) (ResumeEndpointResponseObject, error) {
+	changed, err := s.setEndpointState(ctx, r.ID, postdate.Enabled, "")
+	if err != nil {
+		return nil, err
+	}
+	return ResumeEndpoint200JSONResponse(changed), nil
+}
+
+func (s *server) setEndpointState(ctx context.Context, id string, state postdate.EndpointState, reason string) (Endpoint, error) {
+	if _, err := s.endpoint(ctx, id); err != nil {
+		return Endpoint{}, err
+	}
+	changed, err := s.Directory.SetEndpointState(ctx, tenantOf(ctx), id, state, reason)
+	return endpointFace(changed), err
+}
+
+// endpoint is the tenant's endpoint of that id.
+func (s *server) endpoint(ctx context.Context, id string) (postdate.Endpoint, error) {
+	if err := postdate.ValidateID("/id", id); err != nil {
+		return postdate.Endpoint{}, err
+	}
+	tenant, err := s.Directory.Tenant(ctx, tenantOf(ctx))
+	if err != nil {
+		return postdate.Endpoint{}, err
+	}
+	endpoint, ok := tenant.Endpoint(id)
+	if !ok {
+		return postdate.Endpoint{}, postdate.Errorf(postdate.NotFound, "", "there is no endpoint %q", id)
+	}
+	return endpoint, nil
+}
+
+// validateEndpoint refuses what could never be sent to.
+func (s *server) validateEndpoint(e postdate.Endpoint) error {
+	if err := e.Validate(s.AllowHTTP); err != nil || s.CheckURL == nil {
+		return err
+	}
+	u, err := url.Parse(e.URL)
+	if err == nil {
+		err = s.CheckURL(u)
+	}
+	if err != nil {
+		return postdate.Errorf(postdate.Invalid, "/url", "%s", err)
+	}
+	return nil
+}
+
+// endpointOf is the noun that body describes, with a secret of its own.
+func (s *server) endpointOf(body CreateEndpoint) postdate.Endpoint {
+	now := s.Now().UTC()
+	signed := cmp.Or(body.Signature, postdate.HMAC)
+	return postdate.Endpoint{
+		URL:         body.URL,
+		Description: body.Description,
+		EventTypes:  body.EventTypes,
+		Headers:     body.Headers,
+		Timeout:     body.Timeout,
+		Retry:       body.Retry,
+		Mode:        cmp.Or(body.Mode, postdate.Standard),
+		Signature:   signed,
+		Secrets:     postdate.DatedSecrets{{Secret: newSecret(signed)}},
+		State:       postdate.Enabled,
+		CreatedAt:   now,
+		UpdatedAt:   now,
+	}
+}
+
+// patchOf is the noun that body describes.
+func patchOf(body ChangeEndpoint) postdate.EndpointPatch {
+	patch := postdate.EndpointPatch{
+		Description: body.Description, EventTypes: body.EventTypes, Timeout: body.Timeout, Retry: body.Retry,
+	}
+	if body.URL != "" {
+		patch.URL = &body.URL
+	}
+	if body.Headers != nil {
+		patch.Headers = &body.Headers
+	}
+	if body.Mode != "" {
+		patch.Mode = &body.Mode
+	}
+	return patch
+}
+
+// endpointFace shows e: all but its secret and the values of its headers.
+func endpointFace(e postdate.Endpoint) Endpoint {
+	face := Endpoint{
+		ID:           e.ID,
+		URL:          e.URL,
+		Description:  e.Description,
+		EventTypes:   e.EventTypes,
+		Headers:      slices.AppendSeq([]string{}, maps.Keys(e.Headers)),
+		Timeout:      cmp.Or(e.Timeout, postdate.Duration(postdate.DefaultTimeout)),
+		Mode:         e.Mode,
+		Signature:    e.Signature,
+		State:        e.State,
+		Reason:       e.Reason,
+		FailingSince: e.FailingSince,
+		CreatedAt:    e.CreatedAt,
+		UpdatedAt:    e.UpdatedAt,
+	}
+	slices.Sort(face.Headers)
+	var retry postdate.Retry
+	if e.Retry != nil {
+		retry = *e.Retry
+	}
+	face.Retry = retry.WithDefaults()
+	if len(e.Secrets) > 0 {
+		_, face.PublicKey = shown(e.Secrets[0].Secret)
+	}
+	return face
+}
+
+// withSecret shows e as it is shown once.
+func withSecret(e postdate.Endpoint) EndpointWithSecret {
+	face := endpointFace(e)
+	secret, _ := shown(e.Secrets[0].Secret)
+	return EndpointWithSecret{
+		ID: face.ID, URL: face.URL, Description: face.Description, EventTypes: face.EventTypes, Headers: face.Headers,
+		Timeout: face.Timeout, Retry: face.Retry, Mode: face.Mode, Signature: face.Signature, PublicKey: face.PublicKey,
+		State: face.State, Reason: face.Reason, FailingSince: face.FailingSince,
+		CreatedAt: face.CreatedAt, UpdatedAt: face.UpdatedAt, Secret: secret,
+	}
+}
+
+// idFor is what the tenant's idempotency key always makes, or something random.
+// It is short, for of lists that hold many the engine takes few bytes.
+func idFor(tenant, key string) string {
+	if key == "" {
+		return randomID()
+	}
+	sum := hash("endpoint\n" + tenant + "\n" + key)
+	return hex.EncodeToString(sum[:10])
+}
+
+// randomID is what nobody guesses: 20 characters.
+func randomID() string {
+	sum := hash(rand.Text())
+	return hex.EncodeToString(sum[:10])
+}

@@ -1,0 +1,116 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/ledger"
+)
+
+// PublishEvent publishes an event to those who subscribed to its type.
+func (s *server) PublishEvent(ctx context.Context, r PublishEventRequestObject) (PublishEventResponseObject, error) {
+	event := eventOf(*r.Body)
+	if err := event.Validate(); err != nil {
+		return nil, err
+	}
+	published, err := s.Ledger.PublishBatch(ctx, ledger.Batch{
+		Tenant: tenantOf(ctx), Events: []postdate.Event{event}, Key: r.Params.IdempotencyKey, TraceParent: traceParent(ctx),
+	})
+	if err != nil {
+		return nil, err
+	}
+	made := published[0]
+	if made.Err != nil {
+		return nil, made.Err
+	}
+	return PublishEvent202JSONResponse{ID: made.ID, Duplicate: made.Duplicate, Deliveries: refsOf(made.Deliveries)}, nil
+}
+
+// PublishEvents publishes several. One that is refused does not keep the others back.
+func (s *server) PublishEvents(ctx context.Context, r PublishEventsRequestObject) (PublishEventsResponseObject, error) {
+	batch := ledger.Batch{Tenant: tenantOf(ctx), Key: r.Params.IdempotencyKey, TraceParent: traceParent(ctx)}
+	answers := make([]ledger.Published, len(r.Body.Events))
+	var places []int
+	for place, body := range r.Body.Events {
+		event := eventOf(body)
+		if err := event.Validate(); err != nil {
+			answers[place] = ledger.Published{ID: event.ID, Err: within(place, err)}
+			continue
+		}
+		batch.Events, places = append(batch.Events, event), append(places, place)
+	}
+	published, err := s.Ledger.PublishBatch(ctx, batch)
+	if err != nil {
+		return nil, err
+	}
+	for i, made := range published {
+		answers[places[i]] = made
+	}
+	results := make([]EventResult, len(answers))
+	for i, made := range answers {
+		results[i] = EventResult{ID: made.ID, Duplicate: made.Duplicate, Deliveries: refsOf(made.Deliveries)}
+		if made.Err != nil {
+			results[i].Error = s.eventError(ctx, made.Err)
+		}
+	}
+	return PublishEvents202JSONResponse{Data: results}, nil
+}
+
+// within says of a field of one event which field of the batch it is.
+func within(place int, err error) error {
+	told, ok := errors.AsType[*postdate.Error](err)
+	if !ok {
+		return err
+	}
+	return &postdate.Error{Code: told.Code, Pointer: "/events/" + strconv.Itoa(place) + told.Pointer, Detail: told.Detail}
+}
+
+// eventError is err as a part of an answer. What we cannot explain is logged
+// here, for the request as a whole is none that failed.
+func (s *server) eventError(ctx context.Context, err error) *EventError {
+	p := problemOf(err)
+	if p.Code == internal {
+		s.Log.ErrorContext(ctx, "an event of a batch was not published", "tenant", tenantOf(ctx), "error", err)
+		p.Detail = "our own fault: try again"
+	}
+	return &EventError{Code: p.Code, Detail: p.Detail, Errors: p.Errors}
+}
+
+// GetEvent shows an event and where its deliveries stand.
+func (s *server) GetEvent(ctx context.Context, r GetEventRequestObject) (GetEventResponseObject, error) {
+	seen, err := s.Ledger.LookEvent(ctx, tenantOf(ctx), r.ID)
+	if err != nil {
+		return nil, err
+	}
+	m := seen.Message
+	deliveries := make([]EventDelivery, len(seen.Deliveries))
+	for i, d := range seen.Deliveries {
+		deliveries[i] = EventDelivery{ID: d.ID, Endpoint: d.Endpoint, State: d.State}
+	}
+	return GetEvent200JSONResponse{
+		ID: m.ID, Type: m.Type, Entity: m.Entity, Timestamp: m.Timestamp, CreatedAt: seen.At, Data: m.Data,
+		Deliveries: deliveries, Link: s.link(seen.Info),
+	}, nil
+}
+
+// eventOf is the noun that body describes.
+func eventOf(body Event) postdate.Event {
+	return postdate.Event{
+		ID:         body.ID,
+		Type:       body.Type,
+		Entity:     body.Entity,
+		Data:       compact(body.Data),
+		Timestamp:  body.Timestamp.UTC(),
+		CloudEvent: body.Cloudevent,
+	}
+}
+
+func refsOf(refs []ledger.DeliveryRef) []DeliveryRef {
+	all := make([]DeliveryRef, len(refs))
+	for i, ref := range refs {
+		all[i] = DeliveryRef{ID: ref.ID, Endpoint: ref.Endpoint}
+	}
+	return all
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/postdate/postdate/engine"
+)
+
+// floorCommand is what the bench calls itself with to be the floor.
+const floorCommand = "floor-server"
+
+// serveFloor is the floor: our engine, and a worker for an execution that does
+// nothing. On --http it answers as soon as both run, and starts executions.
+func serveFloor(ctx context.Context, args []string, stderr io.Writer) error {
+	var data, httpPort string
+	flags := flag.NewFlagSet(floorCommand, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&data, "data", "", "folder for SQLite's files")
+	flags.StringVar(&httpPort, "http", "", "port to serve")
+	if err := flags.Parse(args); err != nil {
+		return fmt.Errorf("read the flags: %w", err)
+	}
+	running, err := engine.Start(ctx, engine.Config{
+		DataDir: data, Namespace: client.DefaultNamespace,
+		Logger: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		return fmt.Errorf("start the floor's engine: %w", err)
+	}
+	defer running.Stop()
+	c, err := client.DialContext(ctx, client.Options{HostPort: running.Address(), Logger: silent{}})
+	if err != nil {
+		return fmt.Errorf("dial the floor's engine: %w", err)
+	}
+	defer c.Close()
+	r := &runs{client: c}
+	w := r.worker()
+	if err := w.Start(); err != nil {
+		return fmt.Errorf("start the floor's worker: %w", err)
+	}
+	defer w.Stop()
+	server := &http.Server{Addr: net.JoinHostPort("127.0.0.1", httpPort), Handler: r, ReadHeaderTimeout: time.Second}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	if err := server.ListenAndServe(); ctx.Err() == nil {
+		return fmt.Errorf("serve the floor: %w", err)
+	}
+	return nil
+}

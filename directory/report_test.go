@@ -1,0 +1,116 @@
+package directory
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/workflows"
+)
+
+var (
+	failed   = postdate.Attempt{Outcome: postdate.Failed, Status: 500, Response: "a secret of the receiver's"}
+	accepted = postdate.Attempt{Outcome: postdate.Accepted, Status: 204}
+	gone     = postdate.Attempt{Outcome: postdate.Gone, Status: 410}
+)
+
+// attempts reports attempts as they are made: after a look at the endpoint. It
+// answers the endpoint as it is once the reports have arrived.
+func (d *desk) attempts(all ...postdate.Attempt) postdate.Endpoint {
+	d.t.Helper()
+	for _, made := range all {
+		d.read()
+		d.Report(d.t.Context(), d.tenant, "ep_1", made)
+	}
+	d.Close()
+	return d.endpoint("ep_1")
+}
+
+// types waits until n announcements were made, and answers their types.
+func (d *desk) types(n int) []string {
+	d.t.Helper()
+	require.Eventually(d.t, func() bool { return len(announced.of(d.tenant)) >= n }, 10*time.Second, 10*time.Millisecond)
+	var types []string
+	for _, news := range announced.of(d.tenant) {
+		types = append(types, news.Type)
+	}
+	return types
+}
+
+func TestReport_SaysOfAnEndpointThatItFailsAndThatItRecovered(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	created := d.create("ep_1")
+	since := d.Now()
+	require.Equal(t, created, d.attempts(failed, failed, accepted, failed, failed), "never three in a row")
+
+	d.pass(time.Second)
+	failing := d.attempts(failed)
+	require.WithinDuration(t, since, failing.FailingSince, 0)
+	require.Equal(t, failing, d.attempts(failed, failed, failed), "it is known")
+
+	d.pass(time.Second)
+	require.Equal(t, failing, d.attempts(accepted), "once in ten seconds")
+	d.pass(10 * time.Second)
+	recovered := d.attempts(accepted)
+	require.Zero(t, recovered.FailingSince)
+	require.Equal(t, recovered, d.attempts(accepted, accepted))
+
+	require.Equal(t, []string{postdate.EndpointFailing, postdate.EndpointRecovered}, d.types(2))
+	require.NotContains(t, string(announced.of(d.tenant)[0].Data), "a secret of the receiver's")
+	d.record("tenant", "failing-and-recovered", workflows.TenantID(d.tenant))
+}
+
+func TestReport_DisablesWhatFailedForTooLong(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.config.DisableAfter = time.Hour
+	d.create("ep_1")
+	d.pass(-2 * time.Hour) // so long ago
+	d.attempts(failed)
+	d.pass(2 * time.Hour)
+	disabled := d.attempts(failed, failed)
+	require.Equal(t, postdate.Disabled, disabled.State)
+	require.Equal(t, "failed for 2h0m0s: HTTP 500 Internal Server Error", disabled.Reason)
+	require.Equal(t, disabled, d.attempts(accepted, failed, gone), "it is not sent to any more")
+	require.Equal(t, []string{postdate.EndpointFailing, postdate.EndpointDisabled}, d.types(2))
+	d.record("tenant", "disabled", workflows.TenantID(d.tenant))
+}
+
+func TestReport_DisablesWhatIsGone(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.create("ep_1")
+	disabled := d.attempts(gone, gone)
+	require.Equal(t, postdate.Disabled, disabled.State)
+	require.Equal(t, "it answered 410 Gone", disabled.Reason)
+	require.Equal(t, []string{postdate.EndpointDisabled}, d.types(1))
+}
+
+func TestReport_IsOfNoConcernWhereNothingIsKnown(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for range failuresToTell + 1 {
+		d.Report(t.Context(), d.tenant, "ep_1", failed)
+	}
+	d.Close()
+	require.Equal(t, &postdate.Tenant{}, d.read())
+	require.Empty(t, d.watch.streaks)
+}
+
+func TestReport_RemembersNoMoreThanItMay(t *testing.T) {
+	t.Parallel()
+	w := newWatch()
+	now := time.Now()
+	for i := range maxWatched + 100 {
+		w.failed(watched{"acme", fmt.Sprint(i)}, now)
+	}
+	require.Len(t, w.streaks, maxWatched)
+	for of := range w.streaks {
+		w.succeeded(of, now)
+	}
+	require.Empty(t, w.streaks)
+}

@@ -1,0 +1,203 @@
+package postdate
+
+import (
+	"encoding/json"
+	"net/textproto"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Mode is the form in which an endpoint gets its messages.
+type Mode string
+
+// The modes.
+const (
+	Standard              Mode = "standard"               // Standard Webhooks 1.0: {"type","timestamp","data"}
+	CloudEventsStructured Mode = "cloudevents_structured" // CloudEvents 1.0, the event as a JSON document
+	CloudEventsBinary     Mode = "cloudevents_binary"     // CloudEvents 1.0, attributes as headers, data as body
+)
+
+// Scheme is how an endpoint's messages are signed, as Standard Webhooks names it.
+type Scheme string
+
+// The schemes.
+const (
+	HMAC    Scheme = "v1"  // HMAC-SHA256: both sides share the secret
+	Ed25519 Scheme = "v1a" // ed25519: the receiver has the public key only
+)
+
+// EndpointState is whether an endpoint is sent to.
+type EndpointState string
+
+// The states of an endpoint. What is due while it is not enabled is parked.
+const (
+	Enabled  EndpointState = "enabled"
+	Paused   EndpointState = "paused"   // by its owner
+	Disabled EndpointState = "disabled" // by its own answers: 410, or failures for too long
+)
+
+// Endpoint is a registered URL and what it subscribed to.
+type Endpoint struct {
+	ID          string `json:"id"`
+	URL         string `json:"url"`
+	Description string `json:"description,omitempty"`
+	// EventTypes are what it wants: whole types, "prefix.*", or "*".
+	EventTypes []string `json:"event_types"`
+	// Headers are sent with each of its messages, beside our own. Their values
+	// may be secrets.
+	Headers map[string]Secret `json:"headers,omitempty"`
+	// Timeout bounds each attempt. 0: [DefaultTimeout].
+	Timeout   Duration `json:"timeout,omitempty"`
+	Retry     *Retry   `json:"retry,omitempty"`
+	Mode      Mode     `json:"mode"`
+	Signature Scheme   `json:"signature"`
+	// Secrets sign its messages: whsec_ for v1, whsk_ for v1a. Newest first.
+	Secrets DatedSecrets  `json:"secrets"`
+	State   EndpointState `json:"state"`
+	// Reason says why it is not enabled.
+	Reason string `json:"reason,omitempty"`
+	// FailingSince is when the failures began that no success has ended yet.
+	FailingSince time.Time `json:"failing_since,omitzero"`
+	CreatedAt    time.Time `json:"created_at"`
+	UpdatedAt    time.Time `json:"updated_at"`
+	// Digest tells whether a repeated request to create it is the same.
+	Digest string `json:"digest,omitempty"`
+}
+
+const (
+	maxEventTypes  = 50
+	maxHeaders     = 20
+	maxHeaderBytes = 4 << 10
+	maxDescription = 256
+)
+
+var (
+	eventTypePattern = regexp.MustCompile(`^(\*|[^\x00-\x20*\x7f]{1,128}|[^\x00-\x20*\x7f]{1,126}\.\*)$`)
+	headerPattern    = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$")
+)
+
+// reservedHeaders are ours, or the connection's.
+var reservedHeaders = map[string]bool{
+	"Connection": true, "Content-Length": true, "Content-Type": true, "Content-Encoding": true, "Expect": true,
+	"Host": true, "Keep-Alive": true, "Proxy-Authorization": true, "Proxy-Connection": true, "Te": true,
+	"Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "User-Agent": true,
+	"Traceparent": true, "Tracestate": true, "Idempotency-Key": true,
+}
+
+// Validate reports the first reason that e could never be sent to. Plain http
+// is for whoever allows it.
+func (e Endpoint) Validate(allowHTTP bool) error {
+	if err := validateURL("/url", e.URL, allowHTTP); err != nil {
+		return err
+	}
+	switch {
+	case len(e.Description) > maxDescription:
+		return Errorf(Invalid, "/description", "at most %d bytes", maxDescription)
+	case len(e.EventTypes) == 0 || len(e.EventTypes) > maxEventTypes:
+		return Errorf(Invalid, "/event_types", "1 to %d event types", maxEventTypes)
+	case e.Mode != Standard && e.Mode != CloudEventsStructured && e.Mode != CloudEventsBinary:
+		return Errorf(Invalid, "/mode", "%q, %q or %q", Standard, CloudEventsStructured, CloudEventsBinary)
+	case e.Signature != HMAC && e.Signature != Ed25519:
+		return Errorf(Invalid, "/signature", "%q or %q", HMAC, Ed25519)
+	case e.Timeout < 0 || e.Timeout.Std() > MaxTimeout:
+		return Errorf(Invalid, "/timeout", "an attempt's timeout is more than 0 and at most %s", MaxTimeout)
+	}
+	for _, wanted := range e.EventTypes {
+		if !eventTypePattern.MatchString(wanted) {
+			return Errorf(Invalid, "/event_types", `%q is neither a type, nor "prefix.*", nor "*"`, wanted)
+		}
+	}
+	if err := validateHeaders(e.Headers); err != nil {
+		return err
+	}
+	if e.Retry != nil {
+		return e.Retry.Validate()
+	}
+	return nil
+}
+
+func validateHeaders(headers map[string]Secret) error {
+	size := 0
+	for name, value := range headers {
+		pointer := "/headers/" + name
+		canonical := textproto.CanonicalMIMEHeaderKey(name)
+		size += len(name) + len(value)
+		switch {
+		case !headerPattern.MatchString(name):
+			return Errorf(Invalid, "/headers", "%q is not the name of a header", name)
+		case reservedHeaders[canonical] || strings.HasPrefix(canonical, "Webhook-") || strings.HasPrefix(canonical, "Ce-"):
+			return Errorf(Invalid, pointer, "is set by Postdate, or belongs to the connection")
+		case strings.ContainsFunc(value.Reveal(), func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+			return Errorf(Invalid, pointer, "a header's value has no control characters")
+		}
+	}
+	if len(headers) > maxHeaders || size > maxHeaderBytes {
+		return Errorf(Invalid, "/headers", "at most %d headers and %d bytes in all", maxHeaders, maxHeaderBytes)
+	}
+	return nil
+}
+
+// Wants tells whether e subscribed to events of that type.
+func (e Endpoint) Wants(eventType string) bool {
+	for _, wanted := range e.EventTypes {
+		prefix, wild := strings.CutSuffix(wanted, "*")
+		if wanted == eventType || wild && strings.HasPrefix(eventType, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// Target is e as a sender sees it, at that moment.
+func (e Endpoint) Target(now time.Time) Target {
+	return Target{URL: e.URL, Headers: e.Headers, Mode: e.Mode, Secrets: e.Secrets.At(now)}
+}
+
+// EndpointPatch is what PATCH may alter of an endpoint. What is nil stays.
+type EndpointPatch struct {
+	URL         *string            `json:"url,omitempty"`
+	Description *string            `json:"description,omitempty"`
+	EventTypes  []string           `json:"event_types,omitempty"`
+	Headers     *map[string]Secret `json:"headers,omitempty"`
+	Timeout     *Duration          `json:"timeout,omitempty"`
+	Retry       *Retry             `json:"retry,omitempty"`
+	Mode        *Mode              `json:"mode,omitempty"`
+}
+
+// Apply is e with p's changes.
+func (p EndpointPatch) Apply(e Endpoint) Endpoint {
+	set(&e.URL, p.URL)
+	set(&e.Description, p.Description)
+	set(&e.Headers, p.Headers)
+	set(&e.Timeout, p.Timeout)
+	set(&e.Mode, p.Mode)
+	if p.EventTypes != nil {
+		e.EventTypes = p.EventTypes
+	}
+	if p.Retry != nil {
+		e.Retry = p.Retry
+	}
+	return e
+}
+
+func set[T any](field, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+// Target is where a message goes, as a sender sees it: resolved for one attempt
+// and never kept.
+type Target struct {
+	URL     string
+	Headers map[string]Secret
+	Mode    Mode
+	// Secrets sign the message, each by the scheme that its prefix says.
+	Secrets []Secret
+}
+
+// MarshalJSON refuses: a target is not kept.
+func (Target) MarshalJSON() ([]byte, error) {
+	return nil, &json.UnsupportedValueError{Str: "a target is not kept: its secrets would be"}
+}

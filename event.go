@@ -1,0 +1,121 @@
+package postdate
+
+import (
+	"encoding/json"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Event is something that happened, published to whoever subscribed to its type.
+type Event struct {
+	ID     string          `json:"id,omitempty"`
+	Type   string          `json:"type"`
+	Entity string          `json:"entity,omitempty"`
+	Data   json.RawMessage `json:"data,omitempty"`
+	// Timestamp is when it happened. Zero: when it was accepted.
+	Timestamp time.Time `json:"timestamp,omitzero"`
+	// CloudEvent holds what only CloudEvents have, where it came as one.
+	CloudEvent *CloudEvent `json:"cloudevent,omitempty"`
+}
+
+// CloudEvent holds the attributes of a CloudEvent (CloudEvents 1.0) that have no
+// other place here, so that it leaves as it came.
+type CloudEvent struct {
+	Source     string `json:"source"`
+	Subject    string `json:"subject,omitempty"`
+	DataSchema string `json:"dataschema,omitempty"`
+	// Extensions are strings, numbers or booleans, by their lower-case names.
+	Extensions map[string]any `json:"extensions,omitempty"`
+}
+
+var (
+	extensionPattern = regexp.MustCompile(`^[a-z0-9]{1,64}$`)
+	// attributeNames are those of CloudEvents itself.
+	attributeNames = map[string]bool{
+		"specversion": true, "id": true, "source": true, "type": true, "subject": true, "time": true,
+		"datacontenttype": true, "dataschema": true, "data": true, "data_base64": true,
+	}
+)
+
+// Validate reports the first reason that c would not leave as a CloudEvent.
+func (c CloudEvent) Validate() error {
+	if c.Source == "" {
+		return Errorf(Invalid, "/cloudevent/source", "is missing")
+	}
+	for name, value := range c.Extensions {
+		switch value.(type) {
+		case string, bool, float64:
+		default:
+			return Errorf(Invalid, "/cloudevent/extensions/"+name, "a string, a number or a boolean")
+		}
+		if !extensionPattern.MatchString(name) || attributeNames[name] {
+			return Errorf(Invalid, "/cloudevent/extensions", "%q is not the name of an extension: a-z 0-9, and no attribute's", name)
+		}
+	}
+	return nil
+}
+
+// Validate reports the first reason that e could not be published. An empty ID
+// is for the caller to fill.
+func (e Event) Validate() error {
+	if e.ID != "" {
+		if err := ValidateID("/id", e.ID); err != nil {
+			return err
+		}
+		if _, _, grouped := SplitGroupedID(e.ID); grouped {
+			return Errorf(Invalid, "/id", "ids of this form are made by Postdate")
+		}
+	}
+	if e.Entity != "" {
+		if err := validateName("/entity", e.Entity); err != nil {
+			return err
+		}
+	}
+	if e.CloudEvent != nil {
+		if err := e.CloudEvent.Validate(); err != nil {
+			return err
+		}
+	}
+	return validateName("/type", e.Type)
+}
+
+// DeliveryID is the id of an event's delivery to an endpoint.
+func DeliveryID(event, endpoint string) string { return event + "." + endpoint }
+
+// SplitDeliveryID is the inverse of [DeliveryID]: ok is false of the id of a
+// schedule's delivery, which has no full stop.
+func SplitDeliveryID(id string) (event, endpoint string, ok bool) {
+	return strings.Cut(id, ".")
+}
+
+// ValidateDeliveryID holds id to the form of a delivery's: a schedule's id, or
+// an event's and an endpoint's with a full stop between them.
+func ValidateDeliveryID(pointer, id string) error {
+	event, endpoint, ok := SplitDeliveryID(id)
+	if err := ValidateID(pointer, event); err != nil {
+		return err
+	}
+	if ok {
+		return ValidateID(pointer, endpoint)
+	}
+	return nil
+}
+
+// GroupedID is the id of the event at that place of a group, counted from 0: it
+// says itself where it is found.
+func GroupedID(group string, place int) string { return "evt_" + group + "_" + strconv.Itoa(place) }
+
+var groupedPattern = regexp.MustCompile(`^evt_([0-9a-f]{32})_(0|[1-9]\d{0,3})$`)
+
+// SplitGroupedID is the inverse of [GroupedID]. ok is false of an event that
+// travels alone. No caller may choose an id of this form.
+func SplitGroupedID(id string) (group string, place int, ok bool) {
+	found := groupedPattern.FindStringSubmatch(id)
+	if found == nil {
+		return "", 0, false
+	}
+	place, _ = strconv.Atoi(found[2]) // up to four digits
+	return found[1], place, true
+}

@@ -1,0 +1,164 @@
+package ledger
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/workflows"
+)
+
+// Sight is what was seen of a delivery at one moment.
+type Sight struct {
+	Input    workflows.DeliverInput
+	Accepted workflows.Accepted
+	Attempts postdate.Attempts
+	// Timeout bounds each attempt.
+	Timeout postdate.Duration
+	// Info is the engine's, of the execution that carries the delivery.
+	Info *workflowpb.WorkflowExecutionInfo
+
+	// grouped tells that it travels in a group, whose execution Info is.
+	grouped bool
+	// task is the workflow task that is scheduled or under way, if one is.
+	task *workflowpb.PendingWorkflowTaskInfo
+	// retry is the activity that makes the attempts after the first, while it does.
+	retry *workflowpb.PendingActivityInfo
+	// failure is why the last attempt failed, or how the delivery ended.
+	failure string
+}
+
+// EndedAt is when it ended: zero where it has not.
+func (v *Sight) EndedAt() time.Time { return asTime(v.Info.GetCloseTime()) }
+
+// State is where v stands. The engine's lists know less: see [stateOf].
+func (v *Sight) State(now time.Time) postdate.State {
+	state := stateOf(v.Info, now)
+	switch {
+	case state.Over() || v.grouped || state == postdate.Parked:
+		return state
+	case v.waitsForRetry():
+		return postdate.Retrying
+	case v.retry != nil || state == postdate.Retrying || v.isAwake():
+		return postdate.Sending
+	default:
+		return state
+	}
+}
+
+// stateOf is where an execution stands, as far as the engine's lists know. They
+// are asked for it by the conditions in [conditionOf], which say the same.
+func stateOf(info *workflowpb.WorkflowExecutionInfo, now time.Time) postdate.State {
+	switch info.GetStatus() {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+		return postdate.Delivered
+	case enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED:
+		return postdate.Cancelled
+	case enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
+		if marked(info) == postdate.Expired {
+			return postdate.Expired
+		}
+		return postdate.Dead
+	default: // open
+	}
+	switch mark := marked(info); {
+	case mark == postdate.Retrying || mark == postdate.Parked:
+		return mark
+	case info.GetExecutionTime().AsTime().After(now):
+		return postdate.Scheduled
+	default:
+		return postdate.Sending
+	}
+}
+
+// isAwake tells whether a worker is at it.
+func (v *Sight) isAwake() bool {
+	return v.task.GetState() == enumspb.PENDING_WORKFLOW_TASK_STATE_STARTED
+}
+
+// waitsForRetry tells whether v lies between two attempts.
+func (v *Sight) waitsForRetry() bool {
+	return v.retry.GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED ||
+		v.retry.GetState() == enumspb.PENDING_ACTIVITY_STATE_PAUSED
+}
+
+// NextAttempt is when the next attempt is made, if one is waited for.
+func (v *Sight) NextAttempt(now time.Time) time.Time {
+	switch v.State(now) {
+	case postdate.Scheduled:
+		return v.Input.Shipment.DueAt
+	case postdate.Retrying:
+		return asTime(v.retry.GetNextAttemptScheduleTime())
+	default:
+		return time.Time{}
+	}
+}
+
+// Reason says why v is not sent yet, or how it ended.
+func (v *Sight) Reason(now time.Time) string {
+	number := v.Attempts.Next()
+	switch v.State(now) {
+	case postdate.Scheduled:
+		return "sleeps until it is due"
+	case postdate.Sending:
+		if v.retry == nil && !v.isAwake() && !v.grouped {
+			return fmt.Sprintf("due since %s: waits for a worker to take it up", v.Input.Shipment.DueAt.Format(time.RFC3339))
+		}
+		return fmt.Sprintf("attempt %d is under way", number)
+	case postdate.Retrying:
+		return fmt.Sprintf("%s; attempt %d %s", v.lastFailure(), number, v.whenRetried())
+	case postdate.Parked:
+		return "the endpoint is not enabled: held until it is"
+	default:
+		return v.failure
+	}
+}
+
+// lastFailure says what came of the last attempt, or why none could be made.
+func (v *Sight) lastFailure() string {
+	if len(v.Attempts) > 0 {
+		// Of an attempt the engine keeps less than the log does. What else it
+		// tells is a failure of our own, after that attempt.
+		if last := v.Attempts.Last().Summary(); strings.HasPrefix(last, v.failure) {
+			return last
+		}
+	}
+	return cmp.Or(v.failure, "no attempt could be made")
+}
+
+func (v *Sight) whenRetried() string {
+	next := v.retry.GetNextAttemptScheduleTime()
+	switch {
+	case v.retry.GetPaused():
+		return "is paused by the operator, in the engine"
+	case next != nil:
+		return "follows at " + next.AsTime().Format(time.RFC3339)
+	default:
+		return "is due, and waits for a worker to take it up"
+	}
+}
+
+// mayRetry refuses to retry what is not a dead letter, or comes too late.
+func (v *Sight) mayRetry(now time.Time) error {
+	if state := v.State(now); state != postdate.Dead {
+		return postdate.Errorf(postdate.Conflict, "", "only what is dead can be retried, and this is %s", state)
+	}
+	if expires := v.Input.ExpiresAt; !expires.IsZero() && !now.Before(expires) {
+		return postdate.Errorf(postdate.Conflict, "", "it expired at %s", expires.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// asTime is t, or the zero time where there is none.
+func asTime(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
+}

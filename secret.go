@@ -1,0 +1,73 @@
+package postdate
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Secret is a text that only its owners may know. However it is printed or
+// logged, it does not show; [Secret.Reveal] tells it. It marshals as it is, for
+// it has to be kept: where that is done, what is kept is encrypted.
+type Secret string
+
+const redacted = "[secret]"
+
+// Reveal is the text itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// String does not show the secret.
+func (s Secret) String() string { return redacted }
+
+// Format does not show the secret, whatever the verb.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// LogValue does not show the secret.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// DatedSecret is a secret that signs until a moment: the one before the newest
+// goes on signing for a while, so that receivers can change over.
+type DatedSecret struct {
+	Secret Secret `json:"secret"`
+	// Until is when it stops signing. The newest has none.
+	Until time.Time `json:"until,omitzero"`
+}
+
+// DatedSecrets are the secrets of one receiver, newest first.
+type DatedSecrets []DatedSecret
+
+// At lists those that sign at that moment.
+func (all DatedSecrets) At(now time.Time) []Secret {
+	var valid []Secret
+	for _, each := range all {
+		if each.Until.IsZero() || now.Before(each.Until) {
+			valid = append(valid, each.Secret)
+		}
+	}
+	return valid
+}
+
+// Rotate puts secret first at that moment; those before it go on for overlap at most.
+func (all DatedSecrets) Rotate(secret Secret, now time.Time, overlap time.Duration) DatedSecrets {
+	rotated := DatedSecrets{{Secret: secret}}
+	until := now.Add(overlap)
+	for _, each := range all {
+		if each.Until.IsZero() || each.Until.After(until) {
+			each.Until = until
+		}
+		if each.Until.After(now) && len(rotated) < maxSecrets {
+			rotated = append(rotated, each)
+		}
+	}
+	return rotated
+}
+
+const (
+	// DefaultOverlap is how long the secret before the newest goes on signing
+	// where the caller says nothing.
+	DefaultOverlap = 24 * time.Hour
+	// MaxOverlap is the longest that it may.
+	MaxOverlap = 30 * 24 * time.Hour
+	// maxSecrets bounds how many sign at once: each signature is a part of a header.
+	maxSecrets = 5
+)

@@ -1,0 +1,92 @@
+package postdate
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// MaxEndpoints is how many endpoints a tenant may have.
+	MaxEndpoints = 1000
+	// MaxKeys is how many keys a tenant may have.
+	MaxKeys = 100
+	// MaxTenantBytes bounds all that is kept of a tenant: the engine takes 2 MB.
+	MaxTenantBytes = 1_500_000
+	// OperatorTenant is the tenant whose endpoints are told what happens to the
+	// endpoints and deliveries of all others.
+	OperatorTenant = "operator"
+)
+
+// The types of the events that the operator's endpoints can subscribe to.
+const (
+	EndpointDisabled  = "endpoint.disabled"
+	EndpointFailing   = "endpoint.failing"
+	EndpointRecovered = "endpoint.recovered"
+	DeliveryDead      = "delivery.dead"
+)
+
+// Tenant is all that is configured for one tenant.
+type Tenant struct {
+	// Version grows with each change.
+	Version int64 `json:"version"`
+	// Endpoints are in the order in which they were made.
+	Endpoints []Endpoint `json:"endpoints,omitempty"`
+	Keys      []Key      `json:"keys,omitempty"`
+	// Secrets sign messages to bare urls. Newest first.
+	Secrets DatedSecrets `json:"secrets,omitempty"`
+}
+
+// Endpoint is the endpoint of that id.
+func (t *Tenant) Endpoint(id string) (Endpoint, bool) {
+	i := slices.IndexFunc(t.Endpoints, func(e Endpoint) bool { return e.ID == id })
+	if i < 0 {
+		return Endpoint{}, false
+	}
+	return t.Endpoints[i], true
+}
+
+// Subscribers are the ids of the endpoints that subscribed to events of that
+// type, whatever their state: what is due to one that is not enabled is parked.
+func (t *Tenant) Subscribers(eventType string) []string {
+	ids := []string{}
+	for _, e := range t.Endpoints {
+		if e.Wants(eventType) {
+			ids = append(ids, e.ID)
+		}
+	}
+	return ids
+}
+
+// Scope is what a key may do. Each includes those before it.
+type Scope string
+
+// The scopes.
+const (
+	Read  Scope = "read"  // see
+	Write Scope = "write" // send, change and cancel messages
+	Admin Scope = "admin" // change endpoints, keys and secrets
+)
+
+// Scopes lists them, in the order in which each includes those before it.
+var Scopes = []Scope{Read, Write, Admin}
+
+// Includes tells whether a key of scope s may do what needs other.
+func (s Scope) Includes(other Scope) bool {
+	return slices.Index(Scopes, s) >= slices.Index(Scopes, other) && slices.Contains(Scopes, s)
+}
+
+// Key is a tenant's key. The text that callers show is not kept: its hash is.
+type Key struct {
+	ID string `json:"id"`
+	// Prefix is the beginning of the text, by which people know it again.
+	Prefix string `json:"prefix"`
+	// Hash is the SHA-256 of the text, in hex.
+	Hash        string    `json:"hash"`
+	Scope       Scope     `json:"scope"`
+	Description string    `json:"description,omitempty"`
+	CreatedAt   time.Time `json:"created_at"`
+	ExpiresAt   time.Time `json:"expires_at,omitzero"`
+}
+
+// Valid tells whether k opens anything at that moment.
+func (k Key) Valid(now time.Time) bool { return k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt) }

@@ -1,0 +1,142 @@
+package worker_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/worker"
+	"github.com/postdate/postdate/workflows"
+)
+
+// subscribers answer the attempts at an event's endpoints, by their urls.
+type subscribers func(url string) postdate.Attempt
+
+// dispatch starts a Dispatch as a publication does: of one event to n endpoints
+// that answer so.
+func dispatch(t *testing.T, n int, answer subscribers) client.WorkflowRun {
+	t.Helper()
+	id := unique(t)
+	var list []postdate.Endpoint
+	publication := workflows.Publication{Endpoints: []string{}, Message: postdate.Message{
+		ID: id, Tenant: t.Name(), Type: "payment_request.expired", Entity: "customer_42",
+		Timestamp: time.Now().UTC(), Data: json.RawMessage(`{"amount":1}`),
+	}}
+	for i := range n {
+		endpoint := fmt.Sprintf("ep_%d", i)
+		list = append(list, postdate.Endpoint{ID: endpoint, URL: endpoint, State: postdate.Enabled})
+		publication.Endpoints = append(publication.Endpoints, endpoint)
+	}
+	endpoints.Store(t.Name(), list)
+	receivers.Store(id, answer)
+	in := workflows.DispatchInput{Digest: "d", At: time.Now().UTC(), Events: []workflows.Publication{publication}}
+	run, err := engineClient.ExecuteWorkflow(t.Context(),
+		workflows.DispatchOptions(workflows.EventID(t.Name(), id), in), workflows.DispatchName, in)
+	require.NoError(t, err)
+	return run
+}
+
+// requireGroup is the memo of a Dispatch that has ended, and what it delivered.
+func requireGroup(t *testing.T, run client.WorkflowRun) (workflows.Group, []workflows.GroupDelivery) {
+	t.Helper()
+	var result workflows.DispatchResult
+	require.NoError(t, run.Get(t.Context(), &result))
+	described, err := engineClient.DescribeWorkflowExecution(t.Context(), run.GetID(), "")
+	require.NoError(t, err)
+	info := described.GetWorkflowExecutionInfo()
+	var group workflows.Group
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayload(info.GetMemo().GetFields()[workflows.MemoGroup], &group))
+	var listed []string
+	if payload := info.GetSearchAttributes().GetIndexedFields()[workflows.Endpoint.GetName()]; payload != nil {
+		require.NoError(t, json.Unmarshal(payload.GetData(), &listed))
+	}
+	require.ElementsMatch(t, group.Events[0].Endpoints, listed)
+	return group, result.Delivered
+}
+
+func accept(string) postdate.Attempt {
+	return postdate.Attempt{Outcome: postdate.Accepted, Status: 200}
+}
+
+func TestDispatchDelivered(t *testing.T) {
+	t.Parallel()
+	run := dispatch(t, 20, accept)
+	group, delivered := requireGroup(t, run)
+	require.Len(t, delivered, 20)
+	require.Len(t, group.Events[0].Endpoints, 20)
+	recordRun(t, run, "dispatch", "Delivered")
+}
+
+func TestDispatchHandedOver(t *testing.T) {
+	t.Parallel()
+	run := dispatch(t, 20, func(url string) postdate.Attempt {
+		if url == "ep_3" || url == "ep_7" {
+			return postdate.Attempt{Outcome: postdate.Failed, Status: 503}
+		}
+		return accept(url)
+	})
+	group, delivered := requireGroup(t, run)
+	require.Len(t, delivered, 18)
+	require.Len(t, group.Events[0].Endpoints, 18)
+	for _, endpoint := range []string{"ep_3", "ep_7"} {
+		require.NotContains(t, group.Events[0].Endpoints, endpoint)
+		_, err := engineClient.DescribeWorkflowExecution(t.Context(),
+			workflows.DeliveryID(t.Name(), postdate.DeliveryID(group.Events[0].ID, endpoint)), "")
+		require.NoError(t, err, "it has an execution of its own once it left the group")
+	}
+	recordRun(t, run, "dispatch", "HandedOver")
+}
+
+func TestDispatchHandedOverWhole(t *testing.T) {
+	t.Parallel()
+	run := dispatch(t, 2, func(string) postdate.Attempt { return postdate.Attempt{Outcome: postdate.Gone, Status: 410} })
+	group, delivered := requireGroup(t, run)
+	require.Empty(t, delivered)
+	require.Empty(t, group.Events[0].Endpoints)
+	recordRun(t, run, "dispatch", "HandedOverWhole")
+}
+
+func TestDispatchOfMoreThanFit(t *testing.T) {
+	t.Parallel()
+	run := dispatch(t, 2*workflows.MaxGroupEndpoints+1, accept)
+	group, delivered := requireGroup(t, run)
+	require.Len(t, delivered, workflows.MaxGroupEndpoints)
+	require.Len(t, group.Events[0].Endpoints, workflows.MaxGroupEndpoints)
+	for n, want := range []int{workflows.MaxGroupEndpoints, 1} {
+		part := engineClient.GetWorkflow(t.Context(), workflows.PartID(run.GetID(), n+1), "")
+		group, delivered := requireGroup(t, part)
+		require.Len(t, delivered, want)
+		require.Len(t, group.Events[0].Endpoints, want)
+	}
+	_, err := engineClient.DescribeWorkflowExecution(t.Context(), workflows.PartID(run.GetID(), 3), "")
+	_, missing := errors.AsType[*serviceerror.NotFound](err)
+	require.True(t, missing, "%v", err)
+	recordRun(t, run, "dispatch", "OfMoreThanFit")
+}
+
+func TestDispatchWithoutSubscribers(t *testing.T) {
+	t.Parallel()
+	run := dispatch(t, 0, accept)
+	group, delivered := requireGroup(t, run)
+	require.Empty(t, delivered)
+	require.Len(t, group.Events, 1)
+	require.Empty(t, group.Events[0].Endpoints)
+	recordRun(t, run, "dispatch", "WithoutSubscribers")
+}
+
+func TestPolling_WantsBothQueuesPolled(t *testing.T) {
+	t.Parallel()
+	require.Eventually(t, func() bool {
+		polled, err := worker.Polling(t.Context(), engineClient)
+		require.NoError(t, err)
+		return polled
+	}, 10*time.Second, 10*time.Millisecond)
+}

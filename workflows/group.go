@@ -1,0 +1,202 @@
+package workflows
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/activities"
+)
+
+// DispatchInput is one event or several of one tenant on their way to their
+// subscribers.
+type DispatchInput struct {
+	// Digest tells whether a repeated request is the same.
+	Digest string `json:"digest,omitempty"`
+	// At is when the events were accepted.
+	At     time.Time     `json:"at"`
+	Events []Publication `json:"events"`
+}
+
+// Publication is an event and the endpoints that were subscribed to it when it
+// was accepted.
+type Publication struct {
+	Message   postdate.Message `json:"message"`
+	Endpoints []string         `json:"endpoints"`
+}
+
+// DispatchResult is what became of the deliveries that succeeded at once. All
+// others are with a Deliver of their own.
+type DispatchResult struct {
+	Delivered []GroupDelivery `json:"delivered,omitempty"`
+}
+
+// GroupDelivery is a delivery that succeeded in its group, at its first attempt.
+type GroupDelivery struct {
+	// Event is its event's place in the execution's own part of the input: in
+	// the first of [DispatchInput.Parts].
+	Event    int              `json:"event"`
+	Endpoint string           `json:"endpoint"`
+	Attempt  postdate.Attempt `json:"attempt"`
+}
+
+// Group is the memo of a Dispatch: which deliveries are in it, so that lists can
+// show them without reading it. What is handed over leaves it, once it has a
+// Deliver.
+type Group struct {
+	// Digest tells whether a repeated request is the same.
+	Digest string         `json:"digest,omitempty"`
+	At     time.Time      `json:"at"`
+	Events []GroupedEvent `json:"events"`
+}
+
+// GroupedEvent is an event in the memo of a Dispatch.
+type GroupedEvent struct {
+	ID        string   `json:"id"`
+	Type      string   `json:"type"`
+	Entity    string   `json:"entity,omitempty"`
+	Endpoints []string `json:"endpoints"`
+}
+
+const (
+	// MaxGroupEndpoints is how many deliveries one Dispatch makes: of more, it
+	// starts further ones, so that the engine's limits hold whatever the event.
+	MaxGroupEndpoints = 80
+	// maxListBytes bounds the search attributes that are lists: the engine takes
+	// 2 KB of each, as JSON.
+	maxListBytes = 2000
+)
+
+// Parts shares the deliveries of in out to executions, none of which gets too
+// many: the first part is that of the Dispatch itself, the n-th after it that of
+// the Dispatch which [PartID] names. Events without subscribers stay in the first.
+//
+// No record tells how an input was shared out but this: what was started once is
+// found by the same rule, so the rule must not change.
+func (in DispatchInput) Parts() []DispatchInput {
+	parts := []DispatchInput{{Digest: in.Digest, At: in.At}}
+	var taken room
+	for _, event := range in.Events {
+		begun := false
+		if len(event.Endpoints) == 0 {
+			parts[0].Events = append(parts[0].Events, Publication{Message: event.Message, Endpoints: []string{}})
+		}
+		for _, endpoint := range event.Endpoints {
+			if !taken.take(event.Message, endpoint) {
+				parts = append(parts, DispatchInput{Digest: in.Digest, At: in.At})
+				taken, begun = room{}, false
+				taken.take(event.Message, endpoint)
+			}
+			part := &parts[len(parts)-1]
+			if !begun {
+				part.Events = append(part.Events, Publication{Message: event.Message})
+				begun = true
+			}
+			publication := &part.Events[len(part.Events)-1]
+			publication.Endpoints = append(publication.Endpoints, endpoint)
+		}
+	}
+	return parts
+}
+
+// room is what a part holds so far.
+type room struct {
+	parcels                    int
+	endpoints, types, entities list
+}
+
+// take makes room for another delivery, if there is any.
+func (r *room) take(m postdate.Message, endpoint string) bool {
+	next := room{r.parcels + 1, r.endpoints.with(endpoint), r.types.with(m.Type), r.entities.with(m.Entity)}
+	fits := next.parcels <= MaxGroupEndpoints &&
+		max(next.endpoints.bytes, next.types.bytes, next.entities.bytes) <= maxListBytes
+	if fits || r.parcels == 0 {
+		*r = next
+		return true
+	}
+	return false
+}
+
+// list is a search attribute: different values, and how many bytes they are.
+type list struct {
+	values []string
+	bytes  int
+}
+
+func (l list) with(value string) list {
+	if value == "" || slices.Contains(l.values, value) {
+		return l
+	}
+	encoded, _ := json.Marshal(value) //workflowcheck:ignore a string is always encoded alike, and always can be
+	return list{append(l.values, value), l.bytes + len(encoded) + 1}
+}
+
+// Own lists the deliveries that the Dispatch of input in makes itself; their
+// places are those in the first of its [DispatchInput.Parts].
+func (in DispatchInput) Own() []activities.Parcel {
+	var parcels []activities.Parcel
+	for i, event := range in.Parts()[0].Events {
+		for _, endpoint := range event.Endpoints {
+			parcels = append(parcels, activities.Parcel{Event: i, Endpoint: endpoint})
+		}
+	}
+	return parcels
+}
+
+// Group is the memo of the Dispatch of input in.
+func (in DispatchInput) Group() Group {
+	group := Group{Digest: in.Digest, At: in.At}
+	for _, event := range in.Parts()[0].Events {
+		m := event.Message
+		group.Events = append(group.Events, GroupedEvent{ID: m.ID, Type: m.Type, Entity: m.Entity, Endpoints: event.Endpoints})
+	}
+	return group
+}
+
+// lists are the search attributes that tell what the Dispatch of input in makes itself.
+func (in DispatchInput) lists() []temporal.SearchAttributeUpdate {
+	var own room
+	for _, event := range in.Parts()[0].Events {
+		for _, endpoint := range event.Endpoints {
+			own.take(event.Message, endpoint)
+		}
+	}
+	return []temporal.SearchAttributeUpdate{
+		own.endpoints.attribute(Endpoint), own.types.attribute(MessageType), own.entities.attribute(Entity),
+	}
+}
+
+// attribute sets l; an empty one it unsets.
+func (l list) attribute(key temporal.SearchAttributeKeyKeywordList) temporal.SearchAttributeUpdate {
+	if len(l.values) == 0 {
+		return key.ValueUnset()
+	}
+	return key.ValueSet(l.values)
+}
+
+// attributes are the search attributes with which the Dispatch of input in starts.
+func (in DispatchInput) attributes() temporal.SearchAttributes {
+	return temporal.NewSearchAttributes(append(in.lists(), Tenant.ValueSet(in.Events[0].Message.Tenant))...)
+}
+
+// size is about how many bytes in has.
+func (in DispatchInput) size() int {
+	size := 0
+	for _, event := range in.Events {
+		size += len(event.Message.Data) + 1<<10
+	}
+	return size
+}
+
+// line says for people what in carries.
+func (in DispatchInput) line() string {
+	what := fmt.Sprintf("%d events", len(in.Events))
+	if len(in.Events) == 1 {
+		what = in.Events[0].Message.Type
+	}
+	return summary(what, fmt.Sprintf("%d endpoints", len(in.Own())))
+}

@@ -1,0 +1,91 @@
+package workflows
+
+import (
+	"net/url"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// DeliverOptions says how a Deliver is started at now: once for its id, asleep
+// until it is due.
+func DeliverOptions(in DeliverInput, told Accepted, now time.Time) client.StartWorkflowOptions {
+	message, to := in.Shipment.Message, in.Shipment.To
+	attributes := []temporal.SearchAttributeUpdate{
+		Tenant.ValueSet(message.Tenant),
+		MessageType.ValueSet([]string{message.Type}),
+	}
+	if message.Entity != "" {
+		attributes = append(attributes, Entity.ValueSet([]string{message.Entity}))
+	}
+	if to.Endpoint != "" {
+		attributes = append(attributes, Endpoint.ValueSet([]string{to.Endpoint}))
+	}
+	return client.StartWorkflowOptions{
+		ID:                                       DeliveryID(message.Tenant, in.Shipment.ID()),
+		TaskQueue:                                TaskQueue,
+		StartDelay:                               max(0, in.Shipment.DueAt.Sub(now)),
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
+		Memo:                                     map[string]any{MemoAccepted: told},
+		StaticSummary:                            summary(message.Type, destination(in)),
+	}
+}
+
+// DispatchOptions says how a Dispatch is started: once for its id, at once. Its
+// search attributes and its memo tell of its own part of in alone.
+func DispatchOptions(id string, in DispatchInput) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID:                                       id,
+		TaskQueue:                                TaskQueue,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		TypedSearchAttributes:                    in.attributes(),
+		Memo:                                     map[string]any{MemoGroup: in.Group()},
+		StaticSummary:                            in.line(),
+	}
+}
+
+// partOptions says how a Dispatch starts one for a part of its input, which
+// outlives it.
+func partOptions(id string, part DispatchInput) workflow.ChildWorkflowOptions {
+	return workflow.ChildWorkflowOptions{
+		WorkflowID:            id,
+		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
+		TypedSearchAttributes: part.attributes(),
+		Memo:                  map[string]any{MemoGroup: part.Group()},
+		StaticSummary:         part.line(),
+	}
+}
+
+// destination says where a delivery goes, for people. Of a url it tells the host
+// alone, for a path may be a secret.
+func destination(in DeliverInput) string {
+	to := in.Shipment.To
+	switch {
+	case to.Endpoint != "":
+		return to.Endpoint
+	case to.Subscribers():
+		return "subscribers"
+	}
+	u, err := url.Parse(to.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+// summary is a line for the Web UI: what goes where. It is short, for the engine
+// takes 400 bytes, encrypted.
+func summary(what, where string) string {
+	text := what + " → " + where
+	return strings.ToValidUTF8(text[:min(len(text), 200)], "")
+}
