@@ -95,6 +95,29 @@ func TestSecret_DoesNotShow(t *testing.T) {
 	require.Error(t, err)
 }
 
+func TestSecret_IsKeptWholeAndShownHidden(t *testing.T) {
+	t.Parallel()
+	before := postdate.Endpoint{
+		ID: "ep_1", Headers: map[string]postdate.Secret{"x-token": `to"p\secret`}, Secrets: postdate.DatedSecrets{{Secret: "whsec_topsecret"}},
+	}
+	kept, err := json.Marshal(before)
+	require.NoError(t, err)
+	var after postdate.Endpoint
+	require.NoError(t, json.Unmarshal(kept, &after))
+	require.Equal(t, before, after)
+
+	shown := postdate.HideSecrets(kept)
+	require.True(t, json.Valid(shown), "%s", shown)
+	require.NotContains(t, string(shown), "secret\"}]", "%s", shown)
+	require.NotContains(t, string(shown), "topsecret")
+	require.NotContains(t, string(shown), "to\\\"p")
+	require.Contains(t, string(shown), `"id":"ep_1"`)
+
+	var unmarked postdate.DatedSecret
+	require.NoError(t, json.Unmarshal([]byte(`{"secret":"whsec_a"}`), &unmarked))
+	require.Equal(t, "whsec_a", unmarked.Secret.Reveal())
+}
+
 func TestDatedSecrets_Rotate(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2027, 1, 1, 9, 0, 0, 0, time.UTC)

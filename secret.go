@@ -1,17 +1,37 @@
 package postdate
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"time"
 )
 
 // Secret is a text that only its owners may know. However it is printed or
-// logged, it does not show; [Secret.Reveal] tells it. It marshals as it is, for
-// it has to be kept: where that is done, what is kept is encrypted.
+// logged, it does not show; [Secret.Reveal] tells it. It marshals whole, for it
+// has to be kept, encrypted; a mark before it lets [HideSecrets] find it.
 type Secret string
 
-const redacted = "[secret]"
+const (
+	redacted = "[secret]"
+	mark     = "postdate-secret:"
+)
+
+var marked = regexp.MustCompile(`"` + mark + `(?:[^"\\]|\\.)*"`)
+
+// HideSecrets is JSON that holds what was marshalled, without its secrets: for
+// showing it to people.
+func HideSecrets(data []byte) []byte { return marked.ReplaceAll(data, []byte(`"`+redacted+`"`)) }
+
+// MarshalText answers the secret behind its mark.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(mark + string(s)), nil }
+
+// UnmarshalText reads a secret, with its mark or without.
+func (s *Secret) UnmarshalText(text []byte) error {
+	*s = Secret(bytes.TrimPrefix(text, []byte(mark)))
+	return nil
+}
 
 // Reveal is the text itself.
 func (s Secret) Reveal() string { return string(s) }

@@ -80,8 +80,8 @@ func (c config) validate() error {
 	if c.RateLimit < 0 {
 		complain("RATE_LIMIT", "not negative")
 	}
-	if c.DisableAfter < time.Minute {
-		complain("DISABLE_AFTER", "at least 1m")
+	if c.DisableAfter < time.Second {
+		complain("DISABLE_AFTER", "at least 1s")
 	}
 	if c.WorkerSlots < 1 {
 		complain("WORKER_SLOTS", "at least 1")

@@ -45,21 +45,27 @@ type process struct {
 	url      string
 	temporal string // address of the engine
 	args     []string
+	env      []string // settings beside those that all tests have
 	cmd      *exec.Cmd
 	log      *lockedBuffer
 }
 
 // newDevProcess starts everything in one process, on a data folder that outlives it.
-func newDevProcess(t *testing.T) *process {
+func newDevProcess(t *testing.T, env ...string) *process {
 	t.Helper()
 	port := freePort(t)
-	return newProcess(t, "127.0.0.1:"+port, "dev", "--data", t.TempDir(), "--ui-port", "0", "--temporal-port", port)
+	return newProcessWith(t, env, "127.0.0.1:"+port, "dev", "--data", t.TempDir(), "--ui-port", "0", "--temporal-port", port)
 }
 
 func newProcess(t *testing.T, temporal string, args ...string) *process {
 	t.Helper()
+	return newProcessWith(t, nil, temporal, args...)
+}
+
+func newProcessWith(t *testing.T, env []string, temporal string, args ...string) *process {
+	t.Helper()
 	addr := "127.0.0.1:" + freePort(t)
-	p := &process{t: t, url: "http://" + addr, temporal: temporal, args: append(args, "--http", addr)}
+	p := &process{t: t, url: "http://" + addr, temporal: temporal, args: append(args, "--http", addr), env: env}
 	p.start()
 	t.Cleanup(func() {
 		if p.cmd.ProcessState == nil {
@@ -84,6 +90,7 @@ func (p *process) start() {
 		"POSTDATE_ADMIN_KEY="+testKey, "POSTDATE_SIGNING_SECRET="+testSecret, "POSTDATE_ENCRYPTION_KEYS="+testRing,
 		"TEMPORAL_ADDRESS="+p.temporal,
 		"POSTDATE_ALLOW_HTTP=true", "POSTDATE_ALLOW_NETWORKS=127.0.0.0/8")
+	p.cmd.Env = append(p.cmd.Env, p.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	require.NoError(p.t, p.cmd.Start())
 	require.Eventually(p.t, func() bool {

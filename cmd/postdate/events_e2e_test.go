@@ -206,19 +206,53 @@ func TestTheOperatorIsTold(t *testing.T) {
 		_, answer := p.call(http.MethodGet, "/v1/endpoints/"+id, nil)
 		return answer["state"] == "disabled"
 	}, 30*time.Second, 50*time.Millisecond)
-	types := func() map[string]int {
-		operator.mu.Lock()
-		defer operator.mu.Unlock()
-		seen := map[string]int{}
-		for _, body := range operator.bodies {
-			var message struct{ Type string }
-			require.NoError(t, json.Unmarshal(body, &message))
-			seen[message.Type]++
-		}
-		return seen
+	require.Eventually(t, func() bool { return len(operator.types(t)) == 2 }, 30*time.Second, 50*time.Millisecond)
+	require.Equal(t, map[string]int{"endpoint.disabled": 1, "delivery.dead": 1}, operator.types(t))
+}
+
+// TestAnEndpointThatFailsForTooLongIsDisabled, and one that recovers is not.
+func TestAnEndpointThatFailsForTooLongIsDisabled(t *testing.T) {
+	t.Parallel()
+	down, shaky, operator := newHooks(t), newHooks(t), newHooks(t)
+	down.answer(http.StatusInternalServerError)
+	shaky.answer(http.StatusInternalServerError)
+	p := newDevProcess(t, "POSTDATE_DISABLE_AFTER=1s")
+	status, answer := p.callAs("operator", http.MethodPost, "/v1/endpoints", map[string]any{
+		"url": operator.URL + "/0", "event_types": []string{"endpoint.*"},
+	})
+	require.Equal(t, http.StatusCreated, status, answer)
+	lost, kept := p.register(down.URL+"/0", "*"), p.register(shaky.URL+"/0", "*")
+
+	// Each look publishes something more for both.
+	state, events := map[string]any{}, 0
+	look := func(id string) map[string]any {
+		events++
+		require.True(t, p.tryPublish(fmt.Sprintf("failing-%d", events)))
+		_, state = p.call(http.MethodGet, "/v1/endpoints/"+id, nil)
+		return state
 	}
-	require.Eventually(t, func() bool { return len(types()) == 2 }, 30*time.Second, 50*time.Millisecond)
-	require.Equal(t, map[string]int{"endpoint.disabled": 1, "delivery.dead": 1}, types())
+	require.Eventually(t, func() bool { return look(kept)["failing_since"] != nil }, 30*time.Second, 100*time.Millisecond)
+	shaky.answer(http.StatusNoContent)
+	require.Eventually(t, func() bool { return look(kept)["failing_since"] == nil }, time.Minute, 200*time.Millisecond)
+	require.Equal(t, "enabled", state["state"])
+	require.Eventually(t, func() bool { return look(lost)["state"] == "disabled" }, time.Minute, 200*time.Millisecond)
+	require.Contains(t, state["reason"], "failed for")
+	require.Eventually(t, func() bool { return len(operator.types(t)) == 3 }, 30*time.Second, 50*time.Millisecond)
+	require.Equal(t, map[string]int{"endpoint.failing": 2, "endpoint.recovered": 1, "endpoint.disabled": 1}, operator.types(t))
+}
+
+// types are those of the messages that came, and how many came of each.
+func (h *hooks) types(t *testing.T) map[string]int {
+	t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	seen := map[string]int{}
+	for _, body := range h.bodies {
+		var message struct{ Type string }
+		require.NoError(t, json.Unmarshal(body, &message))
+		seen[message.Type]++
+	}
+	return seen
 }
 
 // callAs is call for another tenant than the default one.

@@ -65,6 +65,7 @@ func (n node) run(ctx context.Context) error {
 	}
 
 	tenants, deliveries := n.stores(temporal)
+	defer tenants.Close()
 	if n.worker {
 		w := worker.New(n.workerConfig(temporal, tenants, deliveries))
 		if err := w.Start(); err != nil {
@@ -161,7 +162,9 @@ func (n node) withCodec(api http.Handler, ring *codec.Ring) (http.Handler, error
 	if err != nil {
 		return nil, fmt.Errorf("codec endpoint: %w", err)
 	}
-	payloads, err := codec.NewHandler(codec.HandlerConfig{Ring: ring, UIURL: n.UIURL, Authorize: login.Authorized})
+	payloads, err := codec.NewHandler(codec.HandlerConfig{
+		Ring: ring, UIURL: n.UIURL, Hide: postdate.HideSecrets, Authorize: login.Authorized,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("codec endpoint: %w", err)
 	}

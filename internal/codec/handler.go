@@ -10,6 +10,7 @@ import (
 	"path"
 	"strings"
 
+	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
 )
 
@@ -31,6 +32,9 @@ type HandlerConfig struct {
 	// UIURL is where people open the Web UI. Pages of its origin may call, those
 	// of no other. Without it no page may.
 	UIURL string
+	// Hide takes what nobody may see out of the JSON that is shown, where it is
+	// not nil.
+	Hide func([]byte) []byte
 	// Authorize tells whether the caller may read and write payloads of every
 	// tenant. A [Login]'s Authorized is one.
 	Authorize func(*http.Request) bool
@@ -54,7 +58,27 @@ func NewHandler(c HandlerConfig) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &handler{codec: converter.NewPayloadCodecHTTPHandler(New(c.Ring)), origin: origin, authorize: c.Authorize}, nil
+	payloads := New(c.Ring)
+	if c.Hide != nil {
+		payloads = hiding{payloads, c.Hide}
+	}
+	return &handler{codec: converter.NewPayloadCodecHTTPHandler(payloads), origin: origin, authorize: c.Authorize}, nil
+}
+
+// hiding decodes for people.
+type hiding struct {
+	converter.PayloadCodec
+
+	hide func([]byte) []byte
+}
+
+// Decode decrypts payloads, and hides what nobody may see in them.
+func (c hiding) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
+	decoded, err := c.PayloadCodec.Decode(payloads)
+	for _, payload := range decoded {
+		payload.Data = c.hide(payload.GetData())
+	}
+	return decoded, err
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -74,6 +75,21 @@ func requireAllowed(t *testing.T, answer *httptest.ResponseRecorder) {
 
 // TestHandler_ServesTemporalsOwnClient is how the temporal command uses it:
 // --codec-endpoint and --codec-auth.
+func TestHandler_HidesWhatNobodyMaySee(t *testing.T) {
+	t.Parallel()
+	ring := ringOf(t, "a")
+	h, err := NewHandler(HandlerConfig{
+		Ring: ring, Authorize: func(*http.Request) bool { return true },
+		Hide: func(data []byte) []byte { return bytes.ReplaceAll(data, []byte(planted), []byte("hidden")) },
+	})
+	require.NoError(t, err)
+	answer := call(t, h, asJSON(t, encode(t, ring, payloadOf(t, planted))), func(r *http.Request) { r.Header.Del("Origin") })
+	require.Equal(t, http.StatusOK, answer.Code)
+	var got commonpb.Payloads
+	require.NoError(t, protojson.Unmarshal(answer.Body.Bytes(), &got))
+	require.JSONEq(t, `"hidden"`, string(got.GetPayloads()[0].GetData()))
+}
+
 func TestHandler_ServesTemporalsOwnClient(t *testing.T) {
 	t.Parallel()
 	ring := ringOf(t, "a")
