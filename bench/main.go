@@ -44,6 +44,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	for i := range results {
 		results[i].compare(results)
 	}
+	if keepErr := keepResults(o.results, results); err == nil {
+		err = keepErr
+	}
 	table := stdout
 	if o.json {
 		table = stderr

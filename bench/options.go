@@ -13,6 +13,7 @@ import (
 // options is what the command line says.
 type options struct {
 	binary   string   // the postdate to measure
+	results  string   // where the JSON lines of this run are kept; empty: nowhere
 	dir      string   // where the temporary data folders go; empty: the system's
 	only     []string // scenarios; empty: all
 	env      []string // further settings of the postdate under test
@@ -44,6 +45,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.SetOutput(stderr)
 	flags.Bool("quick", false, "about a minute and a half: smaller sizes, one round")
 	flags.StringVar(&o.binary, "binary", "bin/postdate", "the postdate to measure")
+	flags.StringVar(&o.results, "results", "bench/results", "folder in which one JSON line per row is kept; empty for none")
 	flags.StringVar(&o.dir, "dir", "", "parent of the temporary data folders: a real disk, or syncs cost nothing")
 	flags.StringVar(&only, "scenarios", "", "comma separated, of: "+strings.Join(scenarioNames(), ", "))
 	flags.Func("env", "KEY=VALUE: a further setting of the postdate under test (repeatable)", func(v string) error {

@@ -2,8 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"runtime"
 	"time"
 )
@@ -134,6 +137,21 @@ func writeJSON(w io.Writer, results []result) error {
 		}
 	}
 	return nil
+}
+
+// keepResults writes the JSON lines into a new file in dir, unless that is "".
+func keepResults(dir string, results []result) error {
+	if dir == "" || len(results) == 0 {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // figures are for all to read
+		return fmt.Errorf("keep the results: %w", err)
+	}
+	file, err := os.Create(filepath.Join(dir, time.Now().Format("2006-01-02T150405")+".jsonl"))
+	if err != nil {
+		return fmt.Errorf("keep the results: %w", err)
+	}
+	return errors.Join(writeJSON(file, results), file.Close())
 }
 
 // machine says what the figures were measured on.
