@@ -180,4 +180,21 @@ type Filter struct {
 	SchedulesOnly bool      `json:"schedules_only,omitempty"`
 	DueBefore     time.Time `json:"due_before,omitzero"`
 	DueAfter      time.Time `json:"due_after,omitzero"`
+	// AcceptedBefore leaves out what was accepted later.
+	AcceptedBefore time.Time `json:"accepted_before,omitzero"`
+}
+
+// Validate reports the first value of f that no delivery can have.
+func (f Filter) Validate() error {
+	for _, field := range []struct{ pointer, value string }{
+		{"/endpoint", f.Endpoint}, {"/entity", f.Entity}, {"/type", f.Type},
+	} {
+		if field.value == "" {
+			continue
+		}
+		if err := validateName(field.pointer, field.value); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -119,9 +119,14 @@ func (e Endpoint) Validate(allowHTTP bool) error {
 
 func validateHeaders(headers map[string]Secret) error {
 	size := 0
+	seen := make(map[string]bool, len(headers))
 	for name, value := range headers {
 		pointer := "/headers/" + name
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
+		if seen[canonical] {
+			return Errorf(Invalid, "/headers", "%s is there twice", canonical)
+		}
+		seen[canonical] = true
 		size += len(name) + len(value)
 		switch {
 		case !headerPattern.MatchString(name):

@@ -2,6 +2,7 @@ package postdate
 
 import (
 	"encoding/json"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -26,7 +27,11 @@ type CloudEvent struct {
 	Source     string `json:"source"`
 	Subject    string `json:"subject,omitempty"`
 	DataSchema string `json:"dataschema,omitempty"`
-	// Extensions are strings, numbers or booleans, by their lower-case names.
+	// DataContentType is the media type of the data: one of JSON's. Empty:
+	// application/json.
+	DataContentType string `json:"datacontenttype,omitempty"`
+	// Extensions are strings, booleans or whole numbers of 32 bits, by their
+	// lower-case names.
 	Extensions map[string]any `json:"extensions,omitempty"`
 }
 
@@ -45,10 +50,14 @@ func (c CloudEvent) Validate() error {
 		return Errorf(Invalid, "/cloudevent/source", "is missing")
 	}
 	for name, value := range c.Extensions {
-		switch value.(type) {
-		case string, bool, float64:
+		switch value := value.(type) {
+		case string, bool:
+		case float64:
+			if value != math.Trunc(value) || math.Abs(value) > math.MaxInt32 {
+				return Errorf(Invalid, "/cloudevent/extensions/"+name, "a number is a whole one of 32 bits: write others as strings")
+			}
 		default:
-			return Errorf(Invalid, "/cloudevent/extensions/"+name, "a string, a number or a boolean")
+			return Errorf(Invalid, "/cloudevent/extensions/"+name, "a string, a boolean or a whole number")
 		}
 		if !extensionPattern.MatchString(name) || attributeNames[name] {
 			return Errorf(Invalid, "/cloudevent/extensions", "%q is not the name of an extension: a-z 0-9, and no attribute's", name)

@@ -1,6 +1,9 @@
 package postdate
 
-import "regexp"
+import (
+	"regexp"
+	"unicode/utf8"
+)
 
 var (
 	idPattern     = regexp.MustCompile(`^[A-Za-z0-9_:-]{1,128}$`)
@@ -31,7 +34,7 @@ func ValidateTenant(name string) error {
 // validateName holds an entity or a type to its form: up to 128 printable
 // characters. They stand in the engine's search attributes, in the clear.
 func validateName(pointer, name string) error {
-	if !namePattern.MatchString(name) {
+	if !namePattern.MatchString(name) || !utf8.ValidString(name) {
 		return Errorf(Invalid, pointer, "must be 1 to 128 printable characters")
 	}
 	return nil

@@ -40,6 +40,9 @@ func (s Schedule) Validate(now time.Time, allowHTTP bool) error {
 		if err := ValidateID("/id", s.ID); err != nil {
 			return err
 		}
+		if _, _, grouped := SplitGroupedID(s.ID); grouped {
+			return Errorf(Invalid, "/id", "ids of this form are made by Postdate")
+		}
 	}
 	if s.Entity != "" {
 		if err := validateName("/entity", s.Entity); err != nil {

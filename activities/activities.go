@@ -34,6 +34,9 @@ type Directory interface {
 	// ago. It must not be changed. Of one that nothing was ever configured for it
 	// is empty but for the secret that signs its messages to bare urls.
 	Tenant(ctx context.Context, name string) (*postdate.Tenant, error)
+	// Fresh is the same as it is now: for what must not be decided by what was a
+	// second ago.
+	Fresh(ctx context.Context, name string) (*postdate.Tenant, error)
 	// Report tells what an attempt at an endpoint came to. Most reports change
 	// nothing and cost nothing.
 	Report(ctx context.Context, tenant, endpoint string, made postdate.Attempt)

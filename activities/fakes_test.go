@@ -30,7 +30,8 @@ type world struct {
 
 	mu        sync.Mutex
 	tenant    postdate.Tenant
-	fault     error // of the directory
+	made      []postdate.Endpoint // which is not known everywhere yet
+	fault     error               // of the directory
 	reported  map[string]postdate.Outcome
 	started   map[string]activities.Handover
 	published []postdate.Event
@@ -60,6 +61,13 @@ func newWorld(t *testing.T, endpoints ...postdate.Endpoint) *world {
 }
 
 func (w *world) Tenant(context.Context, string) (*postdate.Tenant, error) { return &w.tenant, w.fault }
+
+// Fresh knows of what was made just now.
+func (w *world) Fresh(context.Context, string) (*postdate.Tenant, error) {
+	fresh := w.tenant
+	fresh.Endpoints = append(fresh.Endpoints, w.made...)
+	return &fresh, w.fault
+}
 
 func (w *world) Report(_ context.Context, _, endpoint string, made postdate.Attempt) {
 	w.mu.Lock()

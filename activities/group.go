@@ -23,6 +23,8 @@ type GroupInput struct {
 	Parcels  []Parcel           `json:"parcels"`
 	// At is when the events were accepted.
 	At time.Time `json:"at"`
+	// Of is how many parts the events were shared out to: 0 stands for one.
+	Of int `json:"of,omitempty"`
 }
 
 // maxGroupResponses is how many bytes of responses a group keeps in all, so that
@@ -30,12 +32,16 @@ type GroupInput struct {
 // byte takes six, as JSON writes those that are no text.
 const maxGroupResponses = 256 << 10
 
+// maxPartsResponses bounds the same for all parts of one Dispatch: the engine
+// writes the results of those that end before it into its history, of 50 MB.
+const maxPartsResponses = 4 << 20
+
 // SendGroup makes the first attempt at each parcel, all side by side, and answers
 // what came of them in the same order. It does not fail for one: where none could
 // be made, for a reason of our own, its place has no outcome.
 func (a *Activities) SendGroup(ctx context.Context, in GroupInput) ([]postdate.Attempt, error) {
 	attempts := make([]postdate.Attempt, len(in.Parcels))
-	keep := min(postdate.MaxResponse, maxGroupResponses/max(1, len(in.Parcels)))
+	keep := min(postdate.MaxResponse, maxGroupResponses/max(1, len(in.Parcels)), maxPartsResponses/max(1, in.Of*len(in.Parcels)))
 	var all sync.WaitGroup
 	for i, parcel := range in.Parcels {
 		all.Go(func() {
@@ -94,12 +100,11 @@ func (a *Activities) HandOver(ctx context.Context, in HandOverInput) error {
 
 func (a *Activities) handOver(ctx context.Context, in HandOverInput, left LeftParcel) error {
 	shipment := left.shipment(in.Messages, in.At)
-	tenant, err := a.Directory.Tenant(ctx, shipment.Message.Tenant)
+	// Of an endpoint that is deleted by now the delivery will find out itself.
+	_, endpoint, _, err := a.whereTo(ctx, shipment.Message.Tenant, left.Endpoint)
 	if err != nil {
 		return err
 	}
-	// Of an endpoint that is deleted by now the delivery will find out itself.
-	endpoint, _ := tenant.Endpoint(left.Endpoint)
 	shipment.Timeout = endpoint.Timeout
 	var retry postdate.Retry
 	if endpoint.Retry != nil {

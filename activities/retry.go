@@ -37,7 +37,7 @@ func (a *Activities) Retry(ctx context.Context, in Retries) (postdate.Attempts, 
 	if in.Plan.Expired(a.Now()) {
 		return nil, Ended(postdate.Expired, "expired at "+in.Plan.ExpiresAt.Format(time.RFC3339), log)
 	}
-	if resumed || len(log) == 0 {
+	if resumed || log.Next()-1 <= in.Plan.Before { // none of this round was made yet
 		made, err := a.attempt(ctx, in.Shipment, log.Next())
 		if err != nil {
 			return nil, err

@@ -65,13 +65,12 @@ func (a *Activities) deliver(ctx context.Context, s Shipment) (postdate.Attempt,
 		made, err := a.publish(ctx, s)
 		return made, postdate.Target{}, err
 	}
-	tenant, err := a.Directory.Tenant(ctx, s.Message.Tenant)
+	tenant, endpoint, known, err := a.whereTo(ctx, s.Message.Tenant, s.To.Endpoint)
 	if err != nil {
 		return postdate.Attempt{}, postdate.Target{}, fmt.Errorf("look up where %s goes: %w", s.ID(), err)
 	}
 	target := postdate.Target{URL: s.To.URL, Mode: postdate.Standard, Secrets: tenant.Secrets.At(a.Now())}
 	if s.To.Endpoint != "" {
-		endpoint, known := tenant.Endpoint(s.To.Endpoint)
 		switch {
 		case !known:
 			return postdate.Attempt{At: a.Now(), Outcome: postdate.Deleted}, target, nil
@@ -85,6 +84,21 @@ func (a *Activities) deliver(ctx context.Context, s Shipment) (postdate.Attempt,
 	defer stop()
 	made, err := a.Sender.Send(ctx, s.Message, target)
 	return made, target, err
+}
+
+// whereTo looks up a tenant and its endpoint, if one is meant. That there is no
+// such endpoint is believed of the newest knowledge only: it may have been made
+// just now, elsewhere.
+func (a *Activities) whereTo(ctx context.Context, name, id string) (t *postdate.Tenant, e postdate.Endpoint, known bool, err error) {
+	for _, look := range []func(context.Context, string) (*postdate.Tenant, error){a.Directory.Tenant, a.Directory.Fresh} {
+		if t, err = look(ctx, name); err != nil {
+			return nil, postdate.Endpoint{}, false, err
+		}
+		if e, known = t.Endpoint(id); known || id == "" {
+			break
+		}
+	}
+	return t, e, known, nil
 }
 
 // standing says why an endpoint is not sent to.

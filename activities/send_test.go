@@ -150,3 +150,27 @@ func TestRetry_EndsWhereNoAttemptCanBeMade(t *testing.T) {
 		})
 	}
 }
+
+// A delivery that was tried before, and now could not be tried for a fault of our
+// own, begins its round with an attempt.
+func TestRetry_MakesTheFirstAttemptOfARound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	earlier := postdate.Attempts{{Number: 1, Outcome: postdate.Gone, Status: 410}}
+	var log postdate.Attempts
+	require.NoError(t, w.run(activities.RetryName, activities.Retries{
+		Shipment: shipment(postdate.Destination{URL: "https://b.example/hooks"}), Attempts: earlier,
+		Plan: postdate.Plan{Retry: postdate.Retry{}.WithDefaults(), Since: now, Before: 1},
+	}, &log))
+	require.Len(t, log, 2)
+	require.Equal(t, postdate.Accepted, log.Last().Outcome)
+}
+
+func TestSend_KnowsAnEndpointThatWasMadeElsewhereJustNow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.made = []postdate.Endpoint{endpoint("ep_new", postdate.Enabled)}
+	var made postdate.Attempt
+	require.NoError(t, w.run(activities.SendName, shipment(postdate.Destination{Endpoint: "ep_new"}), &made))
+	require.Equal(t, postdate.Accepted, made.Outcome)
+}

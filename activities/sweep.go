@@ -61,6 +61,7 @@ const (
 	sweepTries      = 4
 	sweepPause      = 100 * time.Millisecond // before the second try; twice as long before each further one
 	sweepHeartbeat  = time.Second
+	releaseDelay    = 1200 * time.Millisecond // directories are at most a second behind
 )
 
 // SweepDeliveries does one thing to all deliveries that a filter means. They are
@@ -81,6 +82,15 @@ func (a *Activities) SweepDeliveries(ctx context.Context, in SweepInput) (SweepP
 	}
 	defer s.heartbeat(ctx)()
 
+	if in.Action == SweepRelease {
+		// Until every process knows that the endpoint is enabled: what is released
+		// before would be parked again, behind what is younger.
+		select {
+		case <-time.After(releaseDelay):
+		case <-ctx.Done():
+			return s.now(), ctx.Err()
+		}
+	}
 	for _, state := range in.states() {
 		filter := in.Filter
 		filter.State = state

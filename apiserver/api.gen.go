@@ -120,7 +120,7 @@ type ChangeEndpoint struct {
 	// Headers Sent with each of its messages, in place of all those before. Values are not shown again.
 	//
 	// Example: {"x-team":"billing"}
-	Headers map[string]postdate.Secret `json:"headers,omitempty,omitzero"`
+	Headers map[string]string `json:"headers,omitempty,omitzero"`
 
 	// Mode In which form it gets its messages.
 	//
@@ -178,7 +178,7 @@ type CreateEndpoint struct {
 	// Headers Sent with each of its messages. Values are not shown again.
 	//
 	// Example: {"x-team":"billing"}
-	Headers map[string]postdate.Secret `json:"headers,omitempty,omitzero"`
+	Headers map[string]string `json:"headers,omitempty,omitzero"`
 
 	// Mode In which form it gets its messages.
 	//
@@ -524,7 +524,7 @@ type Endpoint struct {
 
 // EndpointDeleted What became of what was under way.
 type EndpointDeleted struct {
-	// Cancelled How many deliveries that were parked or retrying are cancelled with it.
+	// Cancelled How many deliveries had not ended. They are cancelled now.
 	//
 	// Example: 3
 	Cancelled int `json:"cancelled"`

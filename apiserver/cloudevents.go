@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -188,7 +189,10 @@ func (c cloudEvent) event() (cloudEventAsEvent, error) {
 	}
 	event := cloudEventAsEvent{
 		ID: known["id"], Type: known["type"], Entity: entityOf(known["subject"]), Timestamp: known["time"], Data: c.data,
-		CloudEvent: postdate.CloudEvent{Source: known["source"], Subject: known["subject"], DataSchema: known["dataschema"]},
+		CloudEvent: postdate.CloudEvent{
+			Source: known["source"], Subject: known["subject"],
+			DataSchema: known["dataschema"], DataContentType: known["datacontenttype"],
+		},
 	}
 	if entity, ok := extensions["entity"].(string); ok {
 		event.Entity = entity
@@ -279,14 +283,18 @@ func binaryEvent(header http.Header, body []byte) (cloudEvent, error) {
 	if media == "" || !isJSON(media) {
 		return came, postdate.Errorf(unsupportedMediaType, "", "data must be JSON, and declared as it: Content-Type: application/json")
 	}
+	came.attributes["datacontenttype"] = media
 	return came, checkJSON(body)
 }
+
+// quotedPair stands for the character after the backslash (RFC 9110 §5.6.4).
+var quotedPair = regexp.MustCompile(`\\(.)`)
 
 // unescape reads the value of a header as the HTTP binding of CloudEvents writes
 // it (§3.1.3.2): percent-encoded, and by some in quotes.
 func unescape(value string) string {
-	if unquoted, err := strconv.Unquote(value); err == nil && strings.HasPrefix(value, `"`) {
-		value = unquoted
+	if len(value) >= 2 && strings.HasPrefix(value, `"`) && strings.HasSuffix(value, `"`) {
+		value = quotedPair.ReplaceAllString(value[1:len(value)-1], "$1")
 	}
 	if decoded, err := url.PathUnescape(value); err == nil {
 		return decoded

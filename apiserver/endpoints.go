@@ -94,7 +94,7 @@ func (s *server) DeleteEndpoint(ctx context.Context, r DeleteEndpointRequestObje
 		return nil, err
 	}
 	cancelled := 0
-	for _, state := range []postdate.State{postdate.Parked, postdate.Retrying} {
+	for _, state := range []postdate.State{postdate.Scheduled, postdate.Sending, postdate.Retrying, postdate.Parked} {
 		n, err := s.Ledger.Count(ctx, postdate.Filter{Tenant: tenantOf(ctx), Endpoint: r.ID, State: state})
 		if err != nil {
 			return nil, err
@@ -172,7 +172,7 @@ func (s *server) endpointOf(body CreateEndpoint) postdate.Endpoint {
 		URL:         body.URL,
 		Description: body.Description,
 		EventTypes:  body.EventTypes,
-		Headers:     body.Headers,
+		Headers:     secretsOf(body.Headers),
 		Timeout:     body.Timeout,
 		Retry:       body.Retry,
 		Mode:        cmp.Or(body.Mode, postdate.Standard),
@@ -184,6 +184,15 @@ func (s *server) endpointOf(body CreateEndpoint) postdate.Endpoint {
 	}
 }
 
+// secretsOf are the values of headers, which may be secrets.
+func secretsOf(headers map[string]string) map[string]postdate.Secret {
+	secrets := make(map[string]postdate.Secret, len(headers))
+	for name, value := range headers {
+		secrets[name] = postdate.Secret(value)
+	}
+	return secrets
+}
+
 // patchOf is the noun that body describes.
 func patchOf(body ChangeEndpoint) postdate.EndpointPatch {
 	patch := postdate.EndpointPatch{
@@ -193,7 +202,8 @@ func patchOf(body ChangeEndpoint) postdate.EndpointPatch {
 		patch.URL = &body.URL
 	}
 	if body.Headers != nil {
-		patch.Headers = &body.Headers
+		headers := secretsOf(body.Headers)
+		patch.Headers = &headers
 	}
 	if body.Mode != "" {
 		patch.Mode = &body.Mode

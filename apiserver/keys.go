@@ -37,6 +37,9 @@ func (s *server) holder(ctx context.Context, key string) (caller, error) {
 		return caller{}, errUnknownKey
 	}
 	name := parts[1]
+	if !s.Directory.Knows(name) && !s.strangers.Allow() {
+		return caller{}, postdate.Errorf(postdate.TooManyRequests, "", "too many keys of tenants that are not known: try again")
+	}
 	tenant, err := s.Directory.Tenant(ctx, name)
 	if err != nil {
 		return caller{}, err

@@ -18,6 +18,9 @@ const defaultLimit = 50
 
 // list answers one page.
 func (s *server) list(ctx context.Context, filter postdate.Filter, limit int, cursor string) (DeliveryList, error) {
+	if err := filter.Validate(); err != nil {
+		return DeliveryList{}, err
+	}
 	after, err := s.openCursor(filter, cursor)
 	if err != nil {
 		return DeliveryList{}, err

@@ -22,13 +22,17 @@ import (
 func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObject) (CreateScheduleResponseObject, error) {
 	now := s.Now().UTC()
 	schedule := scheduleOf(*r.Body)
-	if err := s.acceptSchedule(ctx, &schedule, now); err != nil {
-		return nil, err
-	}
+	told := workflows.Accepted{Digest: digest(*r.Body), To: schedule.To, At: now}
+	named := schedule.ID != "" || r.Params.IdempotencyKey != ""
 	if schedule.ID == "" {
 		schedule.ID = madeID(tenantOf(ctx), r.Params.IdempotencyKey)
 	}
-	told := workflows.Accepted{Digest: digest(*r.Body), To: schedule.To, At: now}
+	if err := s.acceptSchedule(ctx, &schedule, now); err != nil {
+		if named && postdate.CodeOf(err) == postdate.Invalid {
+			return s.acceptedBefore(ctx, schedule.ID, told.Digest, err)
+		}
+		return nil, err
+	}
 
 	made, err := s.Ledger.Start(ctx, deliverInput(ctx, schedule, now), told)
 	if errors.Is(err, ledger.ErrExists) {
@@ -41,6 +45,17 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 		Body:    s.face(made),
 		Headers: CreateSchedule201ResponseHeaders{Location: "/v1/schedules/" + schedule.ID},
 	}, nil
+}
+
+// acceptedBefore answers a request that would be refused by now for this reason,
+// if it was accepted when it first came: it may have expired since, or its
+// endpoint may be gone.
+func (s *server) acceptedBefore(ctx context.Context, id, digest string, refusal error) (CreateScheduleResponseObject, error) {
+	found, err := s.schedule(ctx, id)
+	if err != nil || found.Accepted.Digest != digest {
+		return nil, refusal
+	}
+	return CreateSchedule200JSONResponse(s.face(found)), nil
 }
 
 // repeated answers a request whose id is taken: by an earlier one like it, or by another.

@@ -2,8 +2,10 @@ package apiserver_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -334,4 +336,29 @@ func TestUpdates_OfWhatHasEndedOrNeverWas(t *testing.T) {
 		a.do(call.method, strings.Replace(call.path, "%s", uuid.NewString(), 1), call.body).problem(http.StatusNotFound, postdate.NotFound)
 		a.do(call.method, strings.Replace(call.path, "%s", "a%20b", 1), call.body).problem(http.StatusUnprocessableEntity, postdate.Invalid)
 	}
+}
+
+func TestCreateSchedule_RepeatedAnswersAlikeAlsoAfterItsTime(t *testing.T) {
+	t.Parallel()
+	clock := &atomic.Int64{}
+	a := newAPI(t, func(c *apiserver.Config) {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(clock.Load())) }
+	})
+	body := fmt.Sprintf(`{"id":"x","type":"t","to":{"url":%q},"expires_at":%q}`,
+		answering(200), time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+	a.do(http.MethodPost, "/v1/schedules", body).is(http.StatusCreated)
+	clock.Store(int64(2 * time.Hour))
+	a.do(http.MethodPost, "/v1/schedules", body).is(http.StatusOK)
+	a.do(http.MethodPost, "/v1/schedules", strings.Replace(body, `"x"`, `"y"`, 1)).problem(http.StatusUnprocessableEntity, postdate.Invalid)
+}
+
+func TestLists_RefuseWhatNoDeliveryHas(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	for _, query := range []string{"type=%00", "entity=%ff", "endpoint=%ff%fe"} {
+		a.do(http.MethodGet, "/v1/deliveries?"+query, "").problem(http.StatusUnprocessableEntity, postdate.Invalid)
+	}
+	a.do(http.MethodPost, "/v1/deliveries/retry", `{"type":"\u0000"}`).problem(http.StatusUnprocessableEntity, postdate.Invalid)
+	a.do(http.MethodPost, "/v1/schedules", `{"id":"evt_00000000000000000000000000000000_0","type":"t"}`).
+		problem(http.StatusUnprocessableEntity, postdate.Invalid)
 }

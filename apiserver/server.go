@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"go.opentelemetry.io/contrib/instrumentation/github.com/labstack/echo/otelecho"
+	"golang.org/x/time/rate"
 
 	"github.com/postdate/postdate/directory"
 	"github.com/postdate/postdate/ledger"
@@ -52,12 +53,17 @@ type Config struct {
 	Version string
 }
 
+const strangersPerSecond = 50
+
 // server implements the operations of the specification.
 type server struct {
 	Config
 	operations map[route]*operation
 	keyHash    [32]byte
 	limits     *limits
+	// strangers bounds how often keys of tenants are tried that nobody asked for
+	// lately: each try asks the engine.
+	strangers *rate.Limiter
 }
 
 var _ StrictServerInterface = (*server)(nil)
@@ -99,5 +105,6 @@ func newServer(c Config) (*server, error) {
 		operations: operations,
 		keyHash:    hash(c.AdminKey),
 		limits:     newLimits(c.RateLimit),
+		strangers:  rate.NewLimiter(strangersPerSecond, 2*strangersPerSecond),
 	}, nil
 }

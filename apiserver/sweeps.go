@@ -16,6 +16,9 @@ func (s *server) RetryDeliveries(ctx context.Context, r RetryDeliveriesRequestOb
 		Tenant: tenantOf(ctx), State: postdate.Dead, Endpoint: r.Body.Endpoint, Entity: r.Body.Entity, Type: r.Body.Type,
 		DueBefore: r.Body.DueBefore, DueAfter: r.Body.DueAfter,
 	}
+	if err := filter.Validate(); err != nil {
+		return nil, err
+	}
 	if r.Body.DryRun {
 		found, err := s.Ledger.Count(ctx, filter)
 		if err != nil {

@@ -18,9 +18,11 @@ var scenarios = []scenario{
 	{"due_at_once", []string{naiveEngine}, dueAtOnce},
 	{"due_in_2s", nil, dueIn2s},
 	{"steady", nil, steady},
-	{"fan_out_1", nil, fanOut(1, 100)},
-	{"fan_out_20", nil, fanOut(20, 35)},
-	{"fan_out_100", nil, fanOut(100, 10)},
+	{"fan_out_1", nil, fanOut{1, 100}.named},
+	{"fan_out_20", nil, fanOut{20, 35}.named},
+	{"fan_out_100", nil, fanOut{100, 10}.named},
+	{"unnamed_1", nil, fanOut{1, 100}.unnamed},
+	{"unnamed_20", nil, fanOut{20, 35}.unnamed},
 	{"far_future", nil, farFuture},
 }
 

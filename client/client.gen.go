@@ -120,7 +120,7 @@ type ChangeEndpoint struct {
 	// Headers Sent with each of its messages, in place of all those before. Values are not shown again.
 	//
 	// Example: {"x-team":"billing"}
-	Headers map[string]postdate.Secret `json:"headers,omitempty,omitzero"`
+	Headers map[string]string `json:"headers,omitempty,omitzero"`
 
 	// Mode In which form it gets its messages.
 	//
@@ -178,7 +178,7 @@ type CreateEndpoint struct {
 	// Headers Sent with each of its messages. Values are not shown again.
 	//
 	// Example: {"x-team":"billing"}
-	Headers map[string]postdate.Secret `json:"headers,omitempty,omitzero"`
+	Headers map[string]string `json:"headers,omitempty,omitzero"`
 
 	// Mode In which form it gets its messages.
 	//
@@ -524,7 +524,7 @@ type Endpoint struct {
 
 // EndpointDeleted What became of what was under way.
 type EndpointDeleted struct {
-	// Cancelled How many deliveries that were parked or retrying are cancelled with it.
+	// Cancelled How many deliveries had not ended. They are cancelled now.
 	//
 	// Example: 3
 	Cancelled int `json:"cancelled"`
@@ -1320,7 +1320,7 @@ type ClientInterface interface {
 
 	// DeleteEndpoint Delete an endpoint
 	//
-	// Deletes it, and cancels what is parked or retrying for it: the answer says how many.
+	// Deletes it, and cancels all of its deliveries that have not ended: the answer says how many those were.
 	//
 	// Corresponds with DELETE /v1/endpoints/{id} (the `DeleteEndpoint` operationId).
 	DeleteEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1429,8 +1429,9 @@ type ClientInterface interface {
 	// PublishEventsWithBody Publish several events
 	//
 	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
-	// in their order: one that is refused does not keep the others back. Repeated with the same `Idempotency-Key`, it
-	// publishes nothing twice. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
+	// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
+	// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1440,8 +1441,9 @@ type ClientInterface interface {
 	// PublishEvents Publish several events
 	//
 	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
-	// in their order: one that is refused does not keep the others back. Repeated with the same `Idempotency-Key`, it
-	// publishes nothing twice. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
+	// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
+	// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1818,7 +1820,7 @@ func (c *Client) CreateEndpoint(ctx context.Context, params *CreateEndpointParam
 
 // DeleteEndpoint Delete an endpoint
 //
-// Deletes it, and cancels what is parked or retrying for it: the answer says how many.
+// Deletes it, and cancels all of its deliveries that have not ended: the answer says how many those were.
 //
 // Corresponds with DELETE /v1/endpoints/{id} (the `DeleteEndpoint` operationId).
 func (c *Client) DeleteEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2037,8 +2039,9 @@ func (c *Client) PublishEvent(ctx context.Context, params *PublishEventParams, b
 // PublishEventsWithBody Publish several events
 //
 // Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
-// in their order: one that is refused does not keep the others back. Repeated with the same `Idempotency-Key`, it
-// publishes nothing twice. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
+// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
+// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2058,8 +2061,9 @@ func (c *Client) PublishEventsWithBody(ctx context.Context, params *PublishEvent
 // PublishEvents Publish several events
 //
 // Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
-// in their order: one that is refused does not keep the others back. Repeated with the same `Idempotency-Key`, it
-// publishes nothing twice. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
+// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
+// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3958,7 +3962,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteEndpointWithResponse Delete an endpoint
 	//
-	// Deletes it, and cancels what is parked or retrying for it: the answer says how many.
+	// Deletes it, and cancels all of its deliveries that have not ended: the answer says how many those were.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4077,8 +4081,9 @@ type ClientWithResponsesInterface interface {
 	// PublishEventsWithBodyWithResponse Publish several events
 	//
 	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
-	// in their order: one that is refused does not keep the others back. Repeated with the same `Idempotency-Key`, it
-	// publishes nothing twice. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
+	// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
+	// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4088,8 +4093,9 @@ type ClientWithResponsesInterface interface {
 	// PublishEventsWithResponse Publish several events
 	//
 	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
-	// in their order: one that is refused does not keep the others back. Repeated with the same `Idempotency-Key`, it
-	// publishes nothing twice. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
+	// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
+	// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5753,7 +5759,7 @@ func (c *ClientWithResponses) CreateEndpointWithResponse(ctx context.Context, pa
 
 // DeleteEndpointWithResponse Delete an endpoint
 //
-// Deletes it, and cancels what is parked or retrying for it: the answer says how many.
+// Deletes it, and cancels all of its deliveries that have not ended: the answer says how many those were.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -5938,8 +5944,9 @@ func (c *ClientWithResponses) PublishEventWithResponse(ctx context.Context, para
 // PublishEventsWithBodyWithResponse Publish several events
 //
 // Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
-// in their order: one that is refused does not keep the others back. Repeated with the same `Idempotency-Key`, it
-// publishes nothing twice. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
+// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
+// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5955,8 +5962,9 @@ func (c *ClientWithResponses) PublishEventsWithBodyWithResponse(ctx context.Cont
 // PublishEventsWithResponse Publish several events
 //
 // Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
-// in their order: one that is refused does not keep the others back. Repeated with the same `Idempotency-Key`, it
-// publishes nothing twice. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
+// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
+// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -43,7 +43,7 @@ func (d *Directory) Report(ctx context.Context, tenant, endpoint string, made po
 		})
 	case postdate.Failed:
 		failures, since := d.watch.failed(of, now)
-		disable := now.Sub(e.FailingSince) >= d.config.DisableAfter
+		disable := !e.FailingSince.IsZero() && now.Sub(e.FailingSince) >= d.config.DisableAfter
 		if failures >= failuresToTell && (e.FailingSince.IsZero() || disable) {
 			made.Response = "" // the reason is told to the operator, who need not read what receivers write
 			d.tell(ctx, of, reportPause, workflows.UpdateReportEndpoint, workflows.ReportEndpoint{
@@ -52,9 +52,8 @@ func (d *Directory) Report(ctx context.Context, tenant, endpoint string, made po
 			})
 		}
 	case postdate.Accepted, postdate.Rescheduled:
-		d.watch.succeeded(of, now)
-		if !e.FailingSince.IsZero() {
-			d.tell(ctx, of, reportPause, workflows.UpdateReportEndpoint, workflows.ReportEndpoint{ID: endpoint})
+		if telling := d.watch.succeeded(of, now); !telling && !e.FailingSince.IsZero() {
+			d.tellRecovered(ctx, of)
 		}
 	default: // nothing was learned about the endpoint
 	}
@@ -71,13 +70,20 @@ func (d *Directory) tell(ctx context.Context, of watched, pause time.Duration, u
 	}
 	ctx = context.WithoutCancel(ctx) // the attempt does not wait for it
 	d.watch.reports.Go(func() {
-		defer d.watch.end(of)
 		_, err := d.change(ctx, of.tenant, false, update, arg)
 		if err != nil && postdate.CodeOf(err) != postdate.NotFound { // deleted meanwhile
 			d.config.Log.LogAttrs(ctx, slog.LevelError, "report on an endpoint",
 				slog.String("tenant", of.tenant), slog.String("endpoint", of.endpoint), slog.String("error", err.Error()))
 		}
+		if recovered := d.watch.end(of); recovered {
+			d.tellRecovered(ctx, of)
+		}
 	})
+}
+
+// tellRecovered is not put off: there may be no further success to tell it by.
+func (d *Directory) tellRecovered(ctx context.Context, of watched) {
+	d.tell(ctx, of, 0, workflows.UpdateReportEndpoint, workflows.ReportEndpoint{ID: of.endpoint})
 }
 
 // watched names an endpoint.
@@ -89,6 +95,8 @@ type streak struct {
 	since    time.Time // when the first of them was
 	told     time.Time // when it was reported on last
 	telling  bool
+	// recovered: it succeeded while that was told, which is to be told next.
+	recovered bool
 }
 
 // watch remembers the endpoints that fail, and those reported on just now.
@@ -111,21 +119,28 @@ func (w *watch) failed(of watched, now time.Time) (failures int, since time.Time
 		s.since = now
 	}
 	s.failures++
+	s.recovered = false
 	return s.failures, s.since
 }
 
-// succeeded forgets the failures.
-func (w *watch) succeeded(of watched, now time.Time) {
+// succeeded forgets the failures. It answers whether something is being told of
+// the endpoint just now, after which the success will be.
+func (w *watch) succeeded(of watched, now time.Time) (telling bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s, ok := w.streaks[of]
 	switch {
 	case !ok:
-	case s.telling || now.Sub(s.told) < reportPause:
+		return false
+	case s.telling:
+		s.failures, s.recovered = 0, true
+		return true
+	case now.Sub(s.told) < reportPause:
 		s.failures = 0
 	default:
 		delete(w.streaks, of)
 	}
+	return false
 }
 
 // begin tells whether a report may be made now.
@@ -141,11 +156,15 @@ func (w *watch) begin(of watched, now time.Time, pause time.Duration) bool {
 	return true
 }
 
-func (w *watch) end(of watched) {
+// end answers whether the endpoint has recovered meanwhile.
+func (w *watch) end(of watched) (recovered bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.streak(of).telling = false
+	s := w.streak(of)
+	recovered = s.recovered
+	s.telling, s.recovered = false, false
 	w.inFlight--
+	return recovered
 }
 
 // streak is the endpoint's, made where there is none. Where there are too many

@@ -49,13 +49,11 @@ func TestReport_SaysOfAnEndpointThatItFailsAndThatItRecovered(t *testing.T) {
 
 	d.pass(time.Second)
 	failing := d.attempts(failed)
-	require.WithinDuration(t, since, failing.FailingSince, 0)
+	require.WithinDuration(t, since, failing.FailingSince, 5*time.Second)
 	require.Equal(t, failing, d.attempts(failed, failed, failed), "it is known")
 
 	d.pass(time.Second)
-	require.Equal(t, failing, d.attempts(accepted), "once in ten seconds")
-	d.pass(10 * time.Second)
-	recovered := d.attempts(accepted)
+	recovered := d.attempts(accepted) // told at once: there may be no further success
 	require.Zero(t, recovered.FailingSince)
 	require.Equal(t, recovered, d.attempts(accepted, accepted))
 
@@ -67,14 +65,17 @@ func TestReport_SaysOfAnEndpointThatItFailsAndThatItRecovered(t *testing.T) {
 func TestReport_DisablesWhatFailedForTooLong(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	d.config.DisableAfter = time.Hour
+	d.config.DisableAfter = time.Millisecond
 	d.create("ep_1")
-	d.pass(-2 * time.Hour) // so long ago
+	d.pass(-2 * time.Hour) // so long ago, as this process saw it: others may have seen successes
 	d.attempts(failed)
 	d.pass(2 * time.Hour)
-	disabled := d.attempts(failed, failed)
+	require.Equal(t, postdate.Enabled, d.attempts(failed, failed).State)
+	d.pass(reportPause)
+	disabled := d.attempts(failed)
 	require.Equal(t, postdate.Disabled, disabled.State)
-	require.Equal(t, "failed for 2h0m0s: HTTP 500 Internal Server Error", disabled.Reason)
+	require.Contains(t, disabled.Reason, "failed for ")
+	require.Contains(t, disabled.Reason, ": HTTP 500 Internal Server Error")
 	require.Equal(t, disabled, d.attempts(accepted, failed, gone), "it is not sent to any more")
 	require.Equal(t, []string{postdate.EndpointFailing, postdate.EndpointDisabled}, d.types(2))
 	d.record("tenant", "disabled", workflows.TenantID(d.tenant))

@@ -121,6 +121,16 @@ func (e *entry) stale() {
 	e.began = time.Time{}
 }
 
+// Fresh is all that is configured for a tenant now, whatever is kept here.
+func (d *Directory) Fresh(ctx context.Context, name string) (*postdate.Tenant, error) {
+	d.entry(name).stale()
+	return d.Tenant(ctx, name)
+}
+
+// Knows tells whether the tenant was asked for lately, and so costs the engine
+// one question a second at most.
+func (d *Directory) Knows(name string) bool { return d.peek(name) != nil }
+
 // peek is the tenant as it was read last, however long ago: nil where it was not.
 func (d *Directory) peek(name string) *postdate.Tenant {
 	d.mu.Lock()

@@ -37,7 +37,8 @@ type Config struct {
 // Ledger starts, finds, reads and changes deliveries. It is safe for concurrent use.
 type Ledger struct {
 	Config
-	failures converter.FailureConverter
+	failures  converter.FailureConverter
+	gathering *gathering
 }
 
 // New makes a ledger.
@@ -54,8 +55,12 @@ func New(c Config) *Ledger {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Ledger{Config: c, failures: temporal.NewDefaultFailureConverter(
-		temporal.DefaultFailureConverterOptions{DataConverter: c.DataConverter})}
+	return &Ledger{
+		Config: c,
+		failures: temporal.NewDefaultFailureConverter(
+			temporal.DefaultFailureConverterOptions{DataConverter: c.DataConverter}),
+		gathering: &gathering{waiting: make(map[string][]*party)},
+	}
 }
 
 // unknown refuses what nothing is known of.

@@ -147,7 +147,8 @@ func (l *Ledger) rows(ctx context.Context, f postdate.Filter, info *workflowpb.W
 		return f.Entity != "" && f.Entity != row.Entity ||
 			f.Type != "" && f.Type != row.Type ||
 			f.Endpoint != "" && f.Endpoint != row.To.Endpoint ||
-			f.State != "" && f.State != row.State
+			f.State != "" && f.State != row.State ||
+			!f.AcceptedBefore.IsZero() && row.CreatedAt.After(f.AcceptedBefore)
 	})
 	if isGroup && info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
 		return l.staying(ctx, f.Tenant, all)

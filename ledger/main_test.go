@@ -105,6 +105,10 @@ func (f *fakes) Tenant(_ context.Context, name string) (*postdate.Tenant, error)
 	return &postdate.Tenant{}, nil
 }
 
+func (f *fakes) Fresh(ctx context.Context, name string) (*postdate.Tenant, error) {
+	return f.Tenant(ctx, name)
+}
+
 func (f *fakes) Report(context.Context, string, string, postdate.Attempt) {}
 
 func (f *fakes) Send(ctx context.Context, m postdate.Message, to postdate.Target) (postdate.Attempt, error) {

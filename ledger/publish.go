@@ -7,7 +7,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/postdate/postdate"
@@ -17,8 +16,8 @@ import (
 // Batch asks for events to be published.
 type Batch struct {
 	Tenant string
-	// Events were held valid. Those without an id travel together; each other
-	// one has an execution of its own.
+	// Events were held valid. Those without an id travel together, and where there
+	// is no Key with others of the tenant; each other one has an execution of its own.
 	Events []postdate.Event
 	// Key is the caller's Idempotency-Key, which stands for the ids not given.
 	Key         string
@@ -108,7 +107,11 @@ func (p *publishing) publish(ctx context.Context, places []int) {
 		}
 		return
 	}
-	group := p.madeGroup()
+	if p.Key == "" {
+		p.gather(ctx, places)
+		return
+	}
+	group := keyedGroup(p.Tenant, p.Key)
 	ids := make([]string, len(places))
 	for i := range ids {
 		ids[i] = postdate.GroupedID(group, i)
@@ -116,15 +119,21 @@ func (p *publishing) publish(ctx context.Context, places []int) {
 	p.start(ctx, workflows.GroupID(p.Tenant, group), ids, places)
 }
 
-// madeGroup makes the id of a group: a new one, or the one that the tenant's
-// idempotency key always makes.
-func (p *publishing) madeGroup() string {
-	if p.Key == "" {
-		id := uuid.Must(uuid.NewV7())
-		return hex.EncodeToString(id[:])
-	}
-	sum := sha256.Sum256([]byte(p.Tenant + "\n" + p.Key))
+// keyedGroup is the id of the group that a tenant's idempotency key makes, always.
+func keyedGroup(tenant, key string) string {
+	sum := sha256.Sum256([]byte(tenant + "\n" + key))
 	return hex.EncodeToString(sum[:16])
+}
+
+// gather publishes the events at these places in one execution, which may carry
+// others too.
+func (p *publishing) gather(ctx context.Context, places []int) {
+	aboard := newParty(p.publications(places), p.at)
+	err := errTooMany
+	if aboard.deliveries <= maxDeliveries {
+		err = p.travel(ctx, p.Tenant, aboard)
+	}
+	p.answer(places, aboard.events, false, err)
 }
 
 // start starts the execution that carries the events at these places under
@@ -132,19 +141,25 @@ func (p *publishing) madeGroup() string {
 func (p *publishing) start(ctx context.Context, workflowID string, ids []string, places []int) {
 	in := p.input(ids, places)
 	duplicate := false
-	var err error = errTooMany
-	if carries(in) <= maxDeliveries {
+	err := errTooMany
+	if deliveriesOf(in.Events) <= maxDeliveries {
 		_, err = p.execute(ctx, workflows.DispatchOptions(workflowID, in), workflows.DispatchName, in)
 	}
 	if errors.Is(err, ErrExists) {
-		in, err = p.repeated(ctx, workflowID, ids[0], in.Digest)
 		duplicate = true
+		in.Events, err = p.repeated(ctx, workflowID, in)
 	}
+	p.answer(places, in.Events, duplicate, err)
+}
+
+// answer tells what became of the events at these places.
+func (p *publishing) answer(places []int, events []workflows.Publication, duplicate bool, err error) {
 	for i, place := range places {
-		p.published[place] = Published{ID: ids[i], Err: err}
-		if err == nil {
-			p.published[place] = published(in.Events[i], duplicate)
+		if err != nil {
+			p.published[place] = Published{ID: events[i].Message.ID, Err: err}
+			continue
 		}
+		p.published[place] = published(events[i], duplicate)
 	}
 }
 
@@ -152,57 +167,67 @@ func (p *publishing) start(ctx context.Context, workflowID string, ids []string,
 // names them all, and the engine takes 2 MB of it.
 const maxDeliveries = 30_000
 
-var errTooMany = postdate.Errorf(postdate.Invalid, "/events",
+var errTooMany error = postdate.Errorf(postdate.Invalid, "/events",
 	"more than %d deliveries in all: publish fewer events at once", maxDeliveries)
 
-func carries(in workflows.DispatchInput) int {
+func deliveriesOf(events []workflows.Publication) int {
 	deliveries := 0
-	for _, e := range in.Events {
+	for _, e := range events {
 		deliveries += len(e.Endpoints)
 	}
 	return deliveries
 }
 
-// repeated reads the execution whose id is taken: by an earlier request like
-// this one, or by another.
-func (p *publishing) repeated(ctx context.Context, workflowID, id, digest string) (workflows.DispatchInput, error) {
+// repeated reads what the execution carries whose id is taken: by an earlier
+// request like in, or by another.
+func (p *publishing) repeated(ctx context.Context, workflowID string, in workflows.DispatchInput) ([]workflows.Publication, error) {
+	id := in.Events[0].Message.ID
 	described, err := p.describe(ctx, workflowID, id)
 	if err != nil {
-		return workflows.DispatchInput{}, err
+		return in.Events, err
 	}
 	var first workflows.DispatchInput
 	if err := p.readInput(ctx, described.GetWorkflowExecutionInfo(), &first); err != nil {
-		return workflows.DispatchInput{}, err
+		return in.Events, err
 	}
-	if first.Digest == digest {
-		return first, nil
+	if first.Digest == in.Digest {
+		return first.Events, nil
 	}
 	if _, _, grouped := postdate.SplitGroupedID(id); grouped {
-		return first, postdate.Errorf(postdate.Conflict, "", "this Idempotency-Key is that of a request with other events")
+		return in.Events, postdate.Errorf(postdate.Conflict, "", "this Idempotency-Key is that of a request with other events")
 	}
-	return first, postdate.Errorf(postdate.Conflict, "", "%q exists already, from a request with another body", id)
+	return in.Events, postdate.Errorf(postdate.Conflict, "", "%q exists already, from a request with another body", id)
 }
 
-// input is what carries the events at these places.
+// input is what carries the events at these places under these ids.
 func (p *publishing) input(ids []string, places []int) workflows.DispatchInput {
-	in := workflows.DispatchInput{At: p.at}
 	asked := make([]postdate.Event, len(places))
+	in := workflows.DispatchInput{At: p.at, Events: p.publications(places)}
 	for i, place := range places {
-		e := p.Events[place]
-		asked[i] = e
-		if e.Timestamp.IsZero() {
-			e.Timestamp = p.at
-		}
-		in.Events = append(in.Events, workflows.Publication{
-			Message: postdate.Message{
-				ID: ids[i], Tenant: p.Tenant, Entity: e.Entity, Type: e.Type, Timestamp: e.Timestamp.UTC(),
-				Data: e.Data, TraceParent: p.TraceParent, CloudEvent: e.CloudEvent,
-			},
-			Endpoints: p.configured.Subscribers(e.Type),
-		})
+		asked[i] = p.Events[place]
+		in.Events[i].Message.ID = ids[i]
 	}
 	in.Digest = digestOf(asked...)
 	return in
+}
+
+// publications are the events at these places, without ids, and who subscribed.
+func (p *publishing) publications(places []int) []workflows.Publication {
+	all := make([]workflows.Publication, len(places))
+	for i, place := range places {
+		e := p.Events[place]
+		if e.Timestamp.IsZero() {
+			e.Timestamp = p.at
+		}
+		all[i] = workflows.Publication{
+			Message: postdate.Message{
+				Tenant: p.Tenant, Entity: e.Entity, Type: e.Type, Timestamp: e.Timestamp.UTC(),
+				Data: e.Data, TraceParent: p.TraceParent, CloudEvent: e.CloudEvent,
+			},
+			Endpoints: p.configured.Subscribers(e.Type),
+		}
+	}
+	return all
 }
 
 // published is the answer for an event that was accepted.

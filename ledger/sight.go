@@ -149,6 +149,9 @@ func (v *Sight) mayRetry(now time.Time) error {
 	if state := v.State(now); state != postdate.Dead {
 		return postdate.Errorf(postdate.Conflict, "", "only what is dead can be retried, and this is %s", state)
 	}
+	if v.Input.Shipment.Test {
+		return postdate.Errorf(postdate.Conflict, "", "a test is not retried: test the endpoint again")
+	}
 	if expires := v.Input.ExpiresAt; !expires.IsZero() && !now.Before(expires) {
 		return postdate.Errorf(postdate.Conflict, "", "it expired at %s", expires.Format(time.RFC3339))
 	}

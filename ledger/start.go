@@ -86,7 +86,7 @@ func (l *Ledger) Retry(ctx context.Context, tenant, id string) (*Sight, error) {
 		return nil, err
 	}
 	in := dead.Input
-	in.Attempts, in.Handed = dead.Attempts, false
+	in.Attempts, in.Handed, in.Plan = dead.Attempts, false, nil
 	in.Shipment.DueAt = now
 	options := workflows.DeliverOptions(in, dead.Accepted, now)
 	options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY

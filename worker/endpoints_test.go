@@ -34,6 +34,10 @@ func (directory) Tenant(_ context.Context, name string) (*postdate.Tenant, error
 	return &postdate.Tenant{Endpoints: list}, nil
 }
 
+func (d directory) Fresh(ctx context.Context, name string) (*postdate.Tenant, error) {
+	return d.Tenant(ctx, name)
+}
+
 func (directory) Report(context.Context, string, string, postdate.Attempt) {}
 
 // setEndpoint gives the test's tenant one endpoint, in that state.

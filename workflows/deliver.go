@@ -59,7 +59,9 @@ func (d *delivery) wait(ctx workflow.Context) {
 	}
 	d.state = postdate.Sending
 	d.heed()
-	d.plan.Since = workflow.Now(ctx)
+	if d.Plan == nil {
+		d.plan.Since = workflow.Now(ctx)
+	}
 	if d.state == postdate.Sending && d.plan.Expired(d.plan.Since) {
 		d.finish(postdate.Expired, "expired at "+d.ExpiresAt.Format(time.RFC3339)+", before its first attempt")
 	}
@@ -92,7 +94,10 @@ func (d *delivery) judge(last postdate.Attempt) {
 	d.finish(state, last.Because(reason))
 	if last.Outcome == postdate.Rescheduled && !d.plan.Expired(last.RescheduleTo) {
 		d.putOff(last.RescheduleTo)
-		d.Attempts = d.Attempts[len(d.Attempts)-1:]
+		d.heed() // of what was wished for meanwhile, rather than the receiver
+		if d.anew {
+			d.Attempts = d.Attempts[len(d.Attempts)-1:]
+		}
 	}
 }
 
@@ -157,6 +162,7 @@ func (d *delivery) park(ctx workflow.Context) {
 	case d.plan.Expired(workflow.Now(ctx)):
 		d.finish(postdate.Expired, "expired at "+d.ExpiresAt.Format(time.RFC3339)+", while its endpoint was not enabled")
 	case workflow.GetInfo(ctx).GetContinueAsNewSuggested():
+		d.Plan = &d.plan
 		d.startAnew() // it was parked for weeks: a history has its limits
 	}
 }
@@ -165,8 +171,9 @@ func (d *delivery) park(ctx workflow.Context) {
 // does not hand them over when the retry is stopped between two of them.
 func (d *delivery) recall(ctx workflow.Context) {
 	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
-		StartToCloseTimeout: grace,
-		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 3},
+		StartToCloseTimeout:    grace,
+		ScheduleToCloseTimeout: 6 * grace,
+		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 3},
 	})
 	var log postdate.Attempts
 	if err := workflow.ExecuteLocalActivity(ctx, activities.RecallName).Get(ctx, &log); err == nil && len(log) > 0 {
@@ -207,8 +214,9 @@ func (d *delivery) announce(ctx workflow.Context) {
 		return
 	}
 	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
-		StartToCloseTimeout: grace,
-		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 5},
+		StartToCloseTimeout:    grace,
+		ScheduleToCloseTimeout: 12 * grace,
+		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 5},
 	})
 	if err := workflow.ExecuteLocalActivity(ctx, activities.AnnounceName, d.news(workflow.Now(ctx))).Get(ctx, nil); err != nil {
 		workflow.GetLogger(ctx).Warn("a dead letter was not announced", "tenant", m.Tenant, "id", d.Shipment.ID(), "error", err)

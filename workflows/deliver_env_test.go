@@ -115,6 +115,10 @@ func (d *directory) Tenant(_ context.Context, name string) (*postdate.Tenant, er
 	return &tenant, nil
 }
 
+func (d *directory) Fresh(ctx context.Context, name string) (*postdate.Tenant, error) {
+	return d.Tenant(ctx, name)
+}
+
 func (*directory) Report(context.Context, string, string, postdate.Attempt) {}
 
 // set gives the tenant an endpoint in that state.

@@ -304,3 +304,38 @@ func requireCancelled(t *testing.T, e *deliverEnv, attempts int) {
 	require.NoError(t, canceled.Details(&result))
 	require.Len(t, result.Attempts, attempts)
 }
+
+func TestDeliver_HeedsAWishRatherThanTheReceiversTime(t *testing.T) {
+	t.Parallel()
+	asksForAYear := postdate.Attempt{Outcome: postdate.Rescheduled, Status: 200, RescheduleTo: start.Add(year)}
+	during := func(e *deliverEnv, name string, args ...any) *answer {
+		got := &answer{t: t}
+		e.during = func(int) { e.UpdateWorkflow(name, "", got, args...) }
+		return got
+	}
+
+	cancelled := newDeliverEnv(t, failed(500), asksForAYear)
+	cancelled.RegisterDelayedCallback(func() { during(cancelled, workflows.UpdateCancel) }, time.Second)
+	cancelled.deliver(0)
+	requireCancelled(t, cancelled, 2)
+
+	moved := newDeliverEnv(t, failed(500), asksForAYear)
+	moved.RegisterDelayedCallback(func() {
+		during(moved, workflows.UpdateReschedule, postdate.Change{DueAt: start.Add(time.Hour)})
+	}, time.Second)
+	moved.deliver(0)
+	in, _ := moved.requireAnew()
+	require.Equal(t, start.Add(time.Hour), in.Shipment.DueAt)
+}
+
+func TestDeliver_KeepsItsDataOnceAnAttemptIsUnderWay(t *testing.T) {
+	t.Parallel()
+	e := newDeliverEnv(t, failed(500))
+	e.RegisterDelayedCallback(func() {
+		e.UpdateWorkflow(workflows.UpdateReschedule, "", &answer{t: t}, postdate.Change{Data: []byte(`{"amount":2}`)})
+	}, time.Second)
+	e.deliver(0)
+	for _, each := range e.sent {
+		require.JSONEq(t, `{"amount":1}`, string(each.message.Data))
+	}
+}

@@ -22,6 +22,9 @@ type DeliverInput struct {
 	// Handed tells that the last of them was made just now, by a Dispatch: it is
 	// the first of this round, and what follows from it is to be decided.
 	Handed bool `json:"handed,omitempty"`
+	// Plan is that of a round which goes on after the execution had to start
+	// anew. Without it a round begins.
+	Plan *postdate.Plan `json:"plan,omitempty"`
 }
 
 // DeliverResult is what a delivery leaves behind that was delivered or
@@ -95,6 +98,9 @@ func newDelivery(in DeliverInput) *delivery {
 	if in.Handed {
 		d.plan.Before--
 	}
+	if in.Plan != nil {
+		d.plan = *in.Plan
+	}
 	return d
 }
 
@@ -117,6 +123,7 @@ func (d *delivery) startAnew() {
 // the time at which it happened stays.
 func (d *delivery) putOff(due time.Time) {
 	d.startAnew()
+	d.Plan = nil
 	d.Shipment.DueAt = due
 	if d.Shipment.ID() == d.Shipment.Message.ID {
 		d.Shipment.Message.Timestamp = due
@@ -128,6 +135,7 @@ func (d *delivery) heed() {
 	switch d.wish {
 	case toCancel:
 		d.finish(postdate.Cancelled, "")
+		d.anew = false
 	case toPutOff:
 		due := d.Shipment.DueAt
 		if !d.change.DueAt.IsZero() {

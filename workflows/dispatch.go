@@ -80,7 +80,7 @@ func (d *dispatch) sendGroup(ctx workflow.Context) {
 		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 1},
 	})
 	attempts := make([]postdate.Attempt, len(parcels))
-	group := activities.GroupInput{Messages: d.messages(), Parcels: parcels, At: d.At}
+	group := activities.GroupInput{Messages: d.messages(), Parcels: parcels, At: d.At, Of: d.Of}
 	var made []postdate.Attempt
 	if err := workflow.ExecuteLocalActivity(ctx, activities.SendGroupName, group).Get(ctx, &made); err == nil {
 		copy(attempts, made)

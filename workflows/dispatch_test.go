@@ -53,6 +53,10 @@ func (e *dispatchEnv) Tenant(context.Context, string) (*postdate.Tenant, error) 
 	return &e.tenant, nil
 }
 
+func (e *dispatchEnv) Fresh(ctx context.Context, name string) (*postdate.Tenant, error) {
+	return e.Tenant(ctx, name)
+}
+
 func (*dispatchEnv) Report(context.Context, string, string, postdate.Attempt) {}
 
 // Send answers as the endpoint's host says.

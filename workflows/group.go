@@ -20,6 +20,8 @@ type DispatchInput struct {
 	// At is when the events were accepted.
 	At     time.Time     `json:"at"`
 	Events []Publication `json:"events"`
+	// Of is how many parts there are, where this is one of several.
+	Of int `json:"of,omitempty"`
 }
 
 // Publication is an event and the endpoints that were subscribed to it when it
@@ -99,6 +101,9 @@ func (in DispatchInput) Parts() []DispatchInput {
 			publication := &part.Events[len(part.Events)-1]
 			publication.Endpoints = append(publication.Endpoints, endpoint)
 		}
+	}
+	for i := range parts {
+		parts[i].Of = max(in.Of, len(parts))
 	}
 	return parts
 }

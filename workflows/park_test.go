@@ -174,6 +174,13 @@ func TestDeliver_StartsAnewRatherThanGrowWhileParked(t *testing.T) {
 	require.Zero(t, delay)
 	require.Len(t, in.Attempts, 1)
 	require.Equal(t, message(0).Shipment.Message, in.Shipment.Message)
+	require.Zero(t, in.Plan.Before, "the round goes on: its attempts count")
+
+	again := newDeliverEnv(t, failed(500), failed(500), failed(500))
+	again.directory.set(postdate.Enabled)
+	again.deliver(0, func(next *workflows.DeliverInput) { *next = in })
+	again.requireEnded(postdate.Dead)
+	require.Len(t, again.times(), 2, "three in all")
 }
 
 func TestDeliver_KeepsTheTimeOfAnEventThatIsPutOff(t *testing.T) {

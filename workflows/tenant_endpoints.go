@@ -97,7 +97,7 @@ func (d *draft) deleteEndpoint(id string) error {
 	d.answer.Endpoint = &deleted
 	d.Endpoints = slices.DeleteFunc(d.Endpoints, func(e postdate.Endpoint) bool { return e.ID == id })
 	d.change()
-	d.sweep = &SweepInput{Action: SweepCancel, Filter: postdate.Filter{Tenant: d.name, Endpoint: id}}
+	d.sweep = &SweepInput{Action: SweepCancel, Filter: postdate.Filter{Tenant: d.name, Endpoint: id, AcceptedBefore: d.now}}
 	return nil
 }
 
@@ -139,12 +139,15 @@ func (d *draft) reportEndpoint(in ReportEndpoint) error {
 		return nil
 	}
 	if e.FailingSince.IsZero() {
+		// What one process has seen is believed of lately only: others may have
+		// seen successes, and the endpoint may have been enabled since.
 		e.FailingSince = d.now
-		if !in.Since.IsZero() && in.Since.Before(d.now) {
+		if in.Since.After(e.UpdatedAt) && in.Since.Before(d.now) && d.now.Sub(in.Since) < time.Hour {
 			e.FailingSince = in.Since
 		}
 		d.touch(e)
 		d.announce(postdate.EndpointFailing, *e, reason(in.Last))
+		return nil
 	}
 	if failed := d.now.Sub(e.FailingSince); in.DisableAfter > 0 && failed >= in.DisableAfter.Std() {
 		e.State, e.Reason = postdate.Disabled, reason("failed for "+days(failed)+": "+in.Last)
@@ -189,13 +192,13 @@ type endpointNews struct {
 }
 
 // announce has it told to the operator's endpoints, unless e is one of those.
-func (d *draft) announce(eventType string, e postdate.Endpoint, reason string) {
+func (d *draft) announce(eventType string, e postdate.Endpoint, why string) {
 	if d.name == postdate.OperatorTenant {
 		return
 	}
-	news := endpointNews{Tenant: d.name, Endpoint: e.ID, Reason: reason, Since: e.FailingSince}
+	news := endpointNews{Tenant: d.name, Endpoint: e.ID, Reason: why, Since: e.FailingSince}
 	if u, err := url.Parse(e.URL); err == nil {
-		news.Host = u.Host
+		news.Host = reason(u.Host)
 	}
 	data, err := json.Marshal(news)
 	if err != nil {

@@ -57,7 +57,8 @@ func TestTenant_CancelsWhatWasForADeletedEndpoint(t *testing.T) {
 	require.Equal(t, "ep_1-8", deleted.Sweep)
 	require.Equal(t, []postdate.Endpoint{endpoint("ep_2")}, next.Tenant.Endpoints)
 	require.Equal(t, []workflows.SweepInput{{
-		Action: workflows.SweepCancel, Filter: postdate.Filter{Tenant: "acme", Endpoint: "ep_1"},
+		Action: workflows.SweepCancel,
+		Filter: postdate.Filter{Tenant: "acme", Endpoint: "ep_1", AcceptedBefore: start.Add(time.Minute)},
 	}}, e.sweeps)
 }
 

@@ -64,7 +64,7 @@ func (d *delivery) mayReschedule(ctx workflow.Context, change postdate.Change) e
 	if err := d.mayChange(); err != nil {
 		return err
 	}
-	if change.Data != nil && len(d.Attempts) > 0 {
+	if change.Data != nil && (len(d.Attempts) > 0 || d.state == postdate.Sending || d.state == postdate.Retrying) {
 		return refuse(postdate.Errorf(postdate.Conflict, "/data",
 			"an attempt was made already: a receiver may know this id with the data as it was"))
 	}

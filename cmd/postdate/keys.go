@@ -35,6 +35,9 @@ func (c config) withSecrets(dir string) (config, error) {
 		if *secret.value != "" {
 			continue
 		}
+		if secret.file == encryptionKeysFile && hasData(dir) {
+			return config{}, fmt.Errorf("data folder: %s is missing in %s, and nothing that is kept there can be read without it", encryptionKeysFile, dir)
+		}
 		var err error
 		if *secret.value, err = keep(dir, secret.file, secret.generate); err != nil {
 			return config{}, err
@@ -43,25 +46,66 @@ func (c config) withSecrets(dir string) (config, error) {
 	return c, c.validate()
 }
 
+// hasData tells whether the engine has kept something in dir, though the keys
+// that it was encrypted with are not there.
+func hasData(dir string) bool {
+	if dir == "" {
+		return false
+	}
+	_, noKeys := os.Stat(filepath.Join(dir, encryptionKeysFile))
+	_, noData := os.Stat(filepath.Join(dir, "temporal.db"))
+	return errors.Is(noKeys, fs.ErrNotExist) && noData == nil
+}
+
 // keep answers what file holds, or what generate answers, kept there from then on.
 func keep(dir, file string, generate func() string) (string, error) {
 	if dir == "" {
 		return generate(), nil
 	}
 	path := filepath.Join(dir, file)
-	kept, err := os.ReadFile(path)
-	if err == nil {
-		return strings.TrimSpace(string(kept)), nil
-	}
+	kept, err := readKept(path)
 	if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("data folder: %w", err)
+		return kept, err
 	}
-	made := generate()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("data folder: %w", err)
 	}
-	if err := os.WriteFile(path, []byte(made+"\n"), 0o600); err != nil {
+	if err := writeKept(dir, path, generate()); err != nil {
 		return "", fmt.Errorf("data folder: %w", err)
 	}
-	return made, nil
+	return readKept(path)
+}
+
+func readKept(path string) (string, error) {
+	kept, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("data folder: %w", err)
+	}
+	text := strings.TrimSpace(string(kept))
+	if text == "" {
+		return "", fmt.Errorf("data folder: %s is empty: put back what it held, or move the whole folder away to begin anew", path)
+	}
+	return text, nil
+}
+
+// writeKept keeps text at path, whole and for good even if power is lost: what
+// is accepted next can be read with it alone. Of two processes the first wins.
+func writeKept(dir, path, text string) error {
+	file, err := os.CreateTemp(dir, filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("make a file: %w", err)
+	}
+	defer func() { _ = os.Remove(file.Name()) }()
+	_, written := file.WriteString(text + "\n")
+	if err := errors.Join(written, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(file.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("keep it: %w", err)
+	}
+	folder, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("keep it: %w", err)
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }

@@ -68,7 +68,7 @@ func (l listener) run(ctx context.Context, environ []string, out io.Writer) erro
 	}
 	fmt.Fprintf(out, "Listening on %s. Deliveries to it are verified and answered with %d. Stop with Ctrl-C.\n\n",
 		socket.Addr(), l.status)
-	server := &http.Server{Handler: l.receive(verifier, out), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: l.receive(verifier, out), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute}
 	return serveUntil(ctx, server, socket, time.Second)
 }
 

@@ -80,7 +80,12 @@ func (n node) run(ctx context.Context) error {
 		return err
 	}
 	go n.tellWhenReady(ctx, temporal)
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		// Who sends a body slowly holds a connection for so long. When it is over
+		// the request's context ends too, so no handler may need longer.
+		ReadTimeout: 2 * time.Minute,
+	}
 	return serveUntil(ctx, server, socket, n.ShutdownTimeout)
 }
 

@@ -27,7 +27,9 @@ func structured(m postdate.Message) []byte {
 		}
 	}
 	if len(m.Data) > 0 {
-		body = append(body, `,"datacontenttype":"application/json","data":`...)
+		body = append(body, `,"datacontenttype":`...)
+		body = appendString(body, contentType(m))
+		body = append(body, `,"data":`...)
 		body = append(body, m.Data...)
 	}
 	body[0] = '{' // in place of the first comma
@@ -42,9 +44,17 @@ func binaryHeaders(m postdate.Message) http.Header {
 		headers.Set("Ce-"+a.name, percentEncode(a.value))
 	}
 	if len(m.Data) > 0 {
-		headers.Set("Content-Type", "application/json")
+		headers.Set("Content-Type", contentType(m))
 	}
 	return headers
+}
+
+// contentType is the media type of m's data.
+func contentType(m postdate.Message) string {
+	if m.CloudEvent == nil {
+		return "application/json"
+	}
+	return cmp.Or(m.CloudEvent.DataContentType, "application/json")
 }
 
 // contextAttribute is one of a CloudEvent's context attributes: its value is a string,
@@ -69,7 +79,11 @@ func attributes(m postdate.Message) []contextAttribute {
 		contextAttribute{name: "type", value: m.Type},
 		contextAttribute{name: "time", value: m.Timestamp.UTC().Format(time.RFC3339Nano)},
 	)
-	if subject := cmp.Or(came.Subject, m.Entity); subject != "" {
+	subject := came.Subject
+	if m.CloudEvent == nil {
+		subject = m.Entity
+	}
+	if subject != "" {
 		all = append(all, contextAttribute{name: "subject", value: subject})
 	}
 	if came.DataSchema != "" {

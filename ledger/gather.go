@@ -1,0 +1,148 @@
+package ledger
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/workflows"
+)
+
+// gathering has events travel together that their callers did not name: what a
+// tenant publishes while a start of its is on its way to the engine gathers, and
+// the next start carries all of it. Nothing ever waits for company: where no
+// start is on its way, the next one leaves at once. Each caller waits until the
+// execution with its events is durably started, so no more gathers than there
+// are callers, and an idle tenant has no entry.
+//
+// One start at a time is what measures best: with 64 clients and one endpoint
+// 2,200 events/s, with two side by side 1,670, with four 1,510, with eight 980.
+type gathering struct {
+	mu sync.Mutex
+	// waiting are those who leave next, by tenant, in the order in which they
+	// came: an empty entry where a start is on its way and nobody waits.
+	waiting map[string][]*party
+}
+
+// party is what one caller publishes together: it is not split.
+type party struct {
+	events           []workflows.Publication // they get their ids when they leave
+	at               time.Time
+	deliveries, size int
+	carried          chan error // gets the answer
+}
+
+func newParty(events []workflows.Publication, at time.Time) *party {
+	text, err := json.Marshal(events)
+	if err != nil {
+		panic(err) // what was decoded can be encoded
+	}
+	return &party{
+		events: events, at: at, deliveries: deliveriesOf(events), size: len(text), carried: make(chan error, 1),
+	}
+}
+
+const (
+	// maxGroupEvents and maxGroupBytes bound what several parties have together.
+	maxGroupEvents = 100
+	maxGroupBytes  = 512 << 10
+)
+
+// travel has the events of aboard carried by an execution, and answers once that
+// is durably started.
+func (l *Ledger) travel(ctx context.Context, tenant string, aboard *party) error {
+	if l.gathering.join(tenant, aboard) {
+		go l.carryAll(context.WithoutCancel(ctx), tenant) // it serves others too
+	}
+	return <-aboard.carried
+}
+
+// carryAll starts one execution after another until nobody waits any more.
+func (l *Ledger) carryAll(ctx context.Context, tenant string) {
+	for {
+		parties := l.gathering.next(tenant)
+		if len(parties) == 0 {
+			return
+		}
+		err := l.carry(ctx, tenant, parties)
+		for _, each := range parties {
+			each.carried <- err
+		}
+	}
+}
+
+// carry starts the execution that carries these parties.
+func (l *Ledger) carry(ctx context.Context, tenant string, parties []*party) error {
+	made := uuid.Must(uuid.NewV7())
+	group := hex.EncodeToString(made[:])
+	in := workflows.DispatchInput{Digest: Digest(group)} // nobody can repeat it
+	for _, each := range parties {
+		for i := range each.events {
+			each.events[i].Message.ID = postdate.GroupedID(group, len(in.Events)+i)
+		}
+		in.Events = append(in.Events, each.events...)
+		if each.at.After(in.At) {
+			in.At = each.at
+		}
+	}
+	_, err := l.execute(ctx, workflows.DispatchOptions(workflows.GroupID(tenant, group), in), workflows.DispatchName, in)
+	if errors.Is(err, ErrExists) {
+		return nil // by this very start: nobody else makes this id
+	}
+	return err
+}
+
+// join has another party wait. It tells whether no start is on its way, and so
+// one is to leave.
+func (g *gathering) join(tenant string, p *party) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	waiting, busy := g.waiting[tenant]
+	g.waiting[tenant] = append(waiting, p)
+	return !busy
+}
+
+// next are the parties that the next start carries: none where nobody waits.
+func (g *gathering) next(tenant string) []*party {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	waiting := g.waiting[tenant]
+	if len(waiting) == 0 {
+		delete(g.waiting, tenant)
+		return nil
+	}
+	n := together(waiting)
+	leaving := slices.Clone(waiting[:n])
+	g.waiting[tenant] = slices.Delete(waiting, 0, n)
+	return leaving
+}
+
+// together is how many parties, the first of which leaves in any case, fit into
+// one execution that needs no further ones.
+func together(waiting []*party) int {
+	var in workflows.DispatchInput
+	n, deliveries, size := 0, 0, 0
+	for ; n < len(waiting); n++ {
+		deliveries += waiting[n].deliveries
+		size += waiting[n].size
+		if deliveries > workflows.MaxGroupEndpoints || size > maxGroupBytes ||
+			len(in.Events)+len(waiting[n].events) > maxGroupEvents {
+			break
+		}
+		in.Events = append(in.Events, waiting[n].events...)
+	}
+	room := deliveriesOf(in.Parts()[0].Events) // fewer, where their types or entities are too long to be listed
+	for i := range n {
+		if room -= waiting[i].deliveries; room < 0 {
+			return max(1, i)
+		}
+	}
+	return max(1, n)
+}
