@@ -192,16 +192,22 @@ func TestTenants_SeeTheirOwnEventsOnly(t *testing.T) {
 	key := a.key(postdate.Read)
 
 	other := b.key(postdate.Admin).Key
-	for _, call := range []struct{ method, path string }{
-		{http.MethodGet, "/v1/events/e"},
-		{http.MethodGet, "/v1/deliveries/e." + endpoint},
-		{http.MethodPost, "/v1/deliveries/e." + endpoint + "/retry"},
-		{http.MethodPost, "/v1/deliveries/e." + endpoint + "/cancel"},
-		{http.MethodGet, "/v1/sweeps/" + sweep.ID},
-		{http.MethodGet, "/v1/endpoints/" + endpoint},
-		{http.MethodDelete, "/v1/keys/" + key.ID},
+	for _, call := range []struct{ method, path, body string }{
+		{http.MethodGet, "/v1/events/e", ""},
+		{http.MethodGet, "/v1/deliveries/e." + endpoint, ""},
+		{http.MethodPost, "/v1/deliveries/e." + endpoint + "/retry", ""},
+		{http.MethodPost, "/v1/deliveries/e." + endpoint + "/cancel", ""},
+		{http.MethodGet, "/v1/sweeps/" + sweep.ID, ""},
+		{http.MethodGet, "/v1/endpoints/" + endpoint, ""},
+		{http.MethodPatch, "/v1/endpoints/" + endpoint, `{"description":"mine now"}`},
+		{http.MethodDelete, "/v1/endpoints/" + endpoint, ""},
+		{http.MethodPost, "/v1/endpoints/" + endpoint + "/rotate_secret", ""},
+		{http.MethodPost, "/v1/endpoints/" + endpoint + "/test", ""},
+		{http.MethodPost, "/v1/endpoints/" + endpoint + "/pause", ""},
+		{http.MethodPost, "/v1/endpoints/" + endpoint + "/resume", ""},
+		{http.MethodDelete, "/v1/keys/" + key.ID, ""},
 	} {
-		w := b.with(other, call.method, call.path, "")
+		w := b.with(other, call.method, call.path, call.body)
 		w.problem(http.StatusNotFound, postdate.NotFound)
 		require.NotContains(t, w.Body.String(), a.tenant)
 	}

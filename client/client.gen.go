@@ -1398,6 +1398,9 @@ type ClientInterface interface {
 	//
 	// Delivers an event to every endpoint that subscribed to its type. Once answered, it is kept.
 	//
+	// What you name is yours alone to find, deduplicate and cancel; events without an `id` may travel together with
+	// others of yours, which makes them many times as cheap. Each delivery is the same either way.
+	//
 	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
@@ -1413,6 +1416,9 @@ type ClientInterface interface {
 	// PublishEvent Publish an event
 	//
 	// Delivers an event to every endpoint that subscribed to its type. Once answered, it is kept.
+	//
+	// What you name is yours alone to find, deduplicate and cancel; events without an `id` may travel together with
+	// others of yours, which makes them many times as cheap. Each delivery is the same either way.
 	//
 	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
@@ -1988,6 +1994,9 @@ func (c *Client) TestEndpoint(ctx context.Context, id ID, reqEditors ...RequestE
 //
 // Delivers an event to every endpoint that subscribed to its type. Once answered, it is kept.
 //
+// What you name is yours alone to find, deduplicate and cancel; events without an `id` may travel together with
+// others of yours, which makes them many times as cheap. Each delivery is the same either way.
+//
 // With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
@@ -2013,6 +2022,9 @@ func (c *Client) PublishEventWithBody(ctx context.Context, params *PublishEventP
 // PublishEvent Publish an event
 //
 // Delivers an event to every endpoint that subscribed to its type. Once answered, it is kept.
+//
+// What you name is yours alone to find, deduplicate and cancel; events without an `id` may travel together with
+// others of yours, which makes them many times as cheap. Each delivery is the same either way.
 //
 // With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
@@ -4050,6 +4062,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// Delivers an event to every endpoint that subscribed to its type. Once answered, it is kept.
 	//
+	// What you name is yours alone to find, deduplicate and cancel; events without an `id` may travel together with
+	// others of yours, which makes them many times as cheap. Each delivery is the same either way.
+	//
 	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
@@ -4065,6 +4080,9 @@ type ClientWithResponsesInterface interface {
 	// PublishEventWithResponse Publish an event
 	//
 	// Delivers an event to every endpoint that subscribed to its type. Once answered, it is kept.
+	//
+	// What you name is yours alone to find, deduplicate and cancel; events without an `id` may travel together with
+	// others of yours, which makes them many times as cheap. Each delivery is the same either way.
 	//
 	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
@@ -5901,6 +5919,9 @@ func (c *ClientWithResponses) TestEndpointWithResponse(ctx context.Context, id I
 //
 // Delivers an event to every endpoint that subscribed to its type. Once answered, it is kept.
 //
+// What you name is yours alone to find, deduplicate and cancel; events without an `id` may travel together with
+// others of yours, which makes them many times as cheap. Each delivery is the same either way.
+//
 // With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
@@ -5922,6 +5943,9 @@ func (c *ClientWithResponses) PublishEventWithBodyWithResponse(ctx context.Conte
 // PublishEventWithResponse Publish an event
 //
 // Delivers an event to every endpoint that subscribed to its type. Once answered, it is kept.
+//
+// What you name is yours alone to find, deduplicate and cancel; events without an `id` may travel together with
+// others of yours, which makes them many times as cheap. Each delivery is the same either way.
 //
 // With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
