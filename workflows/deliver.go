@@ -205,20 +205,31 @@ func (d *delivery) end(ctx workflow.Context) (*DeliverResult, error) {
 	}
 }
 
-// announce tells the operator's endpoints of a dead letter. That it could not
-// does not change how the delivery ends.
+// announceTries is how often a dead letter is announced: for about a day.
+const announceTries = 1500
+
+// announce tells the operator's endpoints of a dead letter. That it could not,
+// for so long, does not change how the delivery ends.
 func (d *delivery) announce(ctx workflow.Context) {
 	m := d.Shipment.Message
 	if m.Tenant == postdate.OperatorTenant || d.Shipment.Test ||
 		workflow.GetVersion(ctx, "announce-dead-letters", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 		return
 	}
-	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
-		StartToCloseTimeout:    grace,
-		ScheduleToCloseTimeout: 12 * grace,
-		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 5},
-	})
-	if err := workflow.ExecuteLocalActivity(ctx, activities.AnnounceName, d.news(workflow.Now(ctx))).Get(ctx, nil); err != nil {
+	news := d.news(workflow.Now(ctx))
+	err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		StartToCloseTimeout: grace,
+		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 2},
+	}), activities.AnnounceName, news).Get(ctx, nil)
+	if err != nil { // the engine goes on trying
+		err = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+			StartToCloseTimeout: 3 * grace,
+			RetryPolicy: &temporal.RetryPolicy{
+				InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: announceTries,
+			},
+		}), activities.AnnounceName, news).Get(ctx, nil)
+	}
+	if err != nil {
 		workflow.GetLogger(ctx).Warn("a dead letter was not announced", "tenant", m.Tenant, "id", d.Shipment.ID(), "error", err)
 	}
 }

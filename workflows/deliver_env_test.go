@@ -78,6 +78,13 @@ func (e *engine) Publish(_ context.Context, tenant string, event postdate.Event,
 	return 3, e.fault
 }
 
+// fail has the next publications fail, with nil no more.
+func (e *engine) fail(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.fault = err
+}
+
 // news is what was published so far.
 func (e *engine) news() []postdate.Event {
 	e.mu.Lock()

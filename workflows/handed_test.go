@@ -98,8 +98,8 @@ func TestDeliver_PublishesWhatGoesToSubscribers(t *testing.T) {
 func TestDeliver_PublishesUntilTheEngineTakesIt(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t)
-	e.engine.fault = errors.New("no engine")
-	e.RegisterDelayedCallback(func() { e.engine.fault = nil }, time.Hour)
+	e.engine.fail(errors.New("no engine"))
+	e.RegisterDelayedCallback(func() { e.engine.fail(nil) }, time.Hour)
 	e.deliver(0, func(in *workflows.DeliverInput) { in.Shipment.To = postdate.Destination{} })
 	require.Len(t, e.requireDelivered(), 1)
 }
@@ -107,7 +107,7 @@ func TestDeliver_PublishesUntilTheEngineTakesIt(t *testing.T) {
 func TestDeliver_DiesWhereItsIDIsThatOfAnotherEvent(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t)
-	e.engine.fault = postdate.Errorf(postdate.Conflict, "/id", "is that of another event")
+	e.engine.fail(postdate.Errorf(postdate.Conflict, "/id", "is that of another event"))
 	e.deliver(0, func(in *workflows.DeliverInput) { in.Shipment.To = postdate.Destination{} })
 	reason, log := e.requireEnded(postdate.Dead)
 	require.Equal(t, "gave up after 3 attempts: /id: is that of another event", reason)
@@ -138,6 +138,20 @@ func TestDeliver_DiesAsItWouldWhereThatCannotBeAnnounced(t *testing.T) {
 	reason, _ := e.requireEnded(postdate.Dead)
 	require.Equal(t, "the receiver is gone: HTTP 410 Gone", reason)
 	require.Greater(t, len(e.engine.news()), 1, "it is tried again")
+}
+
+func TestDeliver_AnnouncesADeadLetterOnceItCan(t *testing.T) {
+	t.Parallel()
+	e := newDeliverEnv(t, postdate.Attempt{Outcome: postdate.Gone, Status: 410})
+	e.directory.operator.Endpoints = []postdate.Endpoint{{ID: "ep_op", EventTypes: []string{"*"}}}
+	e.engine.fail(errors.New("no engine"))
+	e.RegisterDelayedCallback(func() { e.engine.fail(nil) }, time.Hour)
+	e.deliver(0)
+	e.requireEnded(postdate.Dead)
+	news := e.engine.news()
+	require.Greater(t, len(news), 10)
+	require.Equal(t, news[0].ID, news[len(news)-1].ID)
+	require.WithinDuration(t, start.Add(time.Hour), e.Now(), 2*time.Minute)
 }
 
 func TestDeliver_AnnouncesNothingOfTheOperatorsOwn(t *testing.T) {
