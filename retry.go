@@ -103,6 +103,14 @@ func (r Retry) WithDefaults() Retry {
 	return r
 }
 
+// RetryOrDefault is r with all that it leaves open filled in; of nil it is [DefaultRetry].
+func RetryOrDefault(r *Retry) Retry {
+	if r == nil {
+		return Retry{}.WithDefaults()
+	}
+	return r.WithDefaults()
+}
+
 // Attempts is how many attempts r allows at most, or 0 where time is the bound.
 func (r Retry) Attempts() int {
 	if r.Schedule != nil {

@@ -106,11 +106,7 @@ func (a *Activities) handOver(ctx context.Context, in HandOverInput, left LeftPa
 		return err
 	}
 	shipment.Timeout = endpoint.Timeout
-	var retry postdate.Retry
-	if endpoint.Retry != nil {
-		retry = *endpoint.Retry
-	}
 	return a.Engine.StartDelivery(ctx, Handover{
-		Shipment: shipment, Retry: retry.WithDefaults(), Attempts: left.Attempts, At: in.At,
+		Shipment: shipment, Retry: postdate.RetryOrDefault(endpoint.Retry), Attempts: left.Attempts, At: in.At,
 	})
 }

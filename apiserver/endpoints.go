@@ -3,8 +3,6 @@ package apiserver
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"maps"
 	"net/url"
 	"slices"
@@ -229,11 +227,7 @@ func endpointFace(e postdate.Endpoint) Endpoint {
 		UpdatedAt:    e.UpdatedAt,
 	}
 	slices.Sort(face.Headers)
-	var retry postdate.Retry
-	if e.Retry != nil {
-		retry = *e.Retry
-	}
-	face.Retry = retry.WithDefaults()
+	face.Retry = postdate.RetryOrDefault(e.Retry)
 	if len(e.Secrets) > 0 {
 		_, face.PublicKey = shown(e.Secrets[0].Secret)
 	}
@@ -250,20 +244,4 @@ func withSecret(e postdate.Endpoint) EndpointWithSecret {
 		State: face.State, Reason: face.Reason, FailingSince: face.FailingSince,
 		CreatedAt: face.CreatedAt, UpdatedAt: face.UpdatedAt, Secret: secret,
 	}
-}
-
-// idFor is what the tenant's idempotency key always makes, or something random.
-// It is short, for of lists that hold many the engine takes few bytes.
-func idFor(tenant, key string) string {
-	if key == "" {
-		return randomID()
-	}
-	sum := hash("endpoint\n" + tenant + "\n" + key)
-	return hex.EncodeToString(sum[:10])
-}
-
-// randomID is what nobody guesses: 20 characters.
-func randomID() string {
-	sum := hash(rand.Text())
-	return hex.EncodeToString(sum[:10])
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 	"go.opentelemetry.io/otel/propagation"
 )
@@ -52,7 +51,7 @@ func (s *server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		began := time.Now()
 		id := c.Request().Header.Get(echo.HeaderXRequestID)
 		if !saneID.MatchString(id) {
-			id = strings.ReplaceAll(uuid.Must(uuid.NewV7()).String(), "-", "")
+			id = timedID()
 		}
 		header := c.Response().Header()
 		header.Set(echo.HeaderXRequestID, id)

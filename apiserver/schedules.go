@@ -3,14 +3,10 @@ package apiserver
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/url"
-	"strings"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/ledger"
@@ -29,7 +25,11 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 	}
 	if err := s.acceptSchedule(ctx, &schedule, now); err != nil {
 		if named && postdate.CodeOf(err) == postdate.Invalid {
-			return s.acceptedBefore(ctx, schedule.ID, told.Digest, err)
+			// It may have been accepted when it first came, and have expired since,
+			// or its endpoint may be gone.
+			if before, unknown := s.repeated(ctx, schedule.ID, told.Digest); unknown == nil {
+				return before, nil
+			}
 		}
 		return nil, err
 	}
@@ -45,17 +45,6 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 		Body:    s.face(made),
 		Headers: CreateSchedule201ResponseHeaders{Location: "/v1/schedules/" + schedule.ID},
 	}, nil
-}
-
-// acceptedBefore answers a request that would be refused by now for this reason,
-// if it was accepted when it first came: it may have expired since, or its
-// endpoint may be gone.
-func (s *server) acceptedBefore(ctx context.Context, id, digest string, refusal error) (CreateScheduleResponseObject, error) {
-	found, err := s.schedule(ctx, id)
-	if err != nil || found.Accepted.Digest != digest {
-		return nil, refusal
-	}
-	return CreateSchedule200JSONResponse(s.face(found)), nil
 }
 
 // repeated answers a request whose id is taken: by an earlier one like it, or by another.
@@ -169,11 +158,7 @@ func deliverInput(ctx context.Context, schedule postdate.Schedule, now time.Time
 	if due.Before(now) {
 		due = now
 	}
-	in := workflows.DeliverInput{ExpiresAt: schedule.ExpiresAt}
-	if schedule.Retry != nil {
-		in.Retry = *schedule.Retry
-	}
-	in.Retry = in.Retry.WithDefaults()
+	in := workflows.DeliverInput{ExpiresAt: schedule.ExpiresAt, Retry: postdate.RetryOrDefault(schedule.Retry)}
 	in.Shipment.To = schedule.To
 	in.Shipment.DueAt = due
 	switch {
@@ -242,16 +227,6 @@ func (s *server) ensureSecret(ctx context.Context) error {
 	}
 	_, err = s.Directory.EnsureSecret(ctx, tenantOf(ctx), postdate.Secret(signature.NewSecret().Reveal()))
 	return err
-}
-
-// madeID makes an id: a new one, in order of time, or the one that the tenant's
-// idempotency key always makes.
-func madeID(tenant, key string) string {
-	if key != "" {
-		sum := hash(tenant + "\n" + key)
-		return "sch_" + hex.EncodeToString(sum[:16])
-	}
-	return "sch_" + strings.ReplaceAll(uuid.Must(uuid.NewV7()).String(), "-", "")
 }
 
 // digest is the same for requests that ask for the same: however they are

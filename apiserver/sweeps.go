@@ -2,9 +2,6 @@ package apiserver
 
 import (
 	"context"
-	"strings"
-
-	"github.com/google/uuid"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/workflows"
@@ -26,7 +23,7 @@ func (s *server) RetryDeliveries(ctx context.Context, r RetryDeliveriesRequestOb
 		}
 		return RetryDeliveries200JSONResponse{State: DryRun, Found: found}, nil
 	}
-	id := "swp_" + strings.ReplaceAll(uuid.Must(uuid.NewV7()).String(), "-", "")
+	id := "swp_" + timedID()
 	err := s.Ledger.StartSweep(ctx, tenantOf(ctx), id, workflows.SweepInput{Action: workflows.SweepRetry, Filter: filter})
 	if err != nil {
 		return nil, err

@@ -167,10 +167,8 @@ func (l *Ledger) readRetry(ctx context.Context, in *workflows.DeliverInput) erro
 	if err != nil {
 		return err
 	}
-	if endpoint, _ := tenant.Endpoint(in.Shipment.To.Endpoint); endpoint.Retry != nil {
-		in.Retry = *endpoint.Retry
-	}
-	in.Retry = in.Retry.WithDefaults()
+	endpoint, _ := tenant.Endpoint(in.Shipment.To.Endpoint)
+	in.Retry = postdate.RetryOrDefault(endpoint.Retry)
 	return nil
 }
 

@@ -115,12 +115,21 @@ func (p *process) stop(signal syscall.Signal) {
 // call sends a request and answers status and body.
 func (p *process) call(method, path string, body any) (int, map[string]any) {
 	p.t.Helper()
+	return p.callAs("", method, path, body)
+}
+
+// callAs is call for a tenant: for the one that is meant where none is named, if it is "".
+func (p *process) callAs(tenant, method, path string, body any) (int, map[string]any) {
+	p.t.Helper()
 	encoded, err := json.Marshal(body)
 	require.NoError(p.t, err)
 	request, err := http.NewRequestWithContext(p.t.Context(), method, p.url+path, bytes.NewReader(encoded))
 	require.NoError(p.t, err)
 	request.Header.Set("Authorization", "Bearer "+testKey)
 	request.Header.Set("Content-Type", "application/json")
+	if tenant != "" {
+		request.Header.Set("Postdate-Tenant", tenant)
+	}
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(p.t, err)
 	defer response.Body.Close()

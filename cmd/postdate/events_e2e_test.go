@@ -255,24 +255,6 @@ func (h *hooks) types(t *testing.T) map[string]int {
 	return seen
 }
 
-// callAs is call for another tenant than the default one.
-func (p *process) callAs(tenant, method, path string, body any) (int, map[string]any) {
-	p.t.Helper()
-	encoded, err := json.Marshal(body)
-	require.NoError(p.t, err)
-	request, err := http.NewRequestWithContext(p.t.Context(), method, p.url+path, bytes.NewReader(encoded))
-	require.NoError(p.t, err)
-	request.Header.Set("Authorization", "Bearer "+testKey)
-	request.Header.Set("Postdate-Tenant", tenant)
-	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(p.t, err)
-	defer response.Body.Close()
-	var answer map[string]any
-	require.NoError(p.t, json.NewDecoder(response.Body).Decode(&answer))
-	return response.StatusCode, answer
-}
-
 // TestNothingOfATenantLiesInTheClear looks for secrets of endpoints and keys in
 // all that the process has written to disk.
 func TestNothingOfATenantLiesInTheClear(t *testing.T) {

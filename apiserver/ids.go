@@ -1,0 +1,38 @@
+package apiserver
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// timedID is a new id, in order of time: 32 characters.
+func timedID() string { return strings.ReplaceAll(uuid.Must(uuid.NewV7()).String(), "-", "") }
+
+// madeID makes an id: a new one, in order of time, or the one that the tenant's
+// idempotency key always makes.
+func madeID(tenant, key string) string {
+	if key != "" {
+		sum := hash(tenant + "\n" + key)
+		return "sch_" + hex.EncodeToString(sum[:16])
+	}
+	return "sch_" + timedID()
+}
+
+// idFor is what the tenant's idempotency key always makes, or something random.
+// It is short, for of lists that hold many the engine takes few bytes.
+func idFor(tenant, key string) string {
+	if key == "" {
+		return randomID()
+	}
+	sum := hash("endpoint\n" + tenant + "\n" + key)
+	return hex.EncodeToString(sum[:10])
+}
+
+// randomID is what nobody guesses: 20 characters.
+func randomID() string {
+	sum := hash(rand.Text())
+	return hex.EncodeToString(sum[:10])
+}
