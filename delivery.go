@@ -13,6 +13,7 @@ type State string
 // The states of a delivery. The last four are its ends.
 const (
 	Scheduled State = "scheduled" // sleeps until it is due
+	Waiting   State = "waiting"   // due: waits for its turn at an endpoint that has its own pace
 	Sending   State = "sending"   // due: an attempt is being made, or about to be
 	Retrying  State = "retrying"  // an attempt failed; another follows
 	Parked    State = "parked"    // held for an endpoint that is paused or disabled
@@ -23,7 +24,7 @@ const (
 )
 
 // States lists every state, in the order of a delivery's life.
-var States = []State{Scheduled, Sending, Retrying, Parked, Delivered, Dead, Cancelled, Expired}
+var States = []State{Scheduled, Waiting, Sending, Retrying, Parked, Delivered, Dead, Cancelled, Expired}
 
 // Over tells whether nothing more will happen to a delivery in state s.
 func (s State) Over() bool {
@@ -49,13 +50,15 @@ const (
 	// Held: no attempt was made, for the endpoint is paused or disabled. It
 	// stands in no log.
 	Held Outcome = "held"
+	// Queued: no attempt was made, for the endpoint has no turn to give just now.
+	Queued Outcome = "queued"
 	// Deleted: no attempt was made, for the endpoint does not exist any more.
 	Deleted Outcome = "deleted"
 )
 
 // Made tells whether o is that of an attempt which was made: the zero outcome is
 // not, for a reason of our own.
-func (o Outcome) Made() bool { return o != "" && o != Held && o != Deleted }
+func (o Outcome) Made() bool { return o != "" && o != Held && o != Queued && o != Deleted }
 
 // End is the state in which an attempt of outcome o leaves its delivery, and why:
 // Retrying where another attempt may mend it.
@@ -69,6 +72,8 @@ func (o Outcome) End() (State, string) {
 		return Dead, "the receiver is gone"
 	case Held:
 		return Parked, "the endpoint is not enabled"
+	case Queued:
+		return Waiting, "the endpoint has no turn to give just now"
 	case Deleted:
 		return Cancelled, "the endpoint was deleted"
 	case Failed:

@@ -48,10 +48,18 @@ type Endpoint struct {
 	// may be secrets.
 	Headers map[string]Secret `json:"headers,omitempty"`
 	// Timeout bounds each attempt. 0: [DefaultTimeout].
-	Timeout   Duration `json:"timeout,omitempty"`
-	Retry     *Retry   `json:"retry,omitempty"`
-	Mode      Mode     `json:"mode"`
-	Signature Scheme   `json:"signature"`
+	Timeout Duration `json:"timeout,omitempty"`
+	Retry   *Retry   `json:"retry,omitempty"`
+	// RateLimit bounds how many of its attempts begin in a time. Nil: no bound.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
+	// MaxInFlight bounds how many of its attempts are under way at once, over all
+	// workers. 0: the operator's setting.
+	MaxInFlight int `json:"max_in_flight,omitempty"`
+	// Coalesce keeps, of the messages that wait for their turn, only the newest of
+	// each entity and type.
+	Coalesce  bool   `json:"coalesce,omitempty"`
+	Mode      Mode   `json:"mode"`
+	Signature Scheme `json:"signature"`
 	// Secrets sign its messages: whsec_ for v1, whsk_ for v1a. Newest first.
 	Secrets DatedSecrets  `json:"secrets"`
 	State   EndpointState `json:"state"`
@@ -111,6 +119,9 @@ func (e Endpoint) Validate(allowHTTP bool) error {
 	if err := validateHeaders(e.Headers); err != nil {
 		return err
 	}
+	if err := e.validatePace(); err != nil {
+		return err
+	}
 	if e.Retry != nil {
 		return e.Retry.Validate()
 	}
@@ -168,6 +179,10 @@ type EndpointPatch struct {
 	Timeout     *Duration          `json:"timeout,omitempty"`
 	Retry       *Retry             `json:"retry,omitempty"`
 	Mode        *Mode              `json:"mode,omitempty"`
+	// RateLimit replaces the limit; the zero value removes it.
+	RateLimit   *RateLimit `json:"rate_limit,omitempty"`
+	MaxInFlight *int       `json:"max_in_flight,omitempty"`
+	Coalesce    *bool      `json:"coalesce,omitempty"`
 }
 
 // Apply is e with p's changes.
@@ -177,6 +192,14 @@ func (p EndpointPatch) Apply(e Endpoint) Endpoint {
 	set(&e.Headers, p.Headers)
 	set(&e.Timeout, p.Timeout)
 	set(&e.Mode, p.Mode)
+	set(&e.MaxInFlight, p.MaxInFlight)
+	set(&e.Coalesce, p.Coalesce)
+	if p.RateLimit != nil {
+		e.RateLimit = p.RateLimit
+		if *p.RateLimit == (RateLimit{}) {
+			e.RateLimit = nil
+		}
+	}
 	if p.EventTypes != nil {
 		e.EventTypes = p.EventTypes
 	}

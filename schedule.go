@@ -1,7 +1,10 @@
 package postdate
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
+	"math/bits"
 	"time"
 )
 
@@ -12,10 +15,15 @@ const (
 	DefaultTimeout = 15 * time.Second
 	// MaxTimeout is the longest that one attempt may take.
 	MaxTimeout = time.Minute
+	// MaxSpread is the longest time over which schedules are spread.
+	MaxSpread = 24 * time.Hour
 )
 
 // Schedule is a message due at a time.
 type Schedule struct {
+	// Tenant is whose it is: together with ID it says where in Spread it falls.
+	Tenant string `json:"-"`
+
 	ID     string          `json:"id,omitempty"`
 	Entity string          `json:"entity,omitempty"`
 	Type   string          `json:"type"`
@@ -26,7 +34,10 @@ type Schedule struct {
 	DueAt time.Time `json:"due_at,omitzero"`
 	// Delay is the same, counted from when the schedule is accepted.
 	Delay *Duration `json:"delay,omitempty"`
-	Retry *Retry    `json:"retry,omitempty"`
+	// Spread puts it off by a part of so long: many that are due at one moment
+	// are then no stampede.
+	Spread *Duration `json:"spread,omitempty"`
+	Retry  *Retry    `json:"retry,omitempty"`
 	// Timeout bounds each attempt: [DefaultTimeout] unless it says otherwise.
 	Timeout *Duration `json:"timeout,omitempty"`
 	// ExpiresAt is the moment from which no attempt is begun any more.
@@ -73,6 +84,8 @@ func (s Schedule) validateTimes(now time.Time) error {
 		return Errorf(Invalid, "/delay", "due_at and delay exclude each other")
 	case s.Delay != nil && *s.Delay < 0:
 		return Errorf(Invalid, "/delay", "a delay cannot be negative")
+	case s.Spread != nil && (*s.Spread < 0 || s.Spread.Std() > MaxSpread):
+		return Errorf(Invalid, "/spread", "a spread is from 0 to %s", MaxSpread)
 	case s.Delay != nil:
 		return validateDue("/delay", due, s.ExpiresAt, now)
 	default:
@@ -90,16 +103,33 @@ func validateDue(pointer string, due, expires, now time.Time) error {
 	return nil
 }
 
-// Due is when s, accepted at now, is to be sent.
+// Due is when s, accepted at now, is to be sent: the time it names, put off by
+// its part of Spread.
 func (s Schedule) Due(now time.Time) time.Time {
+	due := s.DueAt
 	switch {
 	case s.Delay != nil:
-		return now.Add(s.Delay.Std())
-	case s.DueAt.IsZero():
-		return now
-	default:
-		return s.DueAt
+		due = now.Add(s.Delay.Std())
+	case due.IsZero():
+		due = now
 	}
+	return due.Add(s.shift())
+}
+
+// shift is the part of Spread by which s is put off: at least 0, less than all
+// of it, in whole milliseconds. The tenant and the id alone decide it, so that
+// who asks again is told the same. Ids that differ in one digit may lie anywhere.
+func (s Schedule) shift() time.Duration {
+	if s.Spread == nil {
+		return 0
+	}
+	most := s.Spread.Std()
+	if most <= 0 {
+		return 0
+	}
+	sum := sha256.Sum256([]byte(s.Tenant + "\n" + s.ID))
+	part, _ := bits.Mul64(binary.BigEndian.Uint64(sum[:8]), uint64(most))
+	return time.Duration(part).Truncate(time.Millisecond) //nolint:gosec // it is less than most
 }
 
 // Change is what PATCH may alter of a schedule that has not ended.

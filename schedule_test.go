@@ -2,6 +2,8 @@ package postdate_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +52,11 @@ func TestSchedule_RefusesWhatCouldNeverFire(t *testing.T) {
 		`{` + valid + `,"delay":"880000h"}`:                                                   "/delay",
 		`{` + valid + `,"due_at":"2127-01-01T09:00:00Z"}`:                                     "/due_at",
 		`{` + valid + `,"due_at":"2027-01-01T09:00:00Z","expires_at":"2027-01-01T09:00:00Z"}`: "/expires_at",
+		`{` + valid + `,"spread":"24h"}`:                                                      "",
+		`{` + valid + `,"spread":"0s"}`:                                                       "",
+		`{` + valid + `,"spread":"-1s"}`:                                                      "/spread",
+		`{` + valid + `,"spread":"24h0m1s"}`:                                                  "/spread",
+		`{` + valid + `,"delay":"1h","due_at":"2027-01-01T09:00:00Z","spread":"-1s"}`:         "/delay",
 		`{` + valid + `,"timeout":"61s"}`:                                                     "/timeout",
 		`{` + valid + `,"timeout":"0s"}`:                                                      "/timeout",
 		`{` + valid + `,"retry":{"factor":0.1}}`:                                              "/retry/factor",
@@ -66,6 +73,68 @@ func TestSchedule_RefusesWhatCouldNeverFire(t *testing.T) {
 		require.Equal(t, pointer, told.Pointer, body)
 		require.Equal(t, postdate.Invalid, postdate.CodeOf(err))
 	}
+}
+
+func TestSchedule_SpreadPutsOffByTenantAndID(t *testing.T) {
+	t.Parallel()
+	spread, delay, none := postdate.Duration(10*time.Minute), postdate.Duration(time.Hour), postdate.Duration(0)
+	s := postdate.Schedule{Tenant: "bank", ID: "settlement_1", DueAt: now.Add(24 * time.Hour), Spread: &spread}
+	due := s.Due(now)
+	shift := due.Sub(s.DueAt)
+	require.Equal(t, 98182*time.Millisecond, shift, "who upgrades is told the same")
+	require.Equal(t, due, s.Due(now.Add(time.Hour)), "it does not depend on when it is asked for")
+
+	delayed := postdate.Schedule{Tenant: s.Tenant, ID: s.ID, Delay: &delay, Spread: &spread}
+	require.Equal(t, now.Add(time.Hour+shift), delayed.Due(now))
+	atOnce := postdate.Schedule{Tenant: s.Tenant, ID: s.ID, Spread: &spread}
+	require.Equal(t, now.Add(shift), atOnce.Due(now))
+
+	other := s
+	other.Tenant = "shop"
+	require.NotEqual(t, due, other.Due(now), "tenants whose ids are alike do not come together")
+	other = s
+	other.ID = "settlement_2"
+	require.NotEqual(t, due, other.Due(now))
+	for _, spread := range []*postdate.Duration{nil, &none} {
+		other = s
+		other.Spread = spread
+		require.Equal(t, s.DueAt, other.Due(now))
+	}
+}
+
+func TestSchedule_SpreadIsEven(t *testing.T) {
+	t.Parallel()
+	const customers, parts = 30_000, 60
+	for _, spread := range []postdate.Duration{
+		postdate.Duration(7 * time.Second), postdate.Duration(10 * time.Minute), postdate.Duration(postdate.MaxSpread),
+	} {
+		var in [parts]int
+		for i := range customers {
+			s := postdate.Schedule{Tenant: "bank", ID: fmt.Sprintf("settlement_2026-12-01_%d", i), DueAt: now, Spread: &spread}
+			shift := s.Due(now).Sub(now)
+			require.GreaterOrEqual(t, shift, time.Duration(0))
+			require.Less(t, shift, spread.Std())
+			require.Zero(t, shift%time.Millisecond, "what is told is what is kept")
+			in[parts*shift/spread.Std()]++
+		}
+		// 500 in each, give or take five standard deviations.
+		require.Greater(t, slices.Min(in[:]), 390, spread)
+		require.Less(t, slices.Max(in[:]), 610, spread)
+	}
+}
+
+func TestSchedule_ExpiresAfterTheTimeThatSpreadMovedItTo(t *testing.T) {
+	t.Parallel()
+	spread := postdate.Duration(time.Hour)
+	s := postdate.Schedule{Tenant: "bank", ID: "settlement_1", Type: "t", DueAt: now.Add(24 * time.Hour), Spread: &spread}
+	s.ExpiresAt = s.Due(now)
+	require.True(t, s.ExpiresAt.After(s.DueAt))
+	var told *postdate.Error
+	require.ErrorAs(t, s.Validate(now, false), &told)
+	require.Equal(t, "/expires_at", told.Pointer)
+	require.Contains(t, told.Detail, s.Due(now).Format(time.RFC3339), "it says when it would be due")
+	s.ExpiresAt = s.ExpiresAt.Add(time.Millisecond)
+	require.NoError(t, s.Validate(now, false))
 }
 
 func TestParseDuration_TakesGoAndISO8601(t *testing.T) {

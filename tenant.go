@@ -22,7 +22,9 @@ const (
 	EndpointDisabled  = "endpoint.disabled"
 	EndpointFailing   = "endpoint.failing"
 	EndpointRecovered = "endpoint.recovered"
-	DeliveryDead      = "delivery.dead"
+	// EndpointOverloaded: a queue will not have drained before its messages expire.
+	EndpointOverloaded = "endpoint.overloaded"
+	DeliveryDead       = "delivery.dead"
 )
 
 // Tenant is all that is configured for one tenant.

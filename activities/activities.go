@@ -20,6 +20,12 @@ const (
 	HandOverName  = "HandOver"
 	AnnounceName  = "Announce"
 	SweepName     = "SweepDeliveries"
+	QueueName     = "Queue"
+	SendLineName  = "SendLine"
+	JoinLineName  = "JoinLine"
+	LeaveLineName = "LeaveLine"
+	SupersedeName = "Supersede"
+	SettingsName  = "EndpointSettings"
 )
 
 // Sender makes one attempt. What concerns the receiver is told by the attempt;
@@ -61,6 +67,19 @@ type Engine interface {
 	RetryDelivery(ctx context.Context, tenant, id string) error
 	CancelDelivery(ctx context.Context, tenant, id string) error
 	ReleaseDelivery(ctx context.Context, tenant, id string) error
+	Lines
+}
+
+// Lines are where deliveries wait for their turns at endpoints.
+type Lines interface {
+	// Queue has deliveries wait in line, in their order, and answers the line of each.
+	Queue(ctx context.Context, all []Queued) (lines []string, err error)
+	// SupersedeDelivery tells a waiting delivery that a newer message has taken
+	// its place.
+	SupersedeDelivery(ctx context.Context, tenant, id string) error
+	// JoinLine and LeaveLine tell an endpoint of a line.
+	JoinLine(ctx context.Context, line LineUp) error
+	LeaveLine(ctx context.Context, line LineUp) error
 }
 
 // Handover is a delivery that leaves its group, with the attempt that was made.
@@ -77,7 +96,12 @@ type Activities struct {
 	Sender    Sender
 	Directory Directory
 	Engine    Engine
-	Log       *slog.Logger
+	// Pacer gives turns at endpoints. Nil: everybody has one at once.
+	Pacer Pacer
+	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
+	// their own.
+	MaxInFlight int
+	Log         *slog.Logger
 	// Now is the clock by which attempts expire.
 	Now func() time.Time
 }

@@ -16,17 +16,20 @@ const (
 	Expired   = "Expired"
 	Parked    = "Parked"
 	Cancelled = "Cancelled"
+	Waiting   = "Waiting"
 	retrying  = "Retrying"
 )
 
 // stateOf is the state in which an error of each type leaves a delivery.
 var stateOf = map[string]postdate.State{
 	Dead: postdate.Dead, Expired: postdate.Expired, Parked: postdate.Parked, Cancelled: postdate.Cancelled,
+	Waiting: postdate.Waiting,
 }
 
 // kindOf is its inverse.
 var kindOf = map[postdate.State]string{
 	postdate.Dead: Dead, postdate.Expired: Expired, postdate.Parked: Parked, postdate.Cancelled: Cancelled,
+	postdate.Waiting: Waiting,
 }
 
 // Ended is the error that says how a delivery ended without being delivered,

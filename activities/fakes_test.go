@@ -37,6 +37,37 @@ type world struct {
 	published []postdate.Event
 	refusal   error // of a publication
 	log       bytes.Buffer
+
+	// turns says whether there is one. Without it there always is.
+	turns    func(activities.Claim) bool
+	claims   []activities.Claim
+	ended    []postdate.Outcome // what turns came to
+	released []string
+}
+
+func (w *world) Take(_ context.Context, _ string, _ postdate.Endpoint, c activities.Claim) (activities.Turn, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.turns != nil && !w.turns(c) {
+		return nil, nil //nolint:nilnil // no turn
+	}
+	w.claims = append(w.claims, c)
+	return &turn{w}, nil
+}
+
+type turn struct{ w *world }
+
+func (t *turn) Done(made postdate.Attempt) {
+	t.w.mu.Lock()
+	defer t.w.mu.Unlock()
+	t.w.ended = append(t.w.ended, made.Outcome)
+}
+
+func (w *world) ReleaseDelivery(_ context.Context, _, id string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.released = append(w.released, id)
+	return nil
 }
 
 func newWorld(t *testing.T, endpoints ...postdate.Endpoint) *world {
@@ -54,7 +85,7 @@ func newWorld(t *testing.T, endpoints ...postdate.Endpoint) *world {
 		return postdate.Attempt{At: now, Outcome: postdate.Accepted, Status: 204}, nil
 	}
 	w.RegisterActivity(&activities.Activities{
-		Sender: w, Directory: w, Engine: w, Now: func() time.Time { return now },
+		Sender: w, Directory: w, Engine: w, Pacer: w, Now: func() time.Time { return now },
 		Log: slog.New(slog.NewJSONHandler(&w.log, nil)),
 	})
 	return w

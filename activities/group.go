@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -36,23 +37,109 @@ const maxGroupResponses = 256 << 10
 // writes the results of those that end before it into its history, of 50 MB.
 const maxPartsResponses = 4 << 20
 
+// GroupAttempt is what came of a parcel.
+type GroupAttempt struct {
+	postdate.Attempt
+
+	// Line is the one in which it waits, where its outcome is that it is queued.
+	Line string `json:"line,omitempty"`
+}
+
 // SendGroup makes the first attempt at each parcel, all side by side, and answers
 // what came of them in the same order. It does not fail for one: where none could
 // be made, for a reason of our own, its place has no outcome.
-func (a *Activities) SendGroup(ctx context.Context, in GroupInput) ([]postdate.Attempt, error) {
-	attempts := make([]postdate.Attempt, len(in.Parcels))
+//
+// Of one endpoint all parcels are sent, or all go in line, where they are from then
+// on: so nobody waits here for those who take long.
+func (a *Activities) SendGroup(ctx context.Context, in GroupInput) ([]GroupAttempt, error) {
+	attempts := make([]GroupAttempt, len(in.Parcels))
+	places := make(map[string][]int) // by endpoint
+	for i, parcel := range in.Parcels {
+		places[parcel.Endpoint] = append(places[parcel.Endpoint], i)
+	}
 	keep := min(postdate.MaxResponse, maxGroupResponses/max(1, len(in.Parcels)), maxPartsResponses/max(1, in.Of*len(in.Parcels)))
 	var all sync.WaitGroup
-	for i, parcel := range in.Parcels {
+	for _, places := range places {
+		all.Go(func() { a.sendTo(ctx, in, places, attempts, keep) })
+	}
+	all.Wait()
+	return attempts, nil
+}
+
+// sendTo sends the parcels at these places, which are for one endpoint.
+func (a *Activities) sendTo(ctx context.Context, in GroupInput, places []int, attempts []GroupAttempt, keep int) {
+	turns, e, known := a.turnsFor(ctx, in, places)
+	if known && turns == nil {
+		a.queueUp(ctx, in, places, attempts)
+		return
+	}
+	var all sync.WaitGroup
+	for n, i := range places {
 		all.Go(func() {
-			made, err := a.attempt(ctx, parcel.shipment(in.Messages, in.At), 1)
-			if err == nil { // which the attempt has logged
-				attempts[i] = made.Excerpt(keep)
+			shipment := in.Parcels[i].shipment(in.Messages, in.At)
+			var made postdate.Attempt
+			var err error
+			if known {
+				made, err = a.attemptInTurn(ctx, turns[n], shipment, e)
+			} else {
+				made, err = a.attempt(ctx, shipment, 1)
+			}
+			if err == nil { // else the attempt has logged it
+				attempts[i].Attempt = made.Excerpt(keep)
 			}
 		})
 	}
 	all.Wait()
-	return attempts, nil
+}
+
+// turnsFor takes turns for all parcels of one endpoint, or for none: then it answers
+// nil. It does not know where there is nothing to be taken, for the endpoint is not
+// sent to.
+func (a *Activities) turnsFor(ctx context.Context, in GroupInput, places []int) (turns []Turn, e postdate.Endpoint, known bool) {
+	first := in.Parcels[places[0]]
+	tenant := in.Messages[first.Event].Tenant
+	_, e, known, err := a.whereTo(ctx, tenant, first.Endpoint)
+	if err != nil || !known || e.State != postdate.Enabled {
+		return nil, e, false
+	}
+	for range places {
+		turn, err := a.take(ctx, tenant, e, Claim{Since: in.At})
+		if err != nil || turn == nil {
+			for i := range turns {
+				turns[i].Done(postdate.Attempt{})
+			}
+			return nil, e, true
+		}
+		turns = append(turns, turn)
+	}
+	return turns, e, true
+}
+
+// attemptInTurn makes the first attempt at s.
+func (a *Activities) attemptInTurn(ctx context.Context, turn Turn, s Shipment, e postdate.Endpoint) (postdate.Attempt, error) {
+	made, target, err := a.sendInTurn(context.WithoutCancel(ctx), turn, s, e)
+	made.Number = 1
+	a.report(ctx, s, target, made, err)
+	return made, err
+}
+
+// queueUp has the parcels at these places go in line, in their order. Where that
+// fails, the group sees to it.
+func (a *Activities) queueUp(ctx context.Context, in GroupInput, places []int, attempts []GroupAttempt) {
+	all := make([]Queued, len(places))
+	for n, i := range places {
+		all[n] = in.Parcels[i].Queued(in.Messages, in.At)
+		attempts[i].Attempt = noTurn(a.Now())
+	}
+	lines, err := a.Engine.Queue(context.WithoutCancel(ctx), all)
+	if err != nil {
+		a.Log.LogAttrs(ctx, slog.LevelError, "go in line", slog.String("tenant", all[0].Tenant),
+			slog.String("endpoint", all[0].Endpoint), slog.Int("deliveries", len(all)), slog.String("error", err.Error()))
+		return
+	}
+	for n, i := range places {
+		attempts[i].Line = lines[n]
+	}
 }
 
 func (p Parcel) shipment(messages []postdate.Message, at time.Time) Shipment {
@@ -70,6 +157,8 @@ func (p Parcel) shipment(messages []postdate.Message, at time.Time) Shipment {
 type LeftParcel struct {
 	Parcel
 	Attempts postdate.Attempts `json:"attempts,omitempty"`
+	// At is when it was accepted, where that is not the group's.
+	At time.Time `json:"at,omitzero"`
 }
 
 // HandOverInput is what leaves a group.
@@ -99,7 +188,11 @@ func (a *Activities) HandOver(ctx context.Context, in HandOverInput) error {
 }
 
 func (a *Activities) handOver(ctx context.Context, in HandOverInput, left LeftParcel) error {
-	shipment := left.shipment(in.Messages, in.At)
+	at := in.At
+	if !left.At.IsZero() {
+		at = left.At
+	}
+	shipment := left.shipment(in.Messages, at)
 	// Of an endpoint that is deleted by now the delivery will find out itself.
 	_, endpoint, _, err := a.whereTo(ctx, shipment.Message.Tenant, left.Endpoint)
 	if err != nil {
@@ -107,6 +200,6 @@ func (a *Activities) handOver(ctx context.Context, in HandOverInput, left LeftPa
 	}
 	shipment.Timeout = endpoint.Timeout
 	return a.Engine.StartDelivery(ctx, Handover{
-		Shipment: shipment, Retry: postdate.RetryOrDefault(endpoint.Retry), Attempts: left.Attempts, At: in.At,
+		Shipment: shipment, Retry: postdate.RetryOrDefault(endpoint.Retry), Attempts: left.Attempts, At: at,
 	})
 }

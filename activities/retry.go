@@ -24,8 +24,8 @@ type Retries struct {
 // after that makes one attempt. The log of attempts travels in the heartbeat
 // details, which outlive each failure.
 //
-// It answers the whole log. Errors of the types [Dead], [Expired], [Parked] and
-// [Cancelled] end it, with the whole log as their details.
+// It answers the whole log. Errors of the types [Dead], [Expired], [Parked],
+// [Waiting] and [Cancelled] end it, with the whole log as their details.
 func (a *Activities) Retry(ctx context.Context, in Retries) (postdate.Attempts, error) {
 	log := in.Attempts
 	resumed := activity.HasHeartbeatDetails(ctx)

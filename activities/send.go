@@ -23,6 +23,8 @@ type Shipment struct {
 	Timeout postdate.Duration `json:"timeout"`
 	// Test has it sent to an endpoint that is not enabled, too.
 	Test bool `json:"test,omitempty"`
+	// Called: it has waited in line for its turn, which has come.
+	Called bool `json:"called,omitempty"`
 }
 
 // ID is the delivery's id.
@@ -36,8 +38,13 @@ func (a *Activities) Send(ctx context.Context, s Shipment) (postdate.Attempt, er
 	return a.attempt(ctx, s, 1)
 }
 
-// reportTimeout bounds what it may take to tell the directory of an attempt.
-const reportTimeout = 5 * time.Second
+const (
+	// turnTimeout bounds the wait for a turn, and reportTimeout what it may take to
+	// tell the directory of an attempt. Both fit into what an activity gets beyond
+	// the attempt's own timeout.
+	turnTimeout   = 5 * time.Second
+	reportTimeout = 3 * time.Second
+)
 
 // attempt sends s. An attempt that has begun is not broken off by a cancelled
 // context, so that what it came to is known: its own timeout bounds it.
@@ -48,42 +55,84 @@ func (a *Activities) attempt(ctx context.Context, s Shipment, number int) (postd
 	ctx = context.WithoutCancel(ctx)
 	made, target, err := a.deliver(ctx, s)
 	made.Number = number
+	a.report(ctx, s, target, made, err)
+	return made, err
+}
+
+// report tells what an attempt came to.
+func (a *Activities) report(ctx context.Context, s Shipment, target postdate.Target, made postdate.Attempt, err error) {
 	a.logAttempt(ctx, s, target, made, err)
 	if err == nil && s.To.Endpoint != "" && made.Outcome.Made() {
 		ctx, stop := context.WithTimeout(ctx, reportTimeout)
 		defer stop()
 		a.Directory.Report(ctx, s.Message.Tenant, s.To.Endpoint, made)
 	}
-	return made, err
 }
 
 // deliver sends s to where it goes as things are now: the target that it answers.
 func (a *Activities) deliver(ctx context.Context, s Shipment) (postdate.Attempt, postdate.Target, error) {
-	ctx, stop := context.WithTimeout(ctx, s.Bound())
+	looking, stop := context.WithTimeout(ctx, s.Bound())
 	defer stop()
 	if s.To.Subscribers() {
-		made, err := a.publish(ctx, s)
+		made, err := a.publish(looking, s)
 		return made, postdate.Target{}, err
 	}
-	tenant, endpoint, known, err := a.whereTo(ctx, s.Message.Tenant, s.To.Endpoint)
+	tenant, endpoint, known, err := a.whereTo(looking, s.Message.Tenant, s.To.Endpoint)
 	if err != nil {
 		return postdate.Attempt{}, postdate.Target{}, fmt.Errorf("look up where %s goes: %w", s.ID(), err)
 	}
 	target := postdate.Target{URL: s.To.URL, Mode: postdate.Standard, Secrets: tenant.Secrets.At(a.Now())}
-	if s.To.Endpoint != "" {
-		switch {
-		case !known:
-			return postdate.Attempt{At: a.Now(), Outcome: postdate.Deleted}, target, nil
-		case endpoint.State != postdate.Enabled && !s.Test:
-			return postdate.Attempt{At: a.Now(), Outcome: postdate.Held, Error: standing(endpoint)}, target, nil
-		}
-		target = endpoint.Target(a.Now())
-		s.Timeout = cmp.Or(s.Timeout, endpoint.Timeout)
+	switch {
+	case s.To.Endpoint == "":
+		made, err := a.send(ctx, s, target)
+		return made, target, err
+	case !known:
+		return postdate.Attempt{At: a.Now(), Outcome: postdate.Deleted}, target, nil
+	case endpoint.State != postdate.Enabled && !s.Test:
+		return postdate.Attempt{At: a.Now(), Outcome: postdate.Held, Error: standing(endpoint)}, target, nil
 	}
-	ctx, stop = context.WithTimeout(ctx, cmp.Or(s.Timeout.Std(), postdate.DefaultTimeout))
+	turn, err := a.take(ctx, s.Message.Tenant, endpoint, Claim{Called: s.Called || s.Test, Since: s.DueAt, Patience: s.patience()})
+	switch {
+	case err != nil:
+		return postdate.Attempt{}, target, fmt.Errorf("ask whether it is the turn of %s: %w", s.ID(), err)
+	case turn == nil:
+		return noTurn(a.Now()), target, nil
+	}
+	return a.sendInTurn(ctx, turn, s, endpoint)
+}
+
+// noTurn says that no attempt was made, for no turn came.
+func noTurn(now time.Time) postdate.Attempt {
+	return postdate.Attempt{At: now, Outcome: postdate.Queued, Error: "no turn comes soon"}
+}
+
+// patience is how long s waits for a turn in place: longer where it was called,
+// for others were called with it.
+func (s Shipment) patience() time.Duration {
+	if s.Called || s.Test {
+		return turnTimeout
+	}
+	return 0 // the pacer's own
+}
+
+// sendInTurn sends s to an endpoint, and ends the turn.
+func (a *Activities) sendInTurn(ctx context.Context, turn Turn, s Shipment, e postdate.Endpoint) (made postdate.Attempt, target postdate.Target, err error) {
+	defer func() { turn.Done(made) }()
+	target = e.Target(a.Now())
+	s.Timeout = cmp.Or(s.Timeout, e.Timeout)
+	made, err = a.send(ctx, s, target)
+	return made, target, err
+}
+
+// send sends s to target, within the time that an attempt may take.
+func (a *Activities) send(ctx context.Context, s Shipment, target postdate.Target) (postdate.Attempt, error) {
+	ctx, stop := context.WithTimeout(ctx, cmp.Or(s.Timeout.Std(), postdate.DefaultTimeout))
 	defer stop()
 	made, err := a.Sender.Send(ctx, s.Message, target)
-	return made, target, err
+	if err != nil {
+		return postdate.Attempt{}, err
+	}
+	return made, nil
 }
 
 // whereTo looks up a tenant and its endpoint, if one is meant. That there is no
@@ -132,6 +181,9 @@ func (a *Activities) publish(ctx context.Context, s Shipment) (postdate.Attempt,
 // destination it tells the host alone: a path can be a secret.
 func (a *Activities) logAttempt(ctx context.Context, s Shipment, target postdate.Target, made postdate.Attempt, err error) {
 	level := slog.LevelInfo
+	if made.Outcome == postdate.Queued {
+		level = slog.LevelDebug // none was made
+	}
 	attrs := []slog.Attr{
 		slog.String("tenant", s.Message.Tenant),
 		slog.String("id", s.Message.ID),

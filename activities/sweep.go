@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,7 +45,10 @@ func (in SweepInput) states() []postdate.State {
 	case in.Action == SweepRelease:
 		return []postdate.State{postdate.Parked}
 	default:
-		return []postdate.State{postdate.Scheduled, postdate.Sending, postdate.Retrying, postdate.Parked}
+		// What is called from a line may stand in it again.
+		return []postdate.State{
+			postdate.Scheduled, postdate.Waiting, postdate.Sending, postdate.Waiting, postdate.Retrying, postdate.Parked,
+		}
 	}
 }
 
@@ -72,7 +76,7 @@ func (a *Activities) SweepDeliveries(ctx context.Context, in SweepInput) (SweepP
 	if err != nil {
 		return SweepProgress{}, err
 	}
-	s := &sweep{do: do, tenant: in.Filter.Tenant, log: a.Log}
+	s := &sweep{do: do, tenant: in.Filter.Tenant, log: a.Log, begun: make(map[string]bool)}
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &s.progress); err != nil {
 			return SweepProgress{}, fmt.Errorf("read how far the sweep is: %w", err)
@@ -122,6 +126,7 @@ type sweep struct {
 	do     sweepFunc
 	tenant string
 	log    *slog.Logger
+	begun  map[string]bool // ids that were found before: lists are a little behind
 
 	mu       sync.Mutex
 	progress SweepProgress
@@ -139,8 +144,12 @@ func (s *sweep) count(change func(*SweepProgress)) {
 	change(&s.progress)
 }
 
-// all does it to the deliveries of these ids.
+// all does it to the deliveries of these ids, but to none twice.
 func (s *sweep) all(ctx context.Context, ids []string) {
+	ids = slices.DeleteFunc(ids, func(id string) bool { return s.begun[id] })
+	for _, id := range ids {
+		s.begun[id] = true
+	}
 	s.count(func(p *SweepProgress) { p.Found += len(ids) })
 	var group errgroup.Group
 	group.SetLimit(sweepSideBySide)

@@ -108,7 +108,7 @@ func TestSweep_DoesEachThingToThoseItIsFor(t *testing.T) {
 	for action, states := range map[activities.SweepAction][]postdate.State{
 		activities.SweepRetry:   {postdate.Dead},
 		activities.SweepRelease: {postdate.Parked},
-		activities.SweepCancel:  {postdate.Scheduled, postdate.Sending, postdate.Retrying, postdate.Parked},
+		activities.SweepCancel:  {postdate.Scheduled, postdate.Waiting, postdate.Sending, postdate.Retrying, postdate.Parked},
 	} {
 		t.Run(string(action), func(t *testing.T) {
 			t.Parallel()

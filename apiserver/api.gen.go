@@ -87,6 +87,30 @@ type Attempt struct {
 	Status int `json:"status,omitempty,omitzero"`
 }
 
+// BreakerState Whether the endpoint's circuit breaker lets attempts through.
+//
+// - `closed`: as usual
+// - `open`: nothing is sent, for it failed too often, or asked to be left alone
+// - `half_open`: one attempt at a time, to see whether it takes them again
+//
+// Example: closed
+type BreakerState = postdate.BreakerState
+
+// CancelDeliveries Which deliveries: without a state, all that have not ended. What is missing is not asked for.
+type CancelDeliveries struct {
+	DryRun    bool      `json:"dry_run,omitempty,omitzero"`
+	DueAfter  time.Time `json:"due_after,omitempty,omitzero"`
+	DueBefore time.Time `json:"due_before,omitempty,omitzero"`
+	Endpoint  string    `json:"endpoint,omitempty,omitzero"`
+	Entity    string    `json:"entity,omitempty,omitzero"`
+
+	// State In this state only.
+	//
+	// Example: waiting
+	State postdate.State `json:"state,omitempty,omitzero"`
+	Type  string         `json:"type,omitempty,omitzero"`
+}
+
 // Cancelled What became of it.
 //
 // Example: {"state":"cancelled"}
@@ -94,6 +118,7 @@ type Cancelled struct {
 	// State Where a delivery stands.
 	//
 	// - `scheduled`: it sleeps until it is due
+	// - `waiting`: it is due, and waits for its turn at an endpoint that takes no more just now
 	// - `sending`: it is due, and an attempt is being made or about to be
 	// - `retrying`: an attempt failed, and another follows
 	// - `parked`: it is held, for its endpoint is paused or disabled
@@ -109,6 +134,9 @@ type Cancelled struct {
 
 // ChangeEndpoint What is to change. What is missing stays.
 type ChangeEndpoint struct {
+	// Coalesce Whether, of the messages that wait for their turn, only the newest of each entity and type is sent.
+	Coalesce *bool `json:"coalesce,omitempty"`
+
 	// Description Example: The CRM
 	Description *string `json:"description,omitempty"`
 
@@ -122,6 +150,11 @@ type ChangeEndpoint struct {
 	// Example: {"x-team":"billing"}
 	Headers map[string]string `json:"headers,omitempty,omitzero"`
 
+	// MaxInFlight How many attempts at it are under way at once, over all workers. 0: the operator's setting holds again.
+	//
+	// Example: 10
+	MaxInFlight *int `json:"max_in_flight,omitempty"`
+
 	// Mode In which form it gets its messages.
 	//
 	// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
@@ -131,6 +164,10 @@ type ChangeEndpoint struct {
 	//
 	// Example: standard
 	Mode Mode `json:"mode,omitempty,omitzero"`
+
+	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
+	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 
 	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
@@ -156,7 +193,7 @@ type ChangeSchedule struct {
 	// Example: {"payment_request":"pr_123"}
 	Data Data `json:"data,omitempty,omitzero"`
 
-	// DueAt When to send it instead.
+	// DueAt When to send it instead. It is kept to exactly, also where the schedule was made with a `spread`.
 	//
 	// Example: 2027-01-02T09:00:00Z
 	DueAt time.Time `json:"due_at,omitempty,omitzero"`
@@ -167,6 +204,9 @@ type CloudEvent = postdate.CloudEvent
 
 // CreateEndpoint A URL, and what it wants.
 type CreateEndpoint struct {
+	// Coalesce Whether, of the messages that wait for their turn, only the newest of each entity and type is sent. The others are cancelled. For receivers that want the last state, not every step.
+	Coalesce bool `json:"coalesce,omitempty,omitzero"`
+
 	// Description Example: The CRM
 	Description string `json:"description,omitempty,omitzero"`
 
@@ -180,6 +220,11 @@ type CreateEndpoint struct {
 	// Example: {"x-team":"billing"}
 	Headers map[string]string `json:"headers,omitempty,omitzero"`
 
+	// MaxInFlight How many attempts at it are under way at once, over all workers. Without it, the operator's setting holds, for each worker process.
+	//
+	// Example: 10
+	MaxInFlight int `json:"max_in_flight,omitempty,omitzero"`
+
 	// Mode In which form it gets its messages.
 	//
 	// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
@@ -189,6 +234,10 @@ type CreateEndpoint struct {
 	//
 	// Example: standard
 	Mode Mode `json:"mode,omitempty,omitzero"`
+
+	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
+	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 
 	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
@@ -265,6 +314,14 @@ type CreateSchedule struct {
 	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
 	Retry *Retry `json:"retry,omitempty"`
+
+	// Spread Puts it off by a part of so long, at most 24h, so that many which are due at one moment do not all come at
+	// once. Which part depends on the tenant and the id alone and is told in the answer's `due_at`. Ids spread
+	// evenly. `expires_at` must come after that time. Default 0s.
+	//
+	//
+	// Example: 10m
+	Spread *postdate.Duration `json:"spread,omitempty"`
 
 	// Timeout How long one attempt may take. Default 15s, at most 1m.
 	//
@@ -346,6 +403,7 @@ type Delivery struct {
 	// State Where a delivery stands.
 	//
 	// - `scheduled`: it sleeps until it is due
+	// - `waiting`: it is due, and waits for its turn at an endpoint that takes no more just now
 	// - `sending`: it is due, and an attempt is being made or about to be
 	// - `retrying`: an attempt failed, and another follows
 	// - `parked`: it is held, for its endpoint is paused or disabled
@@ -365,6 +423,9 @@ type Delivery struct {
 
 	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
 	To Destination `json:"to"`
+
+	// Turn Of a delivery that is `waiting`, where it stands in line.
+	Turn *Turn `json:"turn,omitempty"`
 
 	// Type Example: payment_request.due
 	Type string `json:"type"`
@@ -423,6 +484,7 @@ type DeliverySummary struct {
 	// State Where a delivery stands.
 	//
 	// - `scheduled`: it sleeps until it is due
+	// - `waiting`: it is due, and waits for its turn at an endpoint that takes no more just now
 	// - `sending`: it is due, and an attempt is being made or about to be
 	// - `retrying`: an attempt failed, and another follows
 	// - `parked`: it is held, for its endpoint is paused or disabled
@@ -452,6 +514,8 @@ type Duration = postdate.Duration
 
 // Endpoint A registered URL and what it wants.
 type Endpoint struct {
+	// Coalesce Whether only the newest of what waits is sent, by entity and type.
+	Coalesce  bool      `json:"coalesce,omitempty,omitzero"`
 	CreatedAt time.Time `json:"created_at"`
 
 	// Description Example: The CRM
@@ -473,6 +537,11 @@ type Endpoint struct {
 	// Example: pr_123-expiry
 	ID ID `json:"id"`
 
+	// MaxInFlight Missing where the operator's setting holds.
+	//
+	// Example: 10
+	MaxInFlight int `json:"max_in_flight,omitempty,omitzero"`
+
 	// Mode In which form it gets its messages.
 	//
 	// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
@@ -487,6 +556,10 @@ type Endpoint struct {
 	//
 	// Example: whpk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=
 	PublicKey string `json:"public_key,omitempty,omitzero"`
+
+	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
+	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 
 	// Reason Why it is not enabled.
 	//
@@ -548,6 +621,8 @@ type EndpointState = postdate.EndpointState
 
 // EndpointWithSecret A registered URL and, this once, the secret of its messages.
 type EndpointWithSecret struct {
+	// Coalesce Whether only the newest of what waits is sent, by entity and type.
+	Coalesce  bool      `json:"coalesce,omitempty,omitzero"`
 	CreatedAt time.Time `json:"created_at"`
 
 	// Description Example: The CRM
@@ -569,6 +644,11 @@ type EndpointWithSecret struct {
 	// Example: pr_123-expiry
 	ID ID `json:"id"`
 
+	// MaxInFlight Missing where the operator's setting holds.
+	//
+	// Example: 10
+	MaxInFlight int `json:"max_in_flight,omitempty,omitzero"`
+
 	// Mode In which form it gets its messages.
 	//
 	// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
@@ -583,6 +663,10 @@ type EndpointWithSecret struct {
 	//
 	// Example: whpk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=
 	PublicKey string `json:"public_key,omitempty,omitzero"`
+
+	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
+	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 
 	// Reason Why it is not enabled.
 	//
@@ -670,6 +754,7 @@ type EventDelivery struct {
 	// State Where a delivery stands.
 	//
 	// - `scheduled`: it sleeps until it is due
+	// - `waiting`: it is due, and waits for its turn at an endpoint that takes no more just now
 	// - `sending`: it is due, and an attempt is being made or about to be
 	// - `retrying`: an attempt failed, and another follows
 	// - `parked`: it is held, for its endpoint is paused or disabled
@@ -747,6 +832,9 @@ type FieldError struct {
 	// Example: /delay
 	Pointer string `json:"pointer"`
 }
+
+// Health How an endpoint takes what it is sent, over all workers.
+type Health = postdate.Health
 
 // ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
 //
@@ -827,6 +915,9 @@ type Link = string
 // Example: standard
 type Mode = postdate.Mode
 
+// Pace How much is sent, at most.
+type Pace = postdate.Pace
+
 // Problem What went wrong, as RFC 9457 says it.
 type Problem struct {
 	// Code The kind of problem, for programs.
@@ -878,6 +969,10 @@ type Published struct {
 type PublishedBatch struct {
 	Data []EventResult `json:"data"`
 }
+
+// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
+// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
+type RateLimit = postdate.RateLimit
 
 // Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 // grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
@@ -947,6 +1042,7 @@ type SigningSecret struct {
 // State Where a delivery stands.
 //
 // - `scheduled`: it sleeps until it is due
+// - `waiting`: it is due, and waits for its turn at an endpoint that takes no more just now
 // - `sending`: it is due, and an attempt is being made or about to be
 // - `retrying`: an attempt failed, and another follows
 // - `parked`: it is held, for its endpoint is paused or disabled
@@ -1000,6 +1096,9 @@ type TestResult struct {
 	// Delivery The id of the delivery.
 	Delivery string `json:"delivery"`
 }
+
+// Turn Of a delivery that is `waiting`, where it stands in line.
+type Turn = postdate.Turn
 
 // Cursor defines model for Cursor.
 type Cursor = string
@@ -1116,6 +1215,9 @@ type CreateScheduleParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
+// CancelDeliveriesJSONRequestBody defines body for CancelDeliveries for application/json ContentType.
+type CancelDeliveriesJSONRequestBody = CancelDeliveries
+
 // RetryDeliveriesJSONRequestBody defines body for RetryDeliveries for application/json ContentType.
 type RetryDeliveriesJSONRequestBody = RetryDeliveries
 
@@ -1157,6 +1259,9 @@ type ServerInterface interface {
 	// ListDeliveries List deliveries
 	// (GET /v1/deliveries)
 	ListDeliveries(ctx echo.Context, params ListDeliveriesParams) error
+	// CancelDeliveries Cancel deliveries
+	// (POST /v1/deliveries/cancel)
+	CancelDeliveries(ctx echo.Context) error
 	// RetryDeliveries Retry dead letters
 	// (POST /v1/deliveries/retry)
 	RetryDeliveries(ctx echo.Context) error
@@ -1184,6 +1289,9 @@ type ServerInterface interface {
 	// ChangeEndpoint Change an endpoint
 	// (PATCH /v1/endpoints/{id})
 	ChangeEndpoint(ctx echo.Context, id ID) error
+	// GetEndpointHealth Get an endpoint's health
+	// (GET /v1/endpoints/{id}/health)
+	GetEndpointHealth(ctx echo.Context, id ID) error
 	// PauseEndpoint Pause an endpoint
 	// (POST /v1/endpoints/{id}/pause)
 	PauseEndpoint(ctx echo.Context, id ID) error
@@ -1238,7 +1346,7 @@ type ServerInterface interface {
 	// RotateSigningSecret Rotate the signing secret
 	// (POST /v1/signing_secret/rotate)
 	RotateSigningSecret(ctx echo.Context) error
-	// GetSweep Get the progress of a retry by filter
+	// GetSweep Get the progress of what is done by filter
 	// (GET /v1/sweeps/{id})
 	GetSweep(ctx echo.Context, id ID) error
 }
@@ -1330,6 +1438,15 @@ func (w *ServerInterfaceWrapper) ListDeliveries(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListDeliveries(ctx, params)
+	return err
+}
+
+// CancelDeliveries converts echo context to params.
+func (w *ServerInterfaceWrapper) CancelDeliveries(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CancelDeliveries(ctx)
 	return err
 }
 
@@ -1489,6 +1606,22 @@ func (w *ServerInterfaceWrapper) ChangeEndpoint(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ChangeEndpoint(ctx, id)
+	return err
+}
+
+// GetEndpointHealth converts echo context to params.
+func (w *ServerInterfaceWrapper) GetEndpointHealth(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetEndpointHealth(ctx, id)
 	return err
 }
 
@@ -1904,12 +2037,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/deliveries/:id", wrapper.GetDelivery, options.OperationMiddlewares["getDelivery"]...)
 	router.POST(options.BaseURL+"/v1/deliveries/:id/cancel", wrapper.CancelDelivery, options.OperationMiddlewares["cancelDelivery"]...)
 	router.POST(options.BaseURL+"/v1/deliveries/:id/retry", wrapper.RetryDelivery, options.OperationMiddlewares["retryDelivery"]...)
+	router.POST(options.BaseURL+"/v1/deliveries/cancel", wrapper.CancelDeliveries, options.OperationMiddlewares["cancelDeliveries"]...)
 	router.POST(options.BaseURL+"/v1/deliveries/retry", wrapper.RetryDeliveries, options.OperationMiddlewares["retryDeliveries"]...)
 	router.GET(options.BaseURL+"/v1/endpoints", wrapper.ListEndpoints, options.OperationMiddlewares["listEndpoints"]...)
 	router.POST(options.BaseURL+"/v1/endpoints", wrapper.CreateEndpoint, options.OperationMiddlewares["createEndpoint"]...)
 	router.DELETE(options.BaseURL+"/v1/endpoints/:id", wrapper.DeleteEndpoint, options.OperationMiddlewares["deleteEndpoint"]...)
 	router.GET(options.BaseURL+"/v1/endpoints/:id", wrapper.GetEndpoint, options.OperationMiddlewares["getEndpoint"]...)
 	router.PATCH(options.BaseURL+"/v1/endpoints/:id", wrapper.ChangeEndpoint, options.OperationMiddlewares["changeEndpoint"]...)
+	router.GET(options.BaseURL+"/v1/endpoints/:id/health", wrapper.GetEndpointHealth, options.OperationMiddlewares["getEndpointHealth"]...)
 	router.POST(options.BaseURL+"/v1/endpoints/:id/pause", wrapper.PauseEndpoint, options.OperationMiddlewares["pauseEndpoint"]...)
 	router.POST(options.BaseURL+"/v1/endpoints/:id/resume", wrapper.ResumeEndpoint, options.OperationMiddlewares["resumeEndpoint"]...)
 	router.POST(options.BaseURL+"/v1/endpoints/:id/rotate_secret", wrapper.RotateEndpointSecret, options.OperationMiddlewares["rotateEndpointSecret"]...)
@@ -1992,6 +2127,42 @@ func (response ListDeliveries200JSONResponse) VisitListDeliveriesResponse(w http
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelDeliveriesRequestObject struct {
+	Body *CancelDeliveriesJSONRequestBody
+}
+
+type CancelDeliveriesResponseObject interface {
+	VisitCancelDeliveriesResponse(w http.ResponseWriter) error
+}
+
+type CancelDeliveries200JSONResponse Sweep
+
+func (response CancelDeliveries200JSONResponse) VisitCancelDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelDeliveries202JSONResponse Sweep
+
+func (response CancelDeliveries202JSONResponse) VisitCancelDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2213,6 +2384,28 @@ type ChangeEndpointResponseObject interface {
 type ChangeEndpoint200JSONResponse Endpoint
 
 func (response ChangeEndpoint200JSONResponse) VisitChangeEndpointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEndpointHealthRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type GetEndpointHealthResponseObject interface {
+	VisitGetEndpointHealthResponse(w http.ResponseWriter) error
+}
+
+type GetEndpointHealth200JSONResponse Health
+
+func (response GetEndpointHealth200JSONResponse) VisitGetEndpointHealthResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -2678,6 +2871,9 @@ type StrictServerInterface interface {
 	// ListDeliveries List deliveries
 	// (GET /v1/deliveries)
 	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
+	// CancelDeliveries Cancel deliveries
+	// (POST /v1/deliveries/cancel)
+	CancelDeliveries(ctx context.Context, request CancelDeliveriesRequestObject) (CancelDeliveriesResponseObject, error)
 	// RetryDeliveries Retry dead letters
 	// (POST /v1/deliveries/retry)
 	RetryDeliveries(ctx context.Context, request RetryDeliveriesRequestObject) (RetryDeliveriesResponseObject, error)
@@ -2705,6 +2901,9 @@ type StrictServerInterface interface {
 	// ChangeEndpoint Change an endpoint
 	// (PATCH /v1/endpoints/{id})
 	ChangeEndpoint(ctx context.Context, request ChangeEndpointRequestObject) (ChangeEndpointResponseObject, error)
+	// GetEndpointHealth Get an endpoint's health
+	// (GET /v1/endpoints/{id}/health)
+	GetEndpointHealth(ctx context.Context, request GetEndpointHealthRequestObject) (GetEndpointHealthResponseObject, error)
 	// PauseEndpoint Pause an endpoint
 	// (POST /v1/endpoints/{id}/pause)
 	PauseEndpoint(ctx context.Context, request PauseEndpointRequestObject) (PauseEndpointResponseObject, error)
@@ -2759,7 +2958,7 @@ type StrictServerInterface interface {
 	// RotateSigningSecret Rotate the signing secret
 	// (POST /v1/signing_secret/rotate)
 	RotateSigningSecret(ctx context.Context, request RotateSigningSecretRequestObject) (RotateSigningSecretResponseObject, error)
-	// GetSweep Get the progress of a retry by filter
+	// GetSweep Get the progress of what is done by filter
 	// (GET /v1/sweeps/{id})
 	GetSweep(ctx context.Context, request GetSweepRequestObject) (GetSweepResponseObject, error)
 }
@@ -2841,6 +3040,52 @@ func (sh *strictHandler) ListDeliveries(ctx echo.Context, params ListDeliveriesP
 		return err
 	} else if validResponse, ok := response.(ListDeliveriesResponseObject); ok {
 		return validResponse.VisitListDeliveriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CancelDeliveries operation middleware
+func (sh *strictHandler) CancelDeliveries(ctx echo.Context) error {
+	var request CancelDeliveriesRequestObject
+
+	var body CancelDeliveriesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelDeliveries(ctx.Request().Context(), request.(CancelDeliveriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelDeliveries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CancelDeliveriesResponseObject); ok {
+		return validResponse.VisitCancelDeliveriesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3133,6 +3378,31 @@ func (sh *strictHandler) ChangeEndpoint(ctx echo.Context, id ID) error {
 		return err
 	} else if validResponse, ok := response.(ChangeEndpointResponseObject); ok {
 		return validResponse.VisitChangeEndpointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetEndpointHealth operation middleware
+func (sh *strictHandler) GetEndpointHealth(ctx echo.Context, id ID) error {
+	var request GetEndpointHealthRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetEndpointHealth(ctx.Request().Context(), request.(GetEndpointHealthRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetEndpointHealth")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetEndpointHealthResponseObject); ok {
+		return validResponse.VisitGetEndpointHealthResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -255,6 +255,7 @@ func TestEndpoints_OfOthersAreNotThere(t *testing.T) {
 		{http.MethodPost, "/test", ""},
 		{http.MethodPost, "/pause", ""},
 		{http.MethodPost, "/resume", ""},
+		{http.MethodGet, "/health", ""},
 	} {
 		mine := b.do(call.method, "/v1/endpoints/"+made.ID+call.path, call.body).problem(http.StatusNotFound, postdate.NotFound)
 		none := b.do(call.method, "/v1/endpoints/ep_none"+call.path, call.body).problem(http.StatusNotFound, postdate.NotFound)

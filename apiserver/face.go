@@ -24,6 +24,7 @@ func (s *server) face(v *ledger.Sight) Delivery {
 		To:            shipment.To,
 		DueAt:         shipment.DueAt,
 		NextAttemptAt: v.NextAttempt(now),
+		Turn:          v.Turn(now),
 		CreatedAt:     v.Accepted.At,
 		EndedAt:       v.EndedAt(),
 		ExpiresAt:     v.Input.ExpiresAt,

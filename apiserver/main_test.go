@@ -31,6 +31,7 @@ import (
 	"github.com/postdate/postdate/directory"
 	"github.com/postdate/postdate/engine"
 	"github.com/postdate/postdate/ledger"
+	"github.com/postdate/postdate/pacer"
 	"github.com/postdate/postdate/worker"
 	"github.com/postdate/postdate/workflows"
 )
@@ -39,6 +40,8 @@ const (
 	adminKey  = "an-admin-key"
 	namespace = "default"
 	uiURL     = "http://ui.example:8233"
+
+	maxInFlight = 100
 )
 
 // The engine is real, and so is everything on it but who is sent to.
@@ -80,8 +83,13 @@ func run(m *testing.M) (int, error) {
 	}
 	defer stop()
 	tenants = newDirectory(temporal)
+	turns := pacer.New(pacer.Config{
+		Temporal: temporal, Directory: tenants, MaxInFlight: maxInFlight, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	})
+	defer turns.Close()
 	w := worker.New(worker.Config{
 		Client: temporal, Sender: &senders, Directory: tenants, Engine: newLedger(temporal, tenants),
+		Pacer: turns, MaxInFlight: maxInFlight,
 		Log: slog.New(slog.DiscardHandler), Slots: 100, StopTimeout: time.Second,
 	})
 	if err := w.Start(); err != nil {

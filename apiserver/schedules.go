@@ -17,7 +17,7 @@ import (
 // CreateSchedule starts the execution that carries the message.
 func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObject) (CreateScheduleResponseObject, error) {
 	now := s.Now().UTC()
-	schedule := scheduleOf(*r.Body)
+	schedule := scheduleOf(tenantOf(ctx), *r.Body)
 	told := workflows.Accepted{Digest: digest(*r.Body), To: schedule.To, At: now}
 	named := schedule.ID != "" || r.Params.IdempotencyKey != ""
 	if schedule.ID == "" {
@@ -136,9 +136,10 @@ func (s *server) ListSchedules(ctx context.Context, r ListSchedulesRequestObject
 	return ListSchedules200JSONResponse(page), nil
 }
 
-// scheduleOf is the noun that body describes.
-func scheduleOf(body CreateSchedule) postdate.Schedule {
+// scheduleOf is the noun that the tenant's body describes.
+func scheduleOf(tenant string, body CreateSchedule) postdate.Schedule {
 	return postdate.Schedule{
+		Tenant:    tenant,
 		ID:        body.ID,
 		Entity:    body.Entity,
 		Type:      body.Type,
@@ -146,6 +147,7 @@ func scheduleOf(body CreateSchedule) postdate.Schedule {
 		To:        body.To,
 		DueAt:     body.DueAt.UTC(),
 		Delay:     body.Delay,
+		Spread:    body.Spread,
 		Retry:     body.Retry,
 		Timeout:   body.Timeout,
 		ExpiresAt: body.ExpiresAt.UTC(),

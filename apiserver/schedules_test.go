@@ -38,6 +38,88 @@ func TestCreate_AcceptsAMessageForLater(t *testing.T) {
 	require.Equal(t, made, a.do(http.MethodGet, "/v1/deliveries/pr_123:expiry", "").is(http.StatusOK).delivery())
 }
 
+func TestCreate_SpreadMovesTheDueTime(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	due := tomorrow()
+	moments := make(map[time.Time]bool)
+	for i := range 5 {
+		body := message{"id": fmt.Sprintf("settlement_%d", i), "due_at": due, "spread": "10m"}.String()
+		made := a.do(http.MethodPost, "/v1/schedules", body).is(http.StatusCreated).delivery()
+		require.Equal(t, postdate.Scheduled, made.State)
+		require.False(t, made.DueAt.Before(due), made.DueAt)
+		require.True(t, made.DueAt.Before(due.Add(10*time.Minute)), made.DueAt)
+		require.Equal(t, made.DueAt, made.NextAttemptAt)
+		require.Equal(t, made.DueAt, a.get(made.ID).DueAt)
+		require.Equal(t, made, a.do(http.MethodPost, "/v1/schedules", body).is(http.StatusOK).delivery(), "asked again, it answers alike")
+		a.do(http.MethodPost, "/v1/schedules", strings.Replace(body, "10m", "11m", 1)).problem(http.StatusConflict, postdate.Conflict)
+		moments[made.DueAt] = true
+	}
+	require.Len(t, moments, 5)
+}
+
+func TestCreate_SpreadCountsFromTheDelayAndFromNow(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		fields message
+		from   time.Duration
+	}{
+		"a delay": {message{"delay": "2h"}, 2 * time.Hour},
+		"no time": {message{}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+			a := newAPI(t, func(c *apiserver.Config) { c.Now = func() time.Time { return now } })
+			test.fields["spread"] = "PT24H"
+			for range 3 {
+				made := a.create(test.fields)
+				require.False(t, made.DueAt.Before(now.Add(test.from)), made.DueAt)
+				require.True(t, made.DueAt.Before(now.Add(test.from+24*time.Hour)), made.DueAt)
+				require.NotEqual(t, now.Add(test.from), made.DueAt)
+				delete(test.fields, "id")
+			}
+		})
+	}
+}
+
+func TestCreate_SpreadIsOfTheTenantAndTheIDThatAnIdempotencyKeyMakes(t *testing.T) {
+	t.Parallel()
+	a, b := newAPI(t), newAPI(t)
+	body := message{"due_at": tomorrow(), "spread": "24h"}.String()
+	first := a.do(http.MethodPost, "/v1/schedules", body, "Idempotency-Key", "k").is(http.StatusCreated).delivery()
+	require.Equal(t, first, a.do(http.MethodPost, "/v1/schedules", body, "Idempotency-Key", "k").is(http.StatusOK).delivery())
+	other := a.do(http.MethodPost, "/v1/schedules", body, "Idempotency-Key", "l").is(http.StatusCreated).delivery()
+	require.NotEqual(t, first.DueAt, other.DueAt)
+
+	named := message{"id": "x", "due_at": tomorrow(), "spread": "24h"}
+	require.NotEqual(t, a.create(named).DueAt, b.create(named).DueAt, "tenants whose ids are alike do not come together")
+}
+
+func TestCreate_SpreadThatCannotBeIsRefused(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	for _, spread := range []any{"-1s", "25h", "P1M", "soon", 600, nil} {
+		p := a.do(http.MethodPost, "/v1/schedules", message{"delay": "1h", "spread": spread}.String()).
+			problem(http.StatusUnprocessableEntity, postdate.Invalid)
+		require.Equal(t, "/spread", p.Errors[0].Pointer, spread)
+	}
+	due := tomorrow()
+	p := a.do(http.MethodPost, "/v1/schedules", message{
+		"id": "x", "due_at": due, "spread": "24h", "expires_at": due.Add(time.Millisecond),
+	}.String()).problem(http.StatusUnprocessableEntity, postdate.Invalid)
+	require.Equal(t, "/expires_at", p.Errors[0].Pointer, "it must come after the time that it is moved to")
+}
+
+func TestChange_IsNotSpreadAgain(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	due := tomorrow()
+	made := a.create(message{"delay": "1h", "spread": "10m"})
+	changed := a.do(http.MethodPatch, "/v1/schedules/"+made.ID, dueAt(due)).is(http.StatusOK).delivery()
+	require.Equal(t, due, changed.DueAt)
+}
+
 func TestCreate_DeliversAtOnceWhatIsDue(t *testing.T) {
 	t.Parallel()
 	for name, fields := range map[string]message{

@@ -23,12 +23,63 @@ func (s *server) RetryDeliveries(ctx context.Context, r RetryDeliveriesRequestOb
 		}
 		return RetryDeliveries200JSONResponse{State: DryRun, Found: found}, nil
 	}
-	id := "swp_" + timedID()
-	err := s.Ledger.StartSweep(ctx, tenantOf(ctx), id, workflows.SweepInput{Action: workflows.SweepRetry, Filter: filter})
+	begun, err := s.sweep(ctx, workflows.SweepRetry, filter)
 	if err != nil {
 		return nil, err
 	}
-	return RetryDeliveries202JSONResponse{ID: id, State: Running}, nil
+	return RetryDeliveries202JSONResponse(begun), nil
+}
+
+// CancelDeliveries has all that match and have not ended cancelled, or counts them.
+func (s *server) CancelDeliveries(ctx context.Context, r CancelDeliveriesRequestObject) (CancelDeliveriesResponseObject, error) {
+	filter := postdate.Filter{
+		Tenant: tenantOf(ctx), State: r.Body.State, Endpoint: r.Body.Endpoint, Entity: r.Body.Entity, Type: r.Body.Type,
+		DueBefore: r.Body.DueBefore, DueAfter: r.Body.DueAfter,
+		// What is accepted from now on is not meant.
+		AcceptedBefore: s.Now().UTC(),
+	}
+	if err := filter.Validate(); err != nil {
+		return nil, err
+	}
+	if r.Body.DryRun {
+		found, err := s.countOpen(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		return CancelDeliveries200JSONResponse{State: DryRun, Found: found}, nil
+	}
+	begun, err := s.sweep(ctx, workflows.SweepCancel, filter)
+	if err != nil {
+		return nil, err
+	}
+	return CancelDeliveries202JSONResponse(begun), nil
+}
+
+// sweep begins to do one thing to all deliveries that filter means.
+func (s *server) sweep(ctx context.Context, action workflows.SweepAction, filter postdate.Filter) (Sweep, error) {
+	id := "swp_" + timedID()
+	err := s.Ledger.StartSweep(ctx, tenantOf(ctx), id, workflows.SweepInput{Action: action, Filter: filter})
+	return Sweep{ID: id, State: Running}, err
+}
+
+// countOpen counts those that filter means and that have not ended.
+func (s *server) countOpen(ctx context.Context, filter postdate.Filter) (int, error) {
+	if filter.State != "" {
+		return s.Ledger.Count(ctx, filter)
+	}
+	count := 0
+	for _, state := range postdate.States {
+		if state.Over() {
+			continue
+		}
+		filter.State = state
+		n, err := s.Ledger.Count(ctx, filter)
+		if err != nil {
+			return 0, err
+		}
+		count += n
+	}
+	return count, nil
 }
 
 // GetSweep tells how far a sweep is.

@@ -19,9 +19,10 @@ type options struct {
 	env      []string // further settings of the postdate under test
 	clients  int
 	rounds   int
-	messages int           // in immediate and due_at_once
+	messages int           // in immediate, due_at_once and due_spread
 	singles  int           // in due_in_2s
 	steady   time.Duration // of steady
+	streams  time.Duration // of slow_crm and its like
 	pending  int           // in far_future
 	rivals   bool
 	naiveWAL bool
@@ -54,9 +55,10 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	})
 	flags.IntVar(&o.clients, "clients", 64, "how many publish at once")
 	flags.IntVar(&o.rounds, "rounds", size.rounds, "how often immediate and due_at_once are measured, each time in fresh processes")
-	flags.IntVar(&o.messages, "messages", size.messages, "messages in immediate and due_at_once")
+	flags.IntVar(&o.messages, "messages", size.messages, "messages in immediate, due_at_once and due_spread")
 	flags.IntVar(&o.singles, "singles", size.singles, "messages in due_in_2s")
 	flags.DurationVar(&o.steady, "steady", size.steady, "how long steady lasts")
+	flags.DurationVar(&o.streams, "streams", size.steady, "how long the streams of slow_crm, slow_crm_3, outage and rate_50 last")
 	flags.IntVar(&o.pending, "pending", size.pending, "schedules in far_future")
 	flags.BoolVar(&o.rivals, "rivals", true, "measure what it is compared with too: the naive program, and the floor")
 	flags.BoolVar(&o.naiveWAL, "naive-wal", false, "give the naive program a write-ahead log, which Temporal's defaults do not")
@@ -79,8 +81,8 @@ func (o options) validate(rest []string) error {
 			return fmt.Errorf("no scenario %q; there are %s", name, strings.Join(scenarioNames(), ", "))
 		}
 	}
-	if min(o.clients, o.rounds, o.messages, o.singles, o.pending) < 1 || o.steady < time.Second {
-		return errors.New("clients, rounds, messages, singles and pending are at least 1, steady at least 1s")
+	if min(o.clients, o.rounds, o.messages, o.singles, o.pending) < 1 || min(o.steady, o.streams) < time.Second {
+		return errors.New("clients, rounds, messages, singles and pending are at least 1, steady and streams at least 1s")
 	}
 	return nil
 }

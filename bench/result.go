@@ -14,6 +14,7 @@ import (
 // measured is what one scenario came to in one child.
 type measured struct {
 	*pending
+	*overloadFigures
 
 	items []*item
 	// since is the moment from which delivered/s counts: the first request, or
@@ -28,6 +29,7 @@ type measured struct {
 // result is one line of the table, and of the JSON.
 type result struct {
 	*pending
+	*overloadFigures
 
 	Scenario string `json:"scenario"`
 	Engine   string `json:"engine"`
@@ -64,7 +66,7 @@ func summarise(scenario, engine string, rounds []*measured) result {
 		cpu += m.cpu
 		r.Messages += len(m.items)
 		r.PeakRSSMB = max(r.PeakRSSMB, mebibytes(m.peak))
-		r.pending = m.pending
+		r.pending, r.overloadFigures = m.pending, m.overloadFigures
 		if received.IsZero() {
 			continue
 		}

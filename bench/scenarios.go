@@ -16,6 +16,7 @@ type scenario struct {
 var scenarios = []scenario{
 	{"immediate", []string{naiveEngine, floorEngine}, immediate},
 	{"due_at_once", []string{naiveEngine}, dueAtOnce},
+	{"due_spread", nil, dueSpread},
 	{"due_in_2s", nil, dueIn2s},
 	{"steady", nil, steady},
 	{"fan_out_1", nil, fanOut{1, 100}.named},
@@ -24,6 +25,10 @@ var scenarios = []scenario{
 	{"unnamed_1", nil, fanOut{1, 100}.unnamed},
 	{"unnamed_20", nil, fanOut{20, 35}.unnamed},
 	{"far_future", nil, farFuture},
+	{"slow_crm", nil, slowCRM{workers: 1}.run},
+	{"slow_crm_3", nil, slowCRM{workers: 3}.run},
+	{"outage", nil, outage},
+	{"rate_50", nil, rate50},
 }
 
 func scenarioNames() []string {
@@ -66,23 +71,28 @@ func dueAtOnce(ctx context.Context, s *stage) (*measured, error) {
 	if err := publishAll(ctx, s.engine, s.clients, items); err != nil {
 		return nil, err
 	}
-	if err := m.pause(ctx); err != nil {
-		return nil, err
-	}
-	const lead = 200 * time.Millisecond
-	if time.Until(due) < lead {
-		return nil, errors.New("it was still busy accepting when they came due: is the machine busy?")
-	}
-	if err := wait(ctx, time.Until(due)-lead); err != nil {
-		return nil, err
-	}
-	if err := m.start(); err != nil {
+	if err := m.idleUntil(ctx, due); err != nil {
 		return nil, err
 	}
 	if err := s.receiver.wait(ctx, len(items), due); err != nil {
 		return nil, err
 	}
 	return s.finish(ctx, m, items, due)
+}
+
+// idleUntil stops counting once the child is quiet, and goes on just before due.
+func (m *meter) idleUntil(ctx context.Context, due time.Time) error {
+	if err := m.pause(ctx); err != nil {
+		return err
+	}
+	const lead = 200 * time.Millisecond
+	if time.Until(due) < lead {
+		return errors.New("it was still busy accepting when they came due: is the machine busy?")
+	}
+	if err := wait(ctx, time.Until(due)-lead); err != nil {
+		return err
+	}
+	return m.start()
 }
 
 // sleeper is how long one message that sleeps keeps the child busy, with many

@@ -29,6 +29,9 @@ func writeTable(w io.Writer, results []result) {
 		if r.pending != nil {
 			r.write(w)
 		}
+		if r.overloadFigures != nil {
+			r.writeOverload(w)
+		}
 		if r.Duplicates > 0 {
 			fmt.Fprintf(w, "\n%s, %s: %d came more than once\n", r.Scenario, r.Engine, r.Duplicates)
 		}
@@ -79,17 +82,20 @@ func targets() []target {
 
 func writeTargets(w io.Writer, results []result) {
 	fmt.Fprintln(w)
-	for _, t := range targets() {
+	for _, t := range append(targets(), overloadTargets()...) {
 		for _, r := range results {
+			if r.Scenario != t.scenario || r.Engine != sqliteEngine {
+				continue
+			}
 			value, known := t.value(r)
-			if r.Scenario != t.scenario || r.Engine != sqliteEngine || !known {
+			if !known {
 				continue
 			}
 			verdict := "ok"
 			if !t.met(value) {
 				verdict = "SHORT"
 			}
-			fmt.Fprintf(w, "%-5s %s: %.1f (%s)\n", verdict, t.scenario, value, t.text)
+			fmt.Fprintf(w, "%-5s %s: %.2f (%s)\n", verdict, t.scenario, value, t.text)
 		}
 	}
 }

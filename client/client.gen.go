@@ -87,6 +87,30 @@ type Attempt struct {
 	Status int `json:"status,omitempty,omitzero"`
 }
 
+// BreakerState Whether the endpoint's circuit breaker lets attempts through.
+//
+// - `closed`: as usual
+// - `open`: nothing is sent, for it failed too often, or asked to be left alone
+// - `half_open`: one attempt at a time, to see whether it takes them again
+//
+// Example: closed
+type BreakerState = postdate.BreakerState
+
+// CancelDeliveries Which deliveries: without a state, all that have not ended. What is missing is not asked for.
+type CancelDeliveries struct {
+	DryRun    bool      `json:"dry_run,omitempty,omitzero"`
+	DueAfter  time.Time `json:"due_after,omitempty,omitzero"`
+	DueBefore time.Time `json:"due_before,omitempty,omitzero"`
+	Endpoint  string    `json:"endpoint,omitempty,omitzero"`
+	Entity    string    `json:"entity,omitempty,omitzero"`
+
+	// State In this state only.
+	//
+	// Example: waiting
+	State postdate.State `json:"state,omitempty,omitzero"`
+	Type  string         `json:"type,omitempty,omitzero"`
+}
+
 // Cancelled What became of it.
 //
 // Example: {"state":"cancelled"}
@@ -94,6 +118,7 @@ type Cancelled struct {
 	// State Where a delivery stands.
 	//
 	// - `scheduled`: it sleeps until it is due
+	// - `waiting`: it is due, and waits for its turn at an endpoint that takes no more just now
 	// - `sending`: it is due, and an attempt is being made or about to be
 	// - `retrying`: an attempt failed, and another follows
 	// - `parked`: it is held, for its endpoint is paused or disabled
@@ -109,6 +134,9 @@ type Cancelled struct {
 
 // ChangeEndpoint What is to change. What is missing stays.
 type ChangeEndpoint struct {
+	// Coalesce Whether, of the messages that wait for their turn, only the newest of each entity and type is sent.
+	Coalesce *bool `json:"coalesce,omitempty"`
+
 	// Description Example: The CRM
 	Description *string `json:"description,omitempty"`
 
@@ -122,6 +150,11 @@ type ChangeEndpoint struct {
 	// Example: {"x-team":"billing"}
 	Headers map[string]string `json:"headers,omitempty,omitzero"`
 
+	// MaxInFlight How many attempts at it are under way at once, over all workers. 0: the operator's setting holds again.
+	//
+	// Example: 10
+	MaxInFlight *int `json:"max_in_flight,omitempty"`
+
 	// Mode In which form it gets its messages.
 	//
 	// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
@@ -131,6 +164,10 @@ type ChangeEndpoint struct {
 	//
 	// Example: standard
 	Mode Mode `json:"mode,omitempty,omitzero"`
+
+	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
+	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 
 	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
@@ -156,7 +193,7 @@ type ChangeSchedule struct {
 	// Example: {"payment_request":"pr_123"}
 	Data Data `json:"data,omitempty,omitzero"`
 
-	// DueAt When to send it instead.
+	// DueAt When to send it instead. It is kept to exactly, also where the schedule was made with a `spread`.
 	//
 	// Example: 2027-01-02T09:00:00Z
 	DueAt time.Time `json:"due_at,omitempty,omitzero"`
@@ -167,6 +204,9 @@ type CloudEvent = postdate.CloudEvent
 
 // CreateEndpoint A URL, and what it wants.
 type CreateEndpoint struct {
+	// Coalesce Whether, of the messages that wait for their turn, only the newest of each entity and type is sent. The others are cancelled. For receivers that want the last state, not every step.
+	Coalesce bool `json:"coalesce,omitempty,omitzero"`
+
 	// Description Example: The CRM
 	Description string `json:"description,omitempty,omitzero"`
 
@@ -180,6 +220,11 @@ type CreateEndpoint struct {
 	// Example: {"x-team":"billing"}
 	Headers map[string]string `json:"headers,omitempty,omitzero"`
 
+	// MaxInFlight How many attempts at it are under way at once, over all workers. Without it, the operator's setting holds, for each worker process.
+	//
+	// Example: 10
+	MaxInFlight int `json:"max_in_flight,omitempty,omitzero"`
+
 	// Mode In which form it gets its messages.
 	//
 	// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
@@ -189,6 +234,10 @@ type CreateEndpoint struct {
 	//
 	// Example: standard
 	Mode Mode `json:"mode,omitempty,omitzero"`
+
+	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
+	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 
 	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
@@ -265,6 +314,14 @@ type CreateSchedule struct {
 	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
 	Retry *Retry `json:"retry,omitempty"`
+
+	// Spread Puts it off by a part of so long, at most 24h, so that many which are due at one moment do not all come at
+	// once. Which part depends on the tenant and the id alone and is told in the answer's `due_at`. Ids spread
+	// evenly. `expires_at` must come after that time. Default 0s.
+	//
+	//
+	// Example: 10m
+	Spread *postdate.Duration `json:"spread,omitempty"`
 
 	// Timeout How long one attempt may take. Default 15s, at most 1m.
 	//
@@ -346,6 +403,7 @@ type Delivery struct {
 	// State Where a delivery stands.
 	//
 	// - `scheduled`: it sleeps until it is due
+	// - `waiting`: it is due, and waits for its turn at an endpoint that takes no more just now
 	// - `sending`: it is due, and an attempt is being made or about to be
 	// - `retrying`: an attempt failed, and another follows
 	// - `parked`: it is held, for its endpoint is paused or disabled
@@ -365,6 +423,9 @@ type Delivery struct {
 
 	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
 	To Destination `json:"to"`
+
+	// Turn Of a delivery that is `waiting`, where it stands in line.
+	Turn *Turn `json:"turn,omitempty"`
 
 	// Type Example: payment_request.due
 	Type string `json:"type"`
@@ -423,6 +484,7 @@ type DeliverySummary struct {
 	// State Where a delivery stands.
 	//
 	// - `scheduled`: it sleeps until it is due
+	// - `waiting`: it is due, and waits for its turn at an endpoint that takes no more just now
 	// - `sending`: it is due, and an attempt is being made or about to be
 	// - `retrying`: an attempt failed, and another follows
 	// - `parked`: it is held, for its endpoint is paused or disabled
@@ -452,6 +514,8 @@ type Duration = postdate.Duration
 
 // Endpoint A registered URL and what it wants.
 type Endpoint struct {
+	// Coalesce Whether only the newest of what waits is sent, by entity and type.
+	Coalesce  bool      `json:"coalesce,omitempty,omitzero"`
 	CreatedAt time.Time `json:"created_at"`
 
 	// Description Example: The CRM
@@ -473,6 +537,11 @@ type Endpoint struct {
 	// Example: pr_123-expiry
 	ID ID `json:"id"`
 
+	// MaxInFlight Missing where the operator's setting holds.
+	//
+	// Example: 10
+	MaxInFlight int `json:"max_in_flight,omitempty,omitzero"`
+
 	// Mode In which form it gets its messages.
 	//
 	// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
@@ -487,6 +556,10 @@ type Endpoint struct {
 	//
 	// Example: whpk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=
 	PublicKey string `json:"public_key,omitempty,omitzero"`
+
+	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
+	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 
 	// Reason Why it is not enabled.
 	//
@@ -548,6 +621,8 @@ type EndpointState = postdate.EndpointState
 
 // EndpointWithSecret A registered URL and, this once, the secret of its messages.
 type EndpointWithSecret struct {
+	// Coalesce Whether only the newest of what waits is sent, by entity and type.
+	Coalesce  bool      `json:"coalesce,omitempty,omitzero"`
 	CreatedAt time.Time `json:"created_at"`
 
 	// Description Example: The CRM
@@ -569,6 +644,11 @@ type EndpointWithSecret struct {
 	// Example: pr_123-expiry
 	ID ID `json:"id"`
 
+	// MaxInFlight Missing where the operator's setting holds.
+	//
+	// Example: 10
+	MaxInFlight int `json:"max_in_flight,omitempty,omitzero"`
+
 	// Mode In which form it gets its messages.
 	//
 	// - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
@@ -583,6 +663,10 @@ type EndpointWithSecret struct {
 	//
 	// Example: whpk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=
 	PublicKey string `json:"public_key,omitempty,omitzero"`
+
+	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
+	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 
 	// Reason Why it is not enabled.
 	//
@@ -670,6 +754,7 @@ type EventDelivery struct {
 	// State Where a delivery stands.
 	//
 	// - `scheduled`: it sleeps until it is due
+	// - `waiting`: it is due, and waits for its turn at an endpoint that takes no more just now
 	// - `sending`: it is due, and an attempt is being made or about to be
 	// - `retrying`: an attempt failed, and another follows
 	// - `parked`: it is held, for its endpoint is paused or disabled
@@ -747,6 +832,9 @@ type FieldError struct {
 	// Example: /delay
 	Pointer string `json:"pointer"`
 }
+
+// Health How an endpoint takes what it is sent, over all workers.
+type Health = postdate.Health
 
 // ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
 //
@@ -827,6 +915,9 @@ type Link = string
 // Example: standard
 type Mode = postdate.Mode
 
+// Pace How much is sent, at most.
+type Pace = postdate.Pace
+
 // Problem What went wrong, as RFC 9457 says it.
 type Problem struct {
 	// Code The kind of problem, for programs.
@@ -878,6 +969,10 @@ type Published struct {
 type PublishedBatch struct {
 	Data []EventResult `json:"data"`
 }
+
+// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
+// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
+type RateLimit = postdate.RateLimit
 
 // Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 // grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
@@ -947,6 +1042,7 @@ type SigningSecret struct {
 // State Where a delivery stands.
 //
 // - `scheduled`: it sleeps until it is due
+// - `waiting`: it is due, and waits for its turn at an endpoint that takes no more just now
 // - `sending`: it is due, and an attempt is being made or about to be
 // - `retrying`: an attempt failed, and another follows
 // - `parked`: it is held, for its endpoint is paused or disabled
@@ -1000,6 +1096,9 @@ type TestResult struct {
 	// Delivery The id of the delivery.
 	Delivery string `json:"delivery"`
 }
+
+// Turn Of a delivery that is `waiting`, where it stands in line.
+type Turn = postdate.Turn
 
 // Cursor defines model for Cursor.
 type Cursor = string
@@ -1115,6 +1214,9 @@ type CreateScheduleParams struct {
 	// looked at where the body has an `id`.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
+
+// CancelDeliveriesJSONRequestBody defines body for CancelDeliveries for application/json ContentType.
+type CancelDeliveriesJSONRequestBody = CancelDeliveries
 
 // RetryDeliveriesJSONRequestBody defines body for RetryDeliveries for application/json ContentType.
 type RetryDeliveriesJSONRequestBody = RetryDeliveries
@@ -1242,6 +1344,30 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/deliveries (the `ListDeliveries` operationId).
 	ListDeliveries(ctx context.Context, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CancelDeliveriesWithBody Cancel deliveries
+	//
+	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
+	// caller goes away: its progress is read at `/v1/sweeps/{id}`. With `dry_run` nothing is cancelled: the answer says
+	// how many match.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/deliveries/cancel (the `CancelDeliveries` operationId).
+	CancelDeliveriesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelDeliveries Cancel deliveries
+	//
+	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
+	// caller goes away: its progress is read at `/v1/sweeps/{id}`. With `dry_run` nothing is cancelled: the answer says
+	// how many match.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/deliveries/cancel (the `CancelDeliveries` operationId).
+	CancelDeliveries(ctx context.Context, body CancelDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RetryDeliveriesWithBody Retry dead letters
 	//
 	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
@@ -1351,6 +1477,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /v1/endpoints/{id} (the `ChangeEndpoint` operationId).
 	ChangeEndpoint(ctx context.Context, id ID, body ChangeEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetEndpointHealth Get an endpoint's health
+	//
+	// Answers how it takes what it is sent: whether its circuit breaker lets attempts through, its pace now and at
+	// most, how many deliveries wait for their turn and when none will any more.
+	//
+	// Corresponds with GET /v1/endpoints/{id}/health (the `GetEndpointHealth` operationId).
+	GetEndpointHealth(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PauseEndpoint Pause an endpoint
 	//
@@ -1608,7 +1742,7 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
 	RotateSigningSecret(ctx context.Context, body RotateSigningSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetSweep Get the progress of a retry by filter
+	// GetSweep Get the progress of what is done by filter
 	//
 	// Answers how far it is. What it did to each delivery, the delivery itself shows.
 	//
@@ -1658,6 +1792,50 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 // Corresponds with GET /v1/deliveries (the `ListDeliveries` operationId).
 func (c *Client) ListDeliveries(ctx context.Context, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListDeliveriesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelDeliveriesWithBody Cancel deliveries
+//
+// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
+// caller goes away: its progress is read at `/v1/sweeps/{id}`. With `dry_run` nothing is cancelled: the answer says
+// how many match.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/deliveries/cancel (the `CancelDeliveries` operationId).
+func (c *Client) CancelDeliveriesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelDeliveriesRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelDeliveries Cancel deliveries
+//
+// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
+// caller goes away: its progress is read at `/v1/sweeps/{id}`. With `dry_run` nothing is cancelled: the answer says
+// how many match.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/deliveries/cancel (the `CancelDeliveries` operationId).
+func (c *Client) CancelDeliveries(ctx context.Context, body CancelDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelDeliveriesRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1888,6 +2066,24 @@ func (c *Client) ChangeEndpointWithBody(ctx context.Context, id ID, contentType 
 // Corresponds with PATCH /v1/endpoints/{id} (the `ChangeEndpoint` operationId).
 func (c *Client) ChangeEndpoint(ctx context.Context, id ID, body ChangeEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewChangeEndpointRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetEndpointHealth Get an endpoint's health
+//
+// Answers how it takes what it is sent: whether its circuit breaker lets attempts through, its pace now and at
+// most, how many deliveries wait for their turn and when none will any more.
+//
+// Corresponds with GET /v1/endpoints/{id}/health (the `GetEndpointHealth` operationId).
+func (c *Client) GetEndpointHealth(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetEndpointHealthRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -2404,7 +2600,7 @@ func (c *Client) RotateSigningSecret(ctx context.Context, body RotateSigningSecr
 	return c.Client.Do(req)
 }
 
-// GetSweep Get the progress of a retry by filter
+// GetSweep Get the progress of what is done by filter
 //
 // Answers how far it is. What it did to each delivery, the delivery itself shows.
 //
@@ -2609,6 +2805,46 @@ func NewListDeliveriesRequest(server string, params *ListDeliveriesParams) (*htt
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewCancelDeliveriesRequest calls the generic CancelDeliveries builder with application/json body
+func NewCancelDeliveriesRequest(server string, body CancelDeliveriesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCancelDeliveriesRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCancelDeliveriesRequestWithBody constructs an http.Request for the CancelDeliveries method, with any body, and a specified content type
+func NewCancelDeliveriesRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/deliveries/cancel")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -2987,6 +3223,40 @@ func NewChangeEndpointRequestWithBody(server string, id ID, contentType string, 
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetEndpointHealthRequest constructs an http.Request for the GetEndpointHealth method
+func NewGetEndpointHealthRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/endpoints/%s/health", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -3888,6 +4158,30 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/deliveries (the `ListDeliveries` operationId).
 	ListDeliveriesWithResponse(ctx context.Context, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*ListDeliveriesResponse, error)
 
+	// CancelDeliveriesWithBodyWithResponse Cancel deliveries
+	//
+	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
+	// caller goes away: its progress is read at `/v1/sweeps/{id}`. With `dry_run` nothing is cancelled: the answer says
+	// how many match.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/deliveries/cancel (the `CancelDeliveries` operationId).
+	CancelDeliveriesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelDeliveriesResponse, error)
+
+	// CancelDeliveriesWithResponse Cancel deliveries
+	//
+	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
+	// caller goes away: its progress is read at `/v1/sweeps/{id}`. With `dry_run` nothing is cancelled: the answer says
+	// how many match.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/deliveries/cancel (the `CancelDeliveries` operationId).
+	CancelDeliveriesWithResponse(ctx context.Context, body CancelDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelDeliveriesResponse, error)
+
 	// RetryDeliveriesWithBodyWithResponse Retry dead letters
 	//
 	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
@@ -4009,6 +4303,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/endpoints/{id} (the `ChangeEndpoint` operationId).
 	ChangeEndpointWithResponse(ctx context.Context, id ID, body ChangeEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeEndpointResponse, error)
+
+	// GetEndpointHealthWithResponse Get an endpoint's health
+	//
+	// Answers how it takes what it is sent: whether its circuit breaker lets attempts through, its pace now and at
+	// most, how many deliveries wait for their turn and when none will any more.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/endpoints/{id}/health (the `GetEndpointHealth` operationId).
+	GetEndpointHealthWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetEndpointHealthResponse, error)
 
 	// PauseEndpointWithResponse Pause an endpoint
 	//
@@ -4288,7 +4592,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
 	RotateSigningSecretWithResponse(ctx context.Context, body RotateSigningSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateSigningSecretResponse, error)
 
-	// GetSweepWithResponse Get the progress of a retry by filter
+	// GetSweepWithResponse Get the progress of what is done by filter
 	//
 	// Answers how far it is. What it did to each delivery, the delivery itself shows.
 	//
@@ -4415,6 +4719,54 @@ func (r ListDeliveriesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListDeliveriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CancelDeliveriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Sweep
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Sweep
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CancelDeliveriesResponse) GetJSON200() *Sweep {
+	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CancelDeliveriesResponse) GetJSON202() *Sweep {
+	return r.JSON202
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelDeliveriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelDeliveriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelDeliveriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelDeliveriesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4798,6 +5150,47 @@ func (r ChangeEndpointResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ChangeEndpointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetEndpointHealthResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Health
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetEndpointHealthResponse) GetJSON200() *Health {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetEndpointHealthResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetEndpointHealthResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetEndpointHealthResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetEndpointHealthResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5643,6 +6036,42 @@ func (c *ClientWithResponses) ListDeliveriesWithResponse(ctx context.Context, pa
 	return ParseListDeliveriesResponse(rsp)
 }
 
+// CancelDeliveriesWithBodyWithResponse Cancel deliveries
+//
+// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
+// caller goes away: its progress is read at `/v1/sweeps/{id}`. With `dry_run` nothing is cancelled: the answer says
+// how many match.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/deliveries/cancel (the `CancelDeliveries` operationId).
+func (c *ClientWithResponses) CancelDeliveriesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelDeliveriesResponse, error) {
+	rsp, err := c.CancelDeliveriesWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelDeliveriesResponse(rsp)
+}
+
+// CancelDeliveriesWithResponse Cancel deliveries
+//
+// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
+// caller goes away: its progress is read at `/v1/sweeps/{id}`. With `dry_run` nothing is cancelled: the answer says
+// how many match.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/deliveries/cancel (the `CancelDeliveries` operationId).
+func (c *ClientWithResponses) CancelDeliveriesWithResponse(ctx context.Context, body CancelDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelDeliveriesResponse, error) {
+	rsp, err := c.CancelDeliveries(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelDeliveriesResponse(rsp)
+}
+
 // RetryDeliveriesWithBodyWithResponse Retry dead letters
 //
 // Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
@@ -5835,6 +6264,22 @@ func (c *ClientWithResponses) ChangeEndpointWithResponse(ctx context.Context, id
 		return nil, err
 	}
 	return ParseChangeEndpointResponse(rsp)
+}
+
+// GetEndpointHealthWithResponse Get an endpoint's health
+//
+// Answers how it takes what it is sent: whether its circuit breaker lets attempts through, its pace now and at
+// most, how many deliveries wait for their turn and when none will any more.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/endpoints/{id}/health (the `GetEndpointHealth` operationId).
+func (c *ClientWithResponses) GetEndpointHealthWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetEndpointHealthResponse, error) {
+	rsp, err := c.GetEndpointHealth(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetEndpointHealthResponse(rsp)
 }
 
 // PauseEndpointWithResponse Pause an endpoint
@@ -6265,7 +6710,7 @@ func (c *ClientWithResponses) RotateSigningSecretWithResponse(ctx context.Contex
 	return ParseRotateSigningSecretResponse(rsp)
 }
 
-// GetSweepWithResponse Get the progress of a retry by filter
+// GetSweepWithResponse Get the progress of what is done by filter
 //
 // Answers how far it is. What it did to each delivery, the delivery itself shows.
 //
@@ -6352,6 +6797,39 @@ func ParseListDeliveriesResponse(rsp *http.Response) (*ListDeliveriesResponse, e
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCancelDeliveriesResponse parses an HTTP response from a CancelDeliveriesWithResponse call
+func ParseCancelDeliveriesResponse(rsp *http.Response) (*CancelDeliveriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelDeliveriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Sweep
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Sweep
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
 
 	}
 
@@ -6596,6 +7074,32 @@ func ParseChangeEndpointResponse(rsp *http.Response) (*ChangeEndpointResponse, e
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Endpoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetEndpointHealthResponse parses an HTTP response from a GetEndpointHealthWithResponse call
+func ParseGetEndpointHealthResponse(rsp *http.Response) (*GetEndpointHealthResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetEndpointHealthResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Health
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

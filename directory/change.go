@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/persist"
 	"github.com/postdate/postdate/workflows"
 )
 
@@ -44,7 +45,7 @@ func (d *Directory) change(ctx context.Context, tenant string, first bool, updat
 		WaitForStage: client.WorkflowUpdateStageCompleted,
 	}
 	var changed workflows.TenantChanged
-	err := persist(ctx, func(ctx context.Context) error {
+	err := persist.With(ctx, func(ctx context.Context) error {
 		handle, err := d.update(ctx, tenant, first, options)
 		if err == nil {
 			err = handle.Get(ctx, &changed)
@@ -78,51 +79,4 @@ func (d *Directory) update(ctx context.Context, tenant string, first bool, optio
 	return d.config.Temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 		StartWorkflowOperation: start, UpdateOptions: options,
 	})
-}
-
-const (
-	firstPause   = 20 * time.Millisecond
-	longestPause = time.Second
-)
-
-// persist calls ask until it has an answer, as long as it is the engine that is
-// busy: it takes ten Updates of an execution at a time, and none while that
-// continues as new.
-func persist(ctx context.Context, ask func(context.Context) error) error {
-	pause := firstPause
-	for {
-		err := ask(ctx)
-		if err == nil || !passing(err) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, longestPause)
-	}
-}
-
-// passing tells whether err is one of the engine's that the same call may not
-// meet again.
-func passing(err error) bool {
-	if _, is := errors.AsType[*serviceerror.ResourceExhausted](err); is {
-		return true
-	}
-	if _, is := errors.AsType[*serviceerror.Unavailable](err); is {
-		return true
-	}
-	if _, is := errors.AsType[*serviceerror.WorkflowNotReady](err); is {
-		return true
-	}
-	gone, is := errors.AsType[*serviceerror.NotFound](err)
-	return is && overtaken[gone.Message]
-}
-
-// overtaken are the engine's words for an Update that came just as the execution
-// continued as new.
-var overtaken = map[string]bool{
-	"workflow update was aborted by closing workflow": true,
-	"workflow execution already completed":            true,
 }

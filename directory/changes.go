@@ -21,33 +21,39 @@ func (d *Directory) CreateEndpoint(ctx context.Context, tenant string, e postdat
 
 // PatchEndpoint changes an endpoint.
 func (d *Directory) PatchEndpoint(ctx context.Context, tenant, id string, patch postdate.EndpointPatch) (postdate.Endpoint, error) {
-	return d.changeEndpoint(ctx, tenant, workflows.UpdatePatchEndpoint, workflows.PatchEndpoint{ID: id, Patch: patch})
+	return d.changeEndpoint(ctx, tenant, id, workflows.UpdatePatchEndpoint, workflows.PatchEndpoint{ID: id, Patch: patch})
 }
 
 // DeleteEndpoint removes an endpoint. What is under way to it is cancelled.
 func (d *Directory) DeleteEndpoint(ctx context.Context, tenant, id string) error {
-	_, err := d.changeEndpoint(ctx, tenant, workflows.UpdateDeleteEndpoint, id)
+	_, err := d.changeEndpoint(ctx, tenant, id, workflows.UpdateDeleteEndpoint, id)
 	return err
 }
 
 // SetEndpointState pauses, enables or disables an endpoint. Enabling sends what
 // is parked, oldest first.
 func (d *Directory) SetEndpointState(ctx context.Context, tenant, id string, state postdate.EndpointState, reason string) (postdate.Endpoint, error) {
-	return d.changeEndpoint(ctx, tenant, workflows.UpdateSetEndpointState,
+	return d.changeEndpoint(ctx, tenant, id, workflows.UpdateSetEndpointState,
 		workflows.SetEndpointState{ID: id, State: state, Reason: reason})
 }
 
 // RotateEndpointSecret puts secret first; those before it sign for overlap more.
 func (d *Directory) RotateEndpointSecret(ctx context.Context, tenant, id string, secret postdate.Secret, overlap time.Duration) (postdate.Endpoint, error) {
-	return d.changeEndpoint(ctx, tenant, workflows.UpdateRotateSecret,
+	return d.changeEndpoint(ctx, tenant, id, workflows.UpdateRotateSecret,
 		workflows.RotateSecret{Endpoint: id, Secret: secret, Overlap: postdate.Duration(overlap)})
 }
 
-// changeEndpoint changes one that there is.
-func (d *Directory) changeEndpoint(ctx context.Context, tenant, update string, arg any) (postdate.Endpoint, error) {
+// changeEndpoint changes one that there is, and tells its execution.
+func (d *Directory) changeEndpoint(ctx context.Context, tenant, id, update string, arg any) (postdate.Endpoint, error) {
 	changed, err := d.change(ctx, tenant, false, update, arg)
 	if err != nil {
 		return postdate.Endpoint{}, err
+	}
+	switch update {
+	case workflows.UpdateDeleteEndpoint:
+		d.tellSettings(ctx, tenant, id, changed.Version, nil)
+	case workflows.UpdatePatchEndpoint, workflows.UpdateSetEndpointState:
+		d.tellSettings(ctx, tenant, id, changed.Version, changed.Endpoint)
 	}
 	return *changed.Endpoint, nil
 }

@@ -23,8 +23,11 @@ type Config struct {
 	// DisableAfter is how long an endpoint may fail before it is disabled.
 	// Default 5 days.
 	DisableAfter time.Duration
-	Log          *slog.Logger
-	Now          func() time.Time
+	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
+	// their own. Default 100.
+	MaxInFlight int
+	Log         *slog.Logger
+	Now         func() time.Time
 }
 
 // Directory reads and changes tenants. It is safe for concurrent use.
@@ -37,11 +40,15 @@ type Directory struct {
 	cleared time.Time         // when entries that nobody asked for were dropped last
 }
 
-const defaultDisableAfter = 5 * 24 * time.Hour
+const (
+	defaultDisableAfter = 5 * 24 * time.Hour
+	defaultMaxInFlight  = 100
+)
 
 // New makes a directory.
 func New(c Config) *Directory {
 	c.DisableAfter = cmp.Or(c.DisableAfter, defaultDisableAfter)
+	c.MaxInFlight = cmp.Or(c.MaxInFlight, defaultMaxInFlight)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

@@ -70,10 +70,13 @@ func (d *Directory) tell(ctx context.Context, of watched, pause time.Duration, u
 	}
 	ctx = context.WithoutCancel(ctx) // the attempt does not wait for it
 	d.watch.reports.Go(func() {
-		_, err := d.change(ctx, of.tenant, false, update, arg)
+		changed, err := d.change(ctx, of.tenant, false, update, arg)
 		if err != nil && postdate.CodeOf(err) != postdate.NotFound { // deleted meanwhile
 			d.config.Log.LogAttrs(ctx, slog.LevelError, "report on an endpoint",
 				slog.String("tenant", of.tenant), slog.String("endpoint", of.endpoint), slog.String("error", err.Error()))
+		}
+		if err == nil && changed.Endpoint != nil && changed.Endpoint.State != postdate.Enabled {
+			d.tellSettings(ctx, of.tenant, of.endpoint, changed.Version, changed.Endpoint)
 		}
 		if recovered := d.watch.end(of); recovered {
 			d.tellRecovered(ctx, of)

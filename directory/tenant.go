@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/persist"
 	"github.com/postdate/postdate/workflows"
 )
 
@@ -171,7 +172,7 @@ func (d *Directory) read(ctx context.Context, e *entry, flight string) (*postdat
 // that has no execution is empty.
 func (d *Directory) query(ctx context.Context, name string, known int64) (workflows.TenantRead, error) {
 	var answer workflows.TenantRead
-	err := persist(ctx, func(ctx context.Context) error {
+	err := persist.With(ctx, func(ctx context.Context) error {
 		value, err := d.config.Temporal.QueryWorkflow(ctx, workflows.TenantID(name), "", workflows.QueryTenant, known)
 		if err == nil {
 			err = value.Get(&answer)

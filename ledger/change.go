@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/persist"
 	"github.com/postdate/postdate/workflows"
 )
 
@@ -23,7 +24,7 @@ const updateTimeout = postdate.MaxTimeout + 10*time.Second
 func (l *Ledger) CancelDelivery(ctx context.Context, tenant, id string) error {
 	err := l.Update(ctx, tenant, id, workflows.UpdateCancel)
 	if postdate.CodeOf(err) == postdate.Conflict {
-		if found, lookErr := l.Look(ctx, tenant, id); lookErr == nil && found.State(l.Now()) == postdate.Cancelled {
+		if found, lookErr := l.look(ctx, tenant, id); lookErr == nil && found.State(l.Now()) == postdate.Cancelled {
 			return nil
 		}
 	}
@@ -55,7 +56,7 @@ func (l *Ledger) Update(ctx context.Context, tenant, id, name string, args ...an
 	}
 	if !polling {
 		// Only what exists can wait for a worker.
-		if _, err := l.Look(ctx, tenant, id); err != nil {
+		if _, err := l.look(ctx, tenant, id); err != nil {
 			return err
 		}
 		return postdate.Errorf(postdate.Unavailable, "", "no worker is running that could do it")
@@ -64,6 +65,9 @@ func (l *Ledger) Update(ctx context.Context, tenant, id, name string, args ...an
 	defer stop()
 	for range updateTries {
 		err = l.update(ctx, tenant, id, name, args)
+		if inLine, ok := errors.AsType[inLineError](err); ok {
+			err = l.updateInLine(ctx, tenant, id, string(inLine), name)
+		}
 		if errors.Is(err, errGrouped) {
 			err = cmp.Or(l.left(ctx, tenant, id), err)
 		}
@@ -87,6 +91,37 @@ var (
 	errTooLate = postdate.Errorf(postdate.Unavailable, "",
 		"no worker has done it in time: it may still be done, so ask for it, or try again")
 )
+
+// inLineError says that a delivery cannot be changed for it travels in that line.
+type inLineError string
+
+func (e inLineError) Error() string { return "it waits in line" }
+
+// updateInLine has a line give up one of its deliveries. Nothing else can be done
+// to one that has no execution of its own.
+func (l *Ledger) updateInLine(ctx context.Context, tenant, id, line, name string) error {
+	if name != workflows.UpdateCancel {
+		return postdate.Errorf(postdate.Conflict, "", "it waits for its turn")
+	}
+	// Of many that are cancelled at once the engine refuses some.
+	err := persist.With(ctx, func(ctx context.Context) error {
+		handle, err := l.Temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+			WorkflowID: line, UpdateName: workflows.UpdateCancelWaiter, Args: []any{id},
+			WaitForStage: client.WorkflowUpdateStageCompleted,
+		})
+		if err == nil {
+			err = handle.Get(ctx, nil)
+		}
+		if _, over := errors.AsType[*serviceerror.NotFound](err); over {
+			return errAnew // what became of it is found where it went
+		}
+		return err
+	})
+	if told, refused := workflows.Refusal(err); refused && told.Code == postdate.NotFound {
+		return errAnew // it has left
+	}
+	return l.refused(ctx, tenant, id, err)
+}
 
 func (l *Ledger) update(ctx context.Context, tenant, id, name string, args []any) error {
 	handle, err := l.Temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
@@ -116,13 +151,15 @@ func (l *Ledger) refused(ctx context.Context, tenant, id string, err error) erro
 	}
 	// It has ended, before the Update or while it waited, or never had an
 	// execution of its own.
-	found, err := l.Look(ctx, tenant, id)
+	found, err := l.look(ctx, tenant, id)
 	if err != nil {
 		return err
 	}
 	switch state := found.State(l.Now()); {
 	case state.Over():
 		return postdate.Errorf(postdate.Conflict, "", "already %s", state)
+	case found.line != nil:
+		return inLineError(found.lineID)
 	case found.grouped:
 		return errGrouped
 	}

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -80,6 +81,9 @@ func (l *Ledger) states(ctx context.Context, tenant string, root *group, event w
 		case listed && state.Over():
 		case carrier != nil && carrier.has(event.Message.ID, endpoint):
 			states[endpoint] = postdate.Delivered
+		case carrier != nil && carrier.inLine(event.Message.ID, endpoint):
+			states[endpoint] = cmp.Or(state, postdate.Waiting)
+			doubtful = append(doubtful, endpoint)
 		case listed:
 			doubtful = append(doubtful, endpoint)
 		case carrier == nil || !carrier.running():
@@ -93,6 +97,11 @@ func (l *Ledger) states(ctx context.Context, tenant string, root *group, event w
 
 func (g *group) has(event, endpoint string) bool {
 	_, ok := g.attempt(event, endpoint)
+	return ok
+}
+
+func (g *group) inLine(event, endpoint string) bool {
+	_, ok := g.line(event, endpoint)
 	return ok
 }
 
@@ -135,7 +144,7 @@ func (l *Ledger) settle(ctx context.Context, tenant, event string, endpoints []s
 	asking.SetLimit(parallel)
 	for i := range answers {
 		asking.Go(func() error {
-			seen, err := l.Look(ctx, tenant, postdate.DeliveryID(event, endpoints[i]))
+			seen, err := l.look(ctx, tenant, postdate.DeliveryID(event, endpoints[i]))
 			if postdate.CodeOf(err) == postdate.NotFound {
 				return nil
 			}

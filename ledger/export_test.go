@@ -4,7 +4,7 @@ package ledger
 func (l *Ledger) Waiting(tenant string) int {
 	l.gathering.mu.Lock()
 	defer l.gathering.mu.Unlock()
-	return len(l.gathering.waiting[tenant])
+	return len(l.gathering.waiting[lane{tenant: tenant}])
 }
 
 // Idle tells whether nothing is remembered of any tenant.

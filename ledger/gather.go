@@ -28,8 +28,19 @@ type gathering struct {
 	mu sync.Mutex
 	// waiting are those who leave next, by tenant, in the order in which they
 	// came: an empty entry where a start is on its way and nobody waits.
-	waiting map[string][]*party
+	waiting map[lane][]*party
 }
+
+// lane is those who gather together: a tenant's events, but for those that can only
+// go in line. Those take their time, for they have it: so they share few
+// executions, and leave the engine to the others.
+type lane struct {
+	tenant string
+	slow   bool
+}
+
+// slowPace is the least time between two starts of a slow lane.
+const slowPace = 100 * time.Millisecond
 
 // party is what one caller publishes together: it is not split.
 type party struct {
@@ -58,22 +69,27 @@ const (
 // travel has the events of aboard carried by an execution, and answers once that
 // is durably started.
 func (l *Ledger) travel(ctx context.Context, tenant string, aboard *party) error {
-	if l.gathering.join(tenant, aboard) {
-		go l.carryAll(context.WithoutCancel(ctx), tenant) // it serves others too
+	in := lane{tenant, l.lining.slow(tenant, aboard.events, l.Now())}
+	if l.gathering.join(in, aboard) {
+		go l.carryAll(context.WithoutCancel(ctx), in) // it serves others too
 	}
 	return <-aboard.carried
 }
 
 // carryAll starts one execution after another until nobody waits any more.
-func (l *Ledger) carryAll(ctx context.Context, tenant string) {
+func (l *Ledger) carryAll(ctx context.Context, in lane) {
 	for {
-		parties := l.gathering.next(tenant)
+		parties := l.gathering.next(in)
 		if len(parties) == 0 {
 			return
 		}
-		err := l.carry(ctx, tenant, parties)
+		began := time.Now()
+		err := l.carry(ctx, in.tenant, parties)
 		for _, each := range parties {
 			each.carried <- err
+		}
+		if in.slow {
+			time.Sleep(slowPace - time.Since(began))
 		}
 	}
 }
@@ -101,26 +117,26 @@ func (l *Ledger) carry(ctx context.Context, tenant string, parties []*party) err
 
 // join has another party wait. It tells whether no start is on its way, and so
 // one is to leave.
-func (g *gathering) join(tenant string, p *party) bool {
+func (g *gathering) join(in lane, p *party) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	waiting, busy := g.waiting[tenant]
-	g.waiting[tenant] = append(waiting, p)
+	waiting, busy := g.waiting[in]
+	g.waiting[in] = append(waiting, p)
 	return !busy
 }
 
 // next are the parties that the next start carries: none where nobody waits.
-func (g *gathering) next(tenant string) []*party {
+func (g *gathering) next(in lane) []*party {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	waiting := g.waiting[tenant]
+	waiting := g.waiting[in]
 	if len(waiting) == 0 {
-		delete(g.waiting, tenant)
+		delete(g.waiting, in)
 		return nil
 	}
 	n := together(waiting)
 	leaving := slices.Clone(waiting[:n])
-	g.waiting[tenant] = slices.Delete(waiting, 0, n)
+	g.waiting[in] = slices.Delete(waiting, 0, n)
 	return leaving
 }
 

@@ -21,6 +21,7 @@ type group struct {
 	// parts are how its deliveries are shared out: the first are its own.
 	parts     []workflows.DispatchInput
 	delivered []workflows.GroupDelivery
+	queued    []workflows.QueuedDelivery
 }
 
 // running tells whether first attempts are still made in g.
@@ -63,6 +64,17 @@ func (g *group) attempt(event, endpoint string) (postdate.Attempt, bool) {
 	return postdate.Attempt{}, false
 }
 
+// line is the id of the one in which an event's delivery to endpoint waits, or has
+// waited, since it left g.
+func (g *group) line(event, endpoint string) (id string, ok bool) {
+	for _, q := range g.queued {
+		if q.Endpoint == endpoint && g.parts[0].Events[q.Event].Message.ID == event {
+			return q.Line, true
+		}
+	}
+	return "", false
+}
+
 // groupID is the workflow id of the group in which an event was accepted.
 func groupID(tenant, event string) string {
 	if group, _, ok := postdate.SplitGroupedID(event); ok {
@@ -94,7 +106,7 @@ func (l *Ledger) readGroup(ctx context.Context, workflowID, id string) (*group, 
 		if err := l.DataConverter.FromPayloads(payloads, &result); err != nil {
 			return nil, fmt.Errorf("read the result of %s: %w", workflowID, err)
 		}
-		g.delivered = result.Delivered
+		g.delivered, g.queued = result.Delivered, result.Queued
 	}
 	return g, nil
 }
@@ -136,6 +148,9 @@ func (l *Ledger) lookIntoGroup(ctx context.Context, tenant, event, endpoint stri
 		return nil, err
 	}
 	seen := &Sight{grouped: true, Info: carrier.info}
+	if line, queued := carrier.line(event, endpoint); queued {
+		return l.lookInLine(ctx, lineID(tenant, endpoint, line), id)
+	}
 	made, delivered := carrier.attempt(event, endpoint)
 	switch {
 	case delivered:

@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -25,6 +26,9 @@ type Config struct {
 	Directory interface {
 		Tenant(ctx context.Context, name string) (*postdate.Tenant, error)
 	}
+	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
+	// their own. Default 100.
+	MaxInFlight int
 	// EagerStart hands what is due at once straight to a worker in this process,
 	// if one runs here on the same Temporal client.
 	EagerStart bool
@@ -34,11 +38,14 @@ type Config struct {
 	Now           func() time.Time
 }
 
+const defaultMaxInFlight = 100
+
 // Ledger starts, finds, reads and changes deliveries. It is safe for concurrent use.
 type Ledger struct {
 	Config
 	failures  converter.FailureConverter
 	gathering *gathering
+	lining    *lining
 }
 
 // New makes a ledger.
@@ -49,6 +56,7 @@ func New(c Config) *Ledger {
 	if c.Namespace == "" {
 		c.Namespace = client.DefaultNamespace
 	}
+	c.MaxInFlight = cmp.Or(c.MaxInFlight, defaultMaxInFlight)
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -59,7 +67,8 @@ func New(c Config) *Ledger {
 		Config: c,
 		failures: temporal.NewDefaultFailureConverter(
 			temporal.DefaultFailureConverterOptions{DataConverter: c.DataConverter}),
-		gathering: &gathering{waiting: make(map[string][]*party)},
+		gathering: &gathering{waiting: make(map[lane][]*party)},
+		lining:    newLining(),
 	}
 }
 

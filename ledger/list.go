@@ -134,12 +134,7 @@ func (p *Position) passed(row Row) bool {
 
 // rows are the deliveries that an execution carries, those which filter means.
 func (l *Ledger) rows(ctx context.Context, f postdate.Filter, info *workflowpb.WorkflowExecutionInfo, now time.Time) ([]Row, error) {
-	isGroup := info.GetType().GetName() == workflows.DispatchName
-	read := l.row
-	if isGroup {
-		read = l.groupRows
-	}
-	all, err := read(f.Tenant, info, now)
+	all, err := l.allRows(ctx, f.Tenant, info, now)
 	if err != nil {
 		return nil, err
 	}
@@ -150,10 +145,22 @@ func (l *Ledger) rows(ctx context.Context, f postdate.Filter, info *workflowpb.W
 			f.State != "" && f.State != row.State ||
 			!f.AcceptedBefore.IsZero() && row.CreatedAt.After(f.AcceptedBefore)
 	})
-	if isGroup && info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+	if info.GetType().GetName() == workflows.DispatchName && info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
 		return l.staying(ctx, f.Tenant, all)
 	}
 	return all, nil
+}
+
+// allRows are the deliveries that an execution carries.
+func (l *Ledger) allRows(ctx context.Context, tenant string, info *workflowpb.WorkflowExecutionInfo, now time.Time) ([]Row, error) {
+	switch info.GetType().GetName() {
+	case workflows.DispatchName:
+		return l.groupRows(info, now)
+	case workflows.LineName:
+		return l.lineRows(ctx, info, now)
+	default:
+		return l.row(tenant, info, now)
+	}
 }
 
 // staying are those of a running group's deliveries that have no execution of
@@ -201,7 +208,7 @@ func (l *Ledger) row(tenant string, info *workflowpb.WorkflowExecutionInfo, now 
 
 // groupRows are the deliveries that travel in a group, in the order of their
 // ids: some may leave it between two pages of a list.
-func (l *Ledger) groupRows(_ string, info *workflowpb.WorkflowExecutionInfo, now time.Time) ([]Row, error) {
+func (l *Ledger) groupRows(info *workflowpb.WorkflowExecutionInfo, now time.Time) ([]Row, error) {
 	var group workflows.Group
 	if err := l.readMemo(info, workflows.MemoGroup, &group); err != nil {
 		return nil, err

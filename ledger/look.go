@@ -23,6 +23,16 @@ import (
 
 // Look reads all that is known of a delivery, whichever execution carries it.
 func (l *Ledger) Look(ctx context.Context, tenant, id string) (*Sight, error) {
+	seen, err := l.look(ctx, tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	l.readTurn(ctx, seen)
+	return seen, nil
+}
+
+// look is the same without its turn, if it waits for one: that costs more.
+func (l *Ledger) look(ctx context.Context, tenant, id string) (*Sight, error) {
 	if err := postdate.ValidateDeliveryID("/id", id); err != nil {
 		return nil, err
 	}
@@ -50,6 +60,11 @@ func (l *Ledger) lookAlone(ctx context.Context, tenant, id string) (*Sight, erro
 	}
 	if err := l.readMemo(seen.Info, workflows.MemoAccepted, &seen.Accepted); err != nil {
 		return nil, err
+	}
+	if _, waits := seen.Info.GetMemo().GetFields()[workflows.MemoLine]; waits {
+		if err := l.readMemo(seen.Info, workflows.MemoLine, &seen.lineID); err != nil {
+			return nil, err
+		}
 	}
 	if err := l.readInput(ctx, seen.Info, &seen.Input); err != nil {
 		return nil, err
@@ -126,7 +141,7 @@ func (l *Ledger) readProgress(ctx context.Context, v *Sight) error {
 		return l.readEnd(ctx, v)
 	}
 	if v.retry == nil {
-		if marked(v.Info) == postdate.Parked {
+		if state := marked(v.Info); state == postdate.Parked || state == postdate.Waiting {
 			return l.readHistory(ctx, v)
 		}
 		return nil

@@ -19,8 +19,8 @@ func query(f postdate.Filter, now time.Time) string {
 		conditions = append(conditions, "WorkflowType = "+quote(workflows.DeliverName),
 			"WorkflowId STARTS_WITH "+quote(workflows.ScheduleID(f.Tenant, "")))
 	} else {
-		conditions = append(conditions, fmt.Sprintf("WorkflowType IN (%s, %s)",
-			quote(workflows.DeliverName), quote(workflows.DispatchName)))
+		conditions = append(conditions, fmt.Sprintf("WorkflowType IN (%s, %s, %s)",
+			quote(workflows.DeliverName), quote(workflows.DispatchName), quote(workflows.LineName)))
 	}
 	conditions = append(conditions, cmp.Or(conditionOf(f.State, now), "ExecutionStatus != 'ContinuedAsNew'"))
 	for _, list := range []struct {
@@ -40,21 +40,28 @@ func query(f postdate.Filter, now time.Time) string {
 	return strings.Join(conditions, " AND ")
 }
 
-// conditionOf says of executions what [stateOf] says of one. A comparison with
-// an attribute that is not set is never true, so that is asked for by name.
+// conditionOf says of executions what [stateOf] says of one, or of what one
+// carries: in a line that was called some are delivered before it ends, and one
+// that ended may have ended with some cancelled. A comparison with an attribute
+// that is not set is never true, so that is asked for by name.
 func conditionOf(state postdate.State, now time.Time) string {
 	mark := workflows.State.GetName()
 	switch state {
 	case postdate.Scheduled:
 		return fmt.Sprintf("ExecutionStatus = 'Running' AND %s IS NULL AND ExecutionTime > %s", mark, quoteTime(now))
 	case postdate.Sending:
-		return fmt.Sprintf("ExecutionStatus = 'Running' AND %s IS NULL AND ExecutionTime <= %s", mark, quoteTime(now))
+		return fmt.Sprintf("ExecutionStatus = 'Running' AND (%[1]s IS NULL OR %[1]s = %[2]s) AND ExecutionTime <= %[3]s",
+			mark, quote(string(postdate.Sending)), quoteTime(now))
+	case postdate.Waiting: // of what was called, some may wait on
+		return fmt.Sprintf("ExecutionStatus = 'Running' AND %s IN (%s, %s)", mark, quote(string(postdate.Waiting)), quote(string(postdate.Sending)))
 	case postdate.Retrying, postdate.Parked:
 		return "ExecutionStatus = 'Running' AND " + equals(workflows.State, string(state))
 	case postdate.Delivered:
-		return "ExecutionStatus = 'Completed'"
+		return fmt.Sprintf("(ExecutionStatus = 'Completed' OR ExecutionStatus = 'Running' AND %s)",
+			equals(workflows.State, string(postdate.Sending)))
 	case postdate.Cancelled:
-		return "ExecutionStatus IN ('Canceled', 'Terminated')"
+		return fmt.Sprintf("(ExecutionStatus IN ('Canceled', 'Terminated') OR ExecutionStatus = 'Completed' AND %s)",
+			equals(workflows.State, string(postdate.Cancelled)))
 	case postdate.Expired:
 		return "ExecutionStatus IN ('Failed', 'TimedOut') AND " + equals(workflows.State, string(postdate.Expired))
 	case postdate.Dead:

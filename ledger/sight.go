@@ -26,6 +26,17 @@ type Sight struct {
 
 	// grouped tells that it travels in a group, whose execution Info is.
 	grouped bool
+	// line is the one in which it travels, if it does, and place its place there:
+	// Info is that one's execution.
+	line  *line
+	place int
+	// lineID is the line in which it waits, or has waited: it may have an execution
+	// of its own all the same.
+	lineID string
+	// turn and health are where it stands in line, and how its endpoint is: nil
+	// where nobody could tell.
+	turn   *postdate.Turn
+	health *postdate.Health
 	// task is the workflow task that is scheduled or under way, if one is.
 	task *workflowpb.PendingWorkflowTaskInfo
 	// retry is the activity that makes the attempts after the first, while it does.
@@ -35,17 +46,35 @@ type Sight struct {
 }
 
 // EndedAt is when it ended: zero where it has not.
-func (v *Sight) EndedAt() time.Time { return asTime(v.Info.GetCloseTime()) }
+func (v *Sight) EndedAt() time.Time {
+	if v.line != nil && len(v.Attempts) > 0 {
+		last := v.Attempts.Last()
+		return last.At.Add(time.Duration(last.DurationMS) * time.Millisecond)
+	}
+	return asTime(v.Info.GetCloseTime())
+}
+
+// Turn is where it stands in line, if it waits there and that is known.
+func (v *Sight) Turn(now time.Time) *postdate.Turn {
+	if v.State(now) != postdate.Waiting {
+		return nil
+	}
+	return v.turn
+}
 
 // State is where v stands. The engine's lists know less: see [stateOf].
 func (v *Sight) State(now time.Time) postdate.State {
+	if v.line != nil {
+		state, _ := v.line.state(v.place, now)
+		return state
+	}
 	state := stateOf(v.Info, now)
 	switch {
-	case state.Over() || v.grouped || state == postdate.Parked:
+	case state.Over() || v.grouped || state == postdate.Parked || state == postdate.Waiting && !v.isAwake():
 		return state
 	case v.waitsForRetry():
 		return postdate.Retrying
-	case v.retry != nil || state == postdate.Retrying || v.isAwake():
+	case v.retry != nil || state == postdate.Retrying || state == postdate.Waiting || v.isAwake():
 		return postdate.Sending
 	default:
 		return state
@@ -68,7 +97,7 @@ func stateOf(info *workflowpb.WorkflowExecutionInfo, now time.Time) postdate.Sta
 	default: // open
 	}
 	switch mark := marked(info); {
-	case mark == postdate.Retrying || mark == postdate.Parked:
+	case mark == postdate.Retrying || mark == postdate.Waiting || mark == postdate.Parked:
 		return mark
 	case info.GetExecutionTime().AsTime().After(now):
 		return postdate.Scheduled
@@ -93,6 +122,11 @@ func (v *Sight) NextAttempt(now time.Time) time.Time {
 	switch v.State(now) {
 	case postdate.Scheduled:
 		return v.Input.Shipment.DueAt
+	case postdate.Waiting:
+		if v.turn != nil {
+			return v.turn.At
+		}
+		return time.Time{}
 	case postdate.Retrying:
 		return asTime(v.retry.GetNextAttemptScheduleTime())
 	default:
@@ -106,6 +140,8 @@ func (v *Sight) Reason(now time.Time) string {
 	switch v.State(now) {
 	case postdate.Scheduled:
 		return "sleeps until it is due"
+	case postdate.Waiting:
+		return v.whyWaiting(now)
 	case postdate.Sending:
 		if v.retry == nil && !v.isAwake() && !v.grouped {
 			return fmt.Sprintf("due since %s: waits for a worker to take it up", v.Input.Shipment.DueAt.Format(time.RFC3339))
@@ -118,6 +154,35 @@ func (v *Sight) Reason(now time.Time) string {
 	default:
 		return v.failure
 	}
+}
+
+// whyWaiting says what stands between v and its turn.
+func (v *Sight) whyWaiting(now time.Time) string {
+	switch h := v.health; {
+	case h == nil:
+	case h.State != "" && h.State != postdate.Enabled:
+		return "the endpoint is not enabled: held until it is"
+	case h.Breaker == postdate.BreakerOpen && h.BreakerUntil.After(now):
+		return because("the endpoint's circuit breaker is open until "+h.BreakerUntil.UTC().Format(time.RFC3339), h.Reason)
+	case h.Breaker != "" && h.Breaker != postdate.BreakerClosed:
+		return because("the endpoint's circuit breaker is "+string(h.Breaker), h.Reason)
+	}
+	switch turn := v.turn; {
+	case turn == nil:
+		return "waits for its turn at the endpoint"
+	case turn.At.IsZero():
+		return fmt.Sprintf("waits for its turn: about %d before it", turn.Ahead)
+	default:
+		return fmt.Sprintf("waits for its turn: about %d before it, at about %s", turn.Ahead, turn.At.Format(time.RFC3339))
+	}
+}
+
+// because adds a reason to text, if there is one.
+func because(text, reason string) string {
+	if reason == "" {
+		return text
+	}
+	return text + ": " + reason
 }
 
 // lastFailure says what came of the last attempt, or why none could be made.

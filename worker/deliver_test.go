@@ -239,7 +239,7 @@ func TestFiredDuringABackoff(t *testing.T) {
 }
 
 // requireCancelled holds that d ended cancelled, with that many attempts made.
-func requireCancelled(t *testing.T, d *delivery, attempts int) {
+func requireCancelled(t *testing.T, d *delivery, attempts int) workflows.DeliverResult {
 	t.Helper()
 	status, err := d.end()
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, status)
@@ -248,4 +248,5 @@ func requireCancelled(t *testing.T, d *delivery, attempts int) {
 	var result workflows.DeliverResult
 	require.NoError(t, canceled.Details(&result))
 	require.Len(t, result.Attempts, attempts)
+	return result
 }

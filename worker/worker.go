@@ -28,7 +28,11 @@ type Config struct {
 	Sender    activities.Sender
 	Directory activities.Directory
 	Engine    activities.Engine
-	Log       *slog.Logger
+	Pacer     activities.Pacer
+	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
+	// their own.
+	MaxInFlight int
+	Log         *slog.Logger
 	// Slots is how many deliveries may be attempted at once. A start that finds
 	// no slot free goes the long way, through the queue.
 	Slots int
@@ -59,17 +63,22 @@ func New(c Config) *Worker {
 			MaxConcurrentWorkflowTaskExecutionSize:  c.Slots,
 			MaxConcurrentLocalActivityExecutionSize: c.Slots,
 			MaxConcurrentActivityExecutionSize:      c.Slots,
-			WorkerStopTimeout:                       c.StopTimeout,
+			// A line's heartbeats tell what it has sent: what is not told yet when the
+			// worker dies is sent again.
+			MaxHeartbeatThrottleInterval: time.Second,
+			WorkerStopTimeout:            c.StopTimeout,
 		}),
 	}
 	all := &activities.Activities{
-		Sender: c.Sender, Directory: c.Directory, Engine: c.Engine, Log: c.Log, Now: time.Now,
+		Sender: c.Sender, Directory: c.Directory, Engine: c.Engine, Pacer: c.Pacer, MaxInFlight: c.MaxInFlight,
+		Log: c.Log, Now: time.Now,
 	}
 	workflows.Register(w.deliveries)
 	w.deliveries.RegisterActivity(all)
 	workflows.RegisterControl(w.control)
 	w.control.RegisterActivityWithOptions(all.Announce, activity.RegisterOptions{Name: activities.AnnounceName})
 	w.control.RegisterActivityWithOptions(all.SweepDeliveries, activity.RegisterOptions{Name: activities.SweepName})
+	w.control.RegisterActivityWithOptions(all.EndpointSettings, activity.RegisterOptions{Name: activities.SettingsName})
 	return w
 }
 

@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 		}
 		defer engineClient.Close()
 		w := worker.New(worker.Config{
-			Client: engineClient, Sender: sender{}, Directory: directory{}, Log: silent, Slots: 100,
+			Client: engineClient, Sender: sender{}, Directory: directory{}, Pacer: pacer{}, Log: silent, Slots: 100, MaxInFlight: 100,
 			Engine: ledger.New(ledger.Config{Temporal: engineClient, Directory: directory{}, Log: silent}),
 		})
 		if err := w.Start(); err != nil {
@@ -139,7 +139,7 @@ func deliver(t *testing.T, delay time.Duration, answer func(n int) postdate.Atte
 	receivers.Store(id, d.receiverOf)
 	var err error
 	d.run, err = engineClient.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
-		ID: workflows.ScheduleID("default", id), TaskQueue: workflows.TaskQueue, StartDelay: max(0, delay),
+		ID: workflows.ScheduleID(in.Shipment.Message.Tenant, id), TaskQueue: workflows.TaskQueue, StartDelay: max(0, delay),
 	}, workflows.DeliverName, in)
 	require.NoError(t, err)
 	return d

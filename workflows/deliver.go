@@ -35,6 +35,9 @@ func Deliver(ctx workflow.Context, in DeliverInput) (*DeliverResult, error) {
 			// Retry. The engine does, until it is delivered, given up, or
 			// somebody wishes otherwise.
 			d.retry(ctx)
+		case postdate.Waiting:
+			// Queue. The endpoint had no turn to give: it calls when there is one.
+			d.queue(ctx)
 		case postdate.Parked:
 			// Park. Nothing is sent to an endpoint that is not enabled.
 			d.park(ctx)
@@ -76,6 +79,7 @@ func (d *delivery) try(ctx workflow.Context) {
 	})
 	var made postdate.Attempt
 	err := workflow.ExecuteLocalActivity(ctx, activities.SendName, d.Shipment).Get(ctx, &made)
+	d.Shipment.Called = false // it has been
 	if err != nil {
 		// No attempt was made, for a reason of our own: the engine tries again.
 		d.state = postdate.Retrying
@@ -167,6 +171,41 @@ func (d *delivery) park(ctx workflow.Context) {
 	}
 }
 
+// queue waits in line until the endpoint calls, or somebody wishes otherwise. In
+// case that the line is lost it goes in line again now and then, which leaves it
+// where it is as long as that is there. The time does not count as retrying.
+func (d *delivery) queue(ctx workflow.Context) {
+	d.mark(ctx, postdate.Waiting)
+	since := workflow.Now(ctx)
+	var lines []string
+	if err := insist(ctx, activities.QueueName, []activities.Queued{d.queued()}, &lines); err == nil && lines[0] != d.line {
+		d.line = lines[0]
+		_ = workflow.UpsertMemo(ctx, map[string]any{MemoLine: d.line}) // fails on what cannot be encoded, only
+	}
+	wait := askRarely
+	if !d.ExpiresAt.IsZero() {
+		wait = min(wait, max(0, d.ExpiresAt.Sub(workflow.Now(ctx))))
+	}
+	_, _ = workflow.AwaitWithTimeout(ctx, wait, func() bool { return d.released || d.superseded || d.wished() })
+	d.plan.Since = d.plan.Since.Add(workflow.Now(ctx).Sub(since))
+	d.Shipment.Called = d.released || d.wish == toFire
+	d.released = false
+	if d.Shipment.Called {
+		d.state = postdate.Sending
+	}
+	d.heed()
+	switch {
+	case d.over():
+	case d.superseded:
+		d.finish(postdate.Cancelled, byNewer)
+	case d.plan.Expired(workflow.Now(ctx)):
+		d.finish(postdate.Expired, "expired at "+d.ExpiresAt.Format(time.RFC3339)+", while it waited for its turn")
+	case workflow.GetInfo(ctx).GetContinueAsNewSuggested():
+		d.Plan = &d.plan
+		d.startAnew() // it was in line for weeks: a history has its limits
+	}
+}
+
 // recall asks the engine for the attempts that a pending retry has made: it
 // does not hand them over when the retry is stopped between two of them.
 func (d *delivery) recall(ctx workflow.Context) {
@@ -217,18 +256,7 @@ func (d *delivery) announce(ctx workflow.Context) {
 		return
 	}
 	news := d.news(workflow.Now(ctx))
-	err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
-		StartToCloseTimeout: grace,
-		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 2},
-	}), activities.AnnounceName, news).Get(ctx, nil)
-	if err != nil { // the engine goes on trying
-		err = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-			StartToCloseTimeout: 3 * grace,
-			RetryPolicy: &temporal.RetryPolicy{
-				InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: announceTries,
-			},
-		}), activities.AnnounceName, news).Get(ctx, nil)
-	}
+	err := insist(ctx, activities.AnnounceName, news, nil, announceTries)
 	if err != nil {
 		workflow.GetLogger(ctx).Warn("a dead letter was not announced", "tenant", m.Tenant, "id", d.Shipment.ID(), "error", err)
 	}

@@ -68,6 +68,35 @@ type engine struct {
 	*script
 	published []postdate.Event
 	fault     error // of the next publications
+
+	busy   bool // who was not called has no turn
+	queued []activities.Queued
+}
+
+func (e *engine) Take(_ context.Context, _ string, _ postdate.Endpoint, c activities.Claim) (activities.Turn, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.busy && !c.Called {
+		return nil, nil //nolint:nilnil // no turn
+	}
+	return turn{}, nil
+}
+
+func (e *engine) setBusy(busy bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.busy = busy
+}
+
+type turn struct{}
+
+func (turn) Done(postdate.Attempt) {}
+
+func (e *engine) Queue(_ context.Context, all []activities.Queued) ([]string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.queued = append(e.queued, all...)
+	return []string{"line_1"}, nil
 }
 
 func (e *engine) Publish(_ context.Context, tenant string, event postdate.Event, _ string) (int, error) {
@@ -153,7 +182,7 @@ func newDeliverEnv(t *testing.T, answers ...postdate.Attempt) *deliverEnv {
 	e := &deliverEnv{env, sender, &directory{}, &engine{script: sender}, t}
 	workflows.Register(env)
 	env.RegisterActivity(&activities.Activities{
-		Sender: sender, Directory: e.directory, Engine: e.engine, Log: slog.New(slog.DiscardHandler), Now: env.Now,
+		Sender: sender, Directory: e.directory, Engine: e.engine, Pacer: e.engine, Log: slog.New(slog.DiscardHandler), Now: env.Now,
 	})
 	return e
 }

@@ -85,8 +85,10 @@ type delivery struct {
 	anew   bool            // it ends by starting anew, to sleep until another time
 	marked postdate.State  // what the search attribute State says
 
-	released bool // the endpoint may be sent to again, as somebody says who knows
-	asked    bool // parked, it has asked for the endpoint again already
+	released   bool   // the endpoint may be sent to again, as somebody says who knows
+	superseded bool   // a newer message took its place in line
+	line       string // in which it waits, or has waited last
+	asked      bool   // parked, it has asked for the endpoint again already
 }
 
 func newDelivery(in DeliverInput) *delivery {
@@ -162,6 +164,17 @@ func (d *delivery) mark(ctx workflow.Context, state postdate.State) {
 		update = State.ValueUnset()
 	}
 	_ = workflow.UpsertTypedSearchAttributes(ctx, update) // fails on no attributes at all, only
+}
+
+// queued is d as it goes in line.
+func (d *delivery) queued() activities.Queued {
+	m := d.Shipment.Message
+	return activities.Queued{
+		Tenant: m.Tenant, Endpoint: d.Shipment.To.Endpoint, Line: d.line,
+		Waiter: activities.Waiter{
+			DeliveryID: d.Shipment.ID(), At: d.Shipment.DueAt, ExpiresAt: d.ExpiresAt, Key: activities.WaiterKey(m),
+		},
+	}
 }
 
 // news is the announcement of a delivery that died at that moment: the same one

@@ -28,9 +28,21 @@ func Dispatch(ctx workflow.Context, in DispatchInput) (*DispatchResult, error) {
 	// Try.
 	d.sendGroup(ctx)
 
+	// Go in line where the endpoint had no turn to give, and who is not there yet.
+	if len(d.queued) > 0 {
+		if err := d.queue(ctx); err != nil {
+			return nil, err
+		}
+	}
+
 	// Hand over what was not accepted at once.
 	if len(d.left) > 0 {
-		if err := d.handOver(ctx); err != nil {
+		if err := handOver(ctx, activities.HandOverInput{Messages: d.messagesLeft(), Parcels: d.left, At: d.At}); err != nil {
+			return nil, err
+		}
+	}
+	if len(d.result.Queued)+len(d.left) > 0 {
+		if err := d.rewrite(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -42,6 +54,7 @@ type dispatch struct {
 	DispatchInput // its own part
 
 	result DispatchResult
+	queued []activities.Parcel     // what is to go in line
 	left   []activities.LeftParcel // what goes on as a Deliver
 }
 
@@ -79,40 +92,69 @@ func (d *dispatch) sendGroup(ctx workflow.Context) {
 		StartToCloseTimeout: postdate.MaxTimeout + grace,
 		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 1},
 	})
-	attempts := make([]postdate.Attempt, len(parcels))
+	attempts := make([]activities.GroupAttempt, len(parcels))
 	group := activities.GroupInput{Messages: d.messages(), Parcels: parcels, At: d.At, Of: d.Of}
-	var made []postdate.Attempt
+	var made []activities.GroupAttempt
 	if err := workflow.ExecuteLocalActivity(ctx, activities.SendGroupName, group).Get(ctx, &made); err == nil {
 		copy(attempts, made)
 	}
 	for i, parcel := range parcels {
 		if attempts[i].Outcome == postdate.Accepted {
-			d.result.Delivered = append(d.result.Delivered, GroupDelivery{parcel.Event, parcel.Endpoint, attempts[i]})
+			d.result.Delivered = append(d.result.Delivered, GroupDelivery{parcel.Event, parcel.Endpoint, attempts[i].Attempt})
+			continue
+		}
+		if line := attempts[i].Line; line != "" {
+			d.result.Queued = append(d.result.Queued, QueuedDelivery{parcel.Event, parcel.Endpoint, line})
+			continue
+		}
+		if attempts[i].Outcome == postdate.Queued {
+			d.queued = append(d.queued, parcel)
 			continue
 		}
 		left := activities.LeftParcel{Parcel: parcel}
 		if attempts[i].Outcome.Made() {
-			left.Attempts = postdate.Attempts{}.With(attempts[i])
+			left.Attempts = postdate.Attempts{}.With(attempts[i].Attempt)
 		}
 		d.left = append(d.left, left)
 	}
 }
 
-// handOver gives what is left a Deliver of its own; the engine tries that until
-// it is done. Only then does it leave the lists of this execution: for a moment
-// a delivery is in two executions, and never in none.
-func (d *dispatch) handOver(ctx workflow.Context) error {
-	activityCtx := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+// queue has those wait in line for their endpoints to which no turn was given.
+func (d *dispatch) queue(ctx workflow.Context) error {
+	all := make([]activities.Queued, len(d.queued))
+	for i, parcel := range d.queued {
+		all[i] = parcel.Queued(d.messages(), d.At)
+	}
+	var lines []string
+	if err := insist(ctx, activities.QueueName, all, &lines); err != nil {
+		return err
+	}
+	for i, parcel := range d.queued {
+		d.result.Queued = append(d.result.Queued, QueuedDelivery{parcel.Event, parcel.Endpoint, lines[i]})
+	}
+	return nil
+}
+
+// handOver gives what leaves a group a Deliver of its own; the engine tries that
+// until it is done.
+func handOver(ctx workflow.Context, handing activities.HandOverInput) error {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: 10 * time.Minute,
 		HeartbeatTimeout:    30 * time.Second,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
 	})
-	handing := activities.HandOverInput{Messages: d.messagesLeft(), Parcels: d.left, At: d.At}
-	if err := workflow.ExecuteActivity(activityCtx, activities.HandOverName, handing).Get(ctx, nil); err != nil {
-		return err
-	}
+	return workflow.ExecuteActivity(ctx, activities.HandOverName, handing).Get(ctx, nil)
+}
+
+// rewrite has the lists tell of what was delivered here alone. It comes after all
+// else went elsewhere: for a moment a delivery is in two executions, and never in
+// none. Where nothing but a queue was in the way the memo does: each attribute that
+// is set is a write, and there may be hundreds in a second.
+func (d *dispatch) rewrite(ctx workflow.Context) error {
 	kept := d.delivered()
-	_ = workflow.UpsertTypedSearchAttributes(ctx, kept.lists()...) // fails on no attributes at all, only
+	if len(d.left) > 0 {
+		_ = workflow.UpsertTypedSearchAttributes(ctx, kept.lists()...) // fails on no attributes at all, only
+	}
 	return workflow.UpsertMemo(ctx, map[string]any{MemoGroup: kept.Group()})
 }
 

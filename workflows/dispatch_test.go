@@ -34,6 +34,26 @@ type dispatchEnv struct {
 	sent   []string // delivery ids
 	handed map[string]activities.Handover
 	faults int // of the next handovers
+
+	busy   string // an endpoint that has no turn for anybody
+	queued []activities.Queued
+}
+
+func (e *dispatchEnv) Take(_ context.Context, _ string, to postdate.Endpoint, _ activities.Claim) (activities.Turn, error) {
+	if to.ID == e.busy {
+		return nil, nil //nolint:nilnil // no turn
+	}
+	return turn{}, nil
+}
+
+func (e *dispatchEnv) Queue(_ context.Context, all []activities.Queued) (lines []string, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.queued = append(e.queued, all...)
+	for _, q := range all {
+		lines = append(lines, "line_of_"+q.Waiter.DeliveryID)
+	}
+	return lines, nil
 }
 
 func newDispatchEnv(t *testing.T) *dispatchEnv {
@@ -44,7 +64,7 @@ func newDispatchEnv(t *testing.T) *dispatchEnv {
 	e.SetStartTime(start)
 	workflows.Register(e)
 	e.RegisterActivity(&activities.Activities{
-		Sender: e, Directory: e, Engine: e, Log: slog.New(slog.DiscardHandler), Now: e.Now,
+		Sender: e, Directory: e, Engine: e, Pacer: e, Log: slog.New(slog.DiscardHandler), Now: e.Now,
 	})
 	return e
 }
@@ -187,6 +207,27 @@ func TestDispatch_HandsOverWhatIsNotAccepted(t *testing.T) {
 	require.Equal(t, []string{good}, now.group.Events[0].Endpoints)
 	require.Equal(t, []string{good}, now.group.Events[1].Endpoints)
 	require.Equal(t, "d", now.group.Digest)
+}
+
+func TestDispatch_HasThoseGoInLineWhoHaveNoTurn(t *testing.T) {
+	t.Parallel()
+	e := newDispatchEnv(t)
+	now := e.watch()
+	good, failing, slow := e.endpoints(1, postdate.Accepted)[0], e.endpoints(1, postdate.Failed)[0], e.endpoints(1, postdate.Accepted)[0]
+	e.busy = slow
+	result := e.dispatch(event("evt_1", good, failing, slow), event("evt_2", slow))
+	require.Len(t, result.Delivered, 1)
+	require.Equal(t, []workflows.QueuedDelivery{
+		{Event: 0, Endpoint: slow, Line: "line_of_evt_1." + slow}, {Event: 1, Endpoint: slow, Line: "line_of_evt_2." + slow},
+	}, result.Queued)
+	require.Len(t, e.queued, 2)
+	for _, queued := range e.queued {
+		require.Equal(t, start, queued.Waiter.At)
+		require.NotNil(t, queued.Waiter.Message, "it travels in the line")
+	}
+	require.Len(t, e.handed, 1, "none that waits has an execution of its own")
+	require.Equal(t, []string{good}, now.group.Events[0].Endpoints)
+	require.Empty(t, now.group.Events[1].Endpoints)
 }
 
 func TestDispatch_HandsOverAllWhereTheAttemptsAreLost(t *testing.T) {

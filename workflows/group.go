@@ -35,6 +35,15 @@ type Publication struct {
 // others are with a Deliver of their own.
 type DispatchResult struct {
 	Delivered []GroupDelivery `json:"delivered,omitempty"`
+	// Queued are those that wait in line.
+	Queued []QueuedDelivery `json:"queued,omitempty"`
+}
+
+// QueuedDelivery is a delivery that left its group for a line.
+type QueuedDelivery struct {
+	Event    int    `json:"event"` // as in [GroupDelivery]
+	Endpoint string `json:"endpoint"`
+	Line     string `json:"line"` // its id: see [LineID]
 }
 
 // GroupDelivery is a delivery that succeeded in its group, at its first attempt.
@@ -46,7 +55,7 @@ type GroupDelivery struct {
 	Attempt  postdate.Attempt `json:"attempt"`
 }
 
-// Group is the memo of a Dispatch: which deliveries are in it, so that lists can
+// Group is the memo of a Dispatch or a Line: which deliveries are in it, so that lists can
 // show them without reading it. What is handed over leaves it, once it has a
 // Deliver.
 type Group struct {
@@ -62,6 +71,10 @@ type GroupedEvent struct {
 	Type      string   `json:"type"`
 	Entity    string   `json:"entity,omitempty"`
 	Endpoints []string `json:"endpoints"`
+	// At is when it was accepted, in a Line: in a Dispatch that of the group says so.
+	At time.Time `json:"at,omitzero"`
+	// Cancelled says, in a Line, why it was.
+	Cancelled string `json:"cancelled,omitempty"`
 }
 
 const (

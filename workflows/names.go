@@ -23,6 +23,8 @@ const (
 	DispatchName = "Dispatch"
 	TenantName   = "Tenant"
 	SweepName    = "Sweep"
+	EndpointName = "Endpoint"
+	LineName     = "Line"
 )
 
 // The Updates that Deliver takes. Each answers with a [Standing].
@@ -47,15 +49,45 @@ const (
 	UpdateRevokeKey        = "revoke_key"         // takes an id
 )
 
+// SignalSuperseded tells a waiting delivery that a newer message has taken its place.
+const SignalSuperseded = "superseded"
+
+// The Updates that Endpoint takes.
+const (
+	UpdateLease = "lease" // takes an [AskLease], answers a [Lease]
+	UpdateJoin  = "join"  // takes an activities.LineUp: it waits for the call
+	UpdateLeave = "leave" // takes an activities.LineUp: what was called is done
+)
+
+// SignalSettings tells Endpoint that its settings have changed: it carries an
+// [EndpointSettings].
+const SignalSettings = "settings"
+
+// The Queries that Endpoint answers: QueryHealth a postdate.Health, QueryTurn,
+// which takes a line's id, a postdate.Turn.
+const (
+	QueryHealth = "health"
+	QueryTurn   = "turn"
+)
+
+// SignalCall tells a line that its turns have come: it carries a [Call].
+const SignalCall = "call"
+
+// UpdateCancelWaiter has a line give up one of its deliveries: it takes the
+// delivery's id and answers a [Standing].
+const UpdateCancelWaiter = "cancel_waiter"
+
 // QueryTenant reads a tenant: it takes the version that the caller knows (0:
 // none) and answers a [TenantRead].
 const QueryTenant = "read"
 
 // The memo fields: MemoAccepted of a Deliver holds an [Accepted], MemoGroup of
-// a Dispatch a [Group].
+// a Dispatch or a Line a [Group]. MemoLine of a Deliver that waits is the id of its
+// line.
 const (
 	MemoAccepted = "accepted"
 	MemoGroup    = "group"
+	MemoLine     = "line"
 )
 
 // The search attributes: what a list can be asked by. They are not encrypted.
@@ -65,7 +97,7 @@ var (
 	Endpoint    = temporal.NewSearchAttributeKeyKeywordList("Endpoint")
 	MessageType = temporal.NewSearchAttributeKeyKeywordList("MessageType")
 	// State says what the engine's own status does not: an open delivery that
-	// is retrying or parked, a failed one that expired. Unset otherwise, for each
+	// is retrying, waiting or parked, a failed one that expired. Unset otherwise, for each
 	// time it is set is a write.
 	State = temporal.NewSearchAttributeKeyKeyword("State")
 )
@@ -89,6 +121,12 @@ func PartID(id string, n int) string { return id + "/" + strconv.Itoa(n) }
 
 // TenantID is the workflow id of a tenant.
 func TenantID(tenant string) string { return "tenant/" + tenant }
+
+// EndpointID is the workflow id of a tenant's endpoint.
+func EndpointID(tenant, id string) string { return "endpoint/" + tenant + "/" + id }
+
+// LineID is the workflow id of a line: of those that wait for an endpoint.
+func LineID(tenant, endpoint, id string) string { return "line/" + tenant + "/" + endpoint + "/" + id }
 
 // SweepID is the workflow id of a tenant's sweep.
 func SweepID(tenant, id string) string { return "sweep/" + tenant + "/" + id }

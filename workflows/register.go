@@ -12,10 +12,12 @@ type Registry interface {
 func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(Deliver, workflow.RegisterOptions{Name: DeliverName})
 	r.RegisterWorkflowWithOptions(Dispatch, workflow.RegisterOptions{Name: DispatchName})
+	r.RegisterWorkflowWithOptions(Line, workflow.RegisterOptions{Name: LineName})
 }
 
 // RegisterControl registers those that wait on [ControlQueue].
 func RegisterControl(r Registry) {
 	r.RegisterWorkflowWithOptions(TenantWorkflow, workflow.RegisterOptions{Name: TenantName})
 	r.RegisterWorkflowWithOptions(Sweep, workflow.RegisterOptions{Name: SweepName})
+	r.RegisterWorkflowWithOptions(EndpointWorkflow, workflow.RegisterOptions{Name: EndpointName})
 }

@@ -53,6 +53,30 @@ func DispatchOptions(id string, in DispatchInput) client.StartWorkflowOptions {
 	}
 }
 
+// EndpointOptions says how an Endpoint is started, where it does not run.
+func EndpointOptions(tenant, id string) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID:                       EndpointID(tenant, id),
+		TaskQueue:                ControlQueue,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		StaticSummary:            "pace, breaker and queue of an endpoint",
+	}
+}
+
+// LineOptions says how a Line is started: once for its id, at once.
+func LineOptions(in LineInput) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID:                                       LineID(in.Tenant, in.Endpoint, in.ID),
+		TaskQueue:                                TaskQueue,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		TypedSearchAttributes:                    in.attributes(),
+		Memo:                                     map[string]any{MemoGroup: in.Group()},
+		StaticSummary:                            in.line(),
+	}
+}
+
 // partOptions says how a Dispatch starts one for a part of its input, which
 // outlives it.
 func partOptions(id string, part DispatchInput) workflow.ChildWorkflowOptions {

@@ -12,7 +12,8 @@ import (
 )
 
 // listen lets d take wishes: by Updates, and by the engine's own request to
-// cancel, as its Web UI sends it. It also hears when its endpoint is enabled. The context it answers is not cancelled by
+// cancel, as its Web UI sends it. It also hears when its endpoint is enabled or
+// calls it, and when a newer message took its place. The context it answers is not cancelled by
 // that request, for how a delivery ends is the delivery's to decide.
 func (d *delivery) listen(ctx workflow.Context) (workflow.Context, error) {
 	calm, _ := workflow.NewDisconnectedContext(ctx)
@@ -23,6 +24,11 @@ func (d *delivery) listen(ctx workflow.Context) (workflow.Context, error) {
 	workflow.Go(calm, func(ctx workflow.Context) {
 		for workflow.GetSignalChannel(ctx, SignalRelease).Receive(ctx, nil) {
 			d.released = true
+		}
+	})
+	workflow.Go(calm, func(ctx workflow.Context) {
+		for workflow.GetSignalChannel(ctx, SignalSuperseded).Receive(ctx, nil) {
+			d.superseded = true
 		}
 	})
 	options := func(validator any, description string) workflow.UpdateHandlerOptions {

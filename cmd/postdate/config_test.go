@@ -66,6 +66,8 @@ func TestLoadConfig_NamesTheVariableAtFault(t *testing.T) {
 		"POSTDATE_ENCRYPTION_KEYS=k1:short":      "POSTDATE_ENCRYPTION_KEYS",
 		"POSTDATE_RATE_LIMIT=-1":                 "POSTDATE_RATE_LIMIT: not negative",
 		"POSTDATE_DISABLE_AFTER=1ms":             "POSTDATE_DISABLE_AFTER: at least 1s",
+		"POSTDATE_MAX_IN_FLIGHT=0":               "POSTDATE_MAX_IN_FLIGHT: from 1 to 10000",
+		"POSTDATE_MAX_IN_FLIGHT=10001":           "POSTDATE_MAX_IN_FLIGHT: from 1 to 10000",
 		"POSTDATE_WORKER_SLOTS=0":                "POSTDATE_WORKER_SLOTS: at least 1",
 		"POSTDATE_SHUTDOWN_TIMEOUT=soon":         "POSTDATE_SHUTDOWN_TIMEOUT",
 		"POSTDATE_RETENTION=1h":                  "POSTDATE_RETENTION: at least 24h",

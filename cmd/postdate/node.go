@@ -17,6 +17,7 @@ import (
 	"github.com/postdate/postdate/internal/codec"
 	"github.com/postdate/postdate/internal/guard"
 	"github.com/postdate/postdate/ledger"
+	"github.com/postdate/postdate/pacer"
 	"github.com/postdate/postdate/senders/webhook"
 	"github.com/postdate/postdate/worker"
 )
@@ -67,7 +68,11 @@ func (n node) run(ctx context.Context) error {
 	tenants, deliveries := n.stores(temporal)
 	defer tenants.Close()
 	if n.worker {
-		w := worker.New(n.workerConfig(temporal, tenants, deliveries))
+		turns := pacer.New(pacer.Config{
+			Temporal: temporal, Directory: tenants, MaxInFlight: n.MaxInFlight, Log: n.log, Now: time.Now,
+		})
+		defer turns.Close() //nolint:contextcheck // what the worker's last attempts came to is told still
+		w := worker.New(n.workerConfig(temporal, tenants, deliveries, turns))
 		if err := w.Start(); err != nil {
 			return fmt.Errorf("start the worker: %w", err)
 		}
@@ -113,6 +118,7 @@ func (n node) stores(temporal client.Client) (*directory.Directory, *ledger.Ledg
 		Temporal:      temporal,
 		DefaultSecret: postdate.Secret(n.SigningSecret),
 		DisableAfter:  n.DisableAfter,
+		MaxInFlight:   n.MaxInFlight,
 		Log:           n.log,
 		Now:           time.Now,
 	})
@@ -121,6 +127,7 @@ func (n node) stores(temporal client.Client) (*directory.Directory, *ledger.Ledg
 		DataConverter: n.temporal.DataConverter,
 		Namespace:     n.temporal.Namespace,
 		Directory:     tenants,
+		MaxInFlight:   n.MaxInFlight,
 		EagerStart:    n.worker,
 		WorkerPolling: func(ctx context.Context) (bool, error) { return worker.Polling(ctx, temporal) },
 		Log:           n.log,
@@ -128,7 +135,7 @@ func (n node) stores(temporal client.Client) (*directory.Directory, *ledger.Ledg
 	})
 }
 
-func (n node) workerConfig(temporal client.Client, tenants *directory.Directory, deliveries *ledger.Ledger) worker.Config {
+func (n node) workerConfig(temporal client.Client, tenants *directory.Directory, deliveries *ledger.Ledger, turns *pacer.Pacer) worker.Config {
 	return worker.Config{
 		Client: temporal,
 		Sender: webhook.New(webhook.Config{
@@ -137,6 +144,8 @@ func (n node) workerConfig(temporal client.Client, tenants *directory.Directory,
 		}),
 		Directory:   tenants,
 		Engine:      deliveries,
+		Pacer:       turns,
+		MaxInFlight: n.MaxInFlight,
 		Log:         n.log,
 		Slots:       n.WorkerSlots,
 		StopTimeout: n.ShutdownTimeout,

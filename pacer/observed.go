@@ -1,0 +1,87 @@
+package pacer
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/postdate/postdate"
+)
+
+// slowFailure tells those that got no answer because it took too long from those
+// that were refused at once.
+const slowFailure = time.Second
+
+// count is o with one attempt more, which ended now.
+func count(o postdate.Observed, made postdate.Attempt, now time.Time) postdate.Observed {
+	if made.Status != 0 {
+		o.Answered++
+		o.LatencyMS += made.DurationMS
+	}
+	switch {
+	case failed(made):
+		o.Failed++
+		o.Trailing++
+		if slowed(made) {
+			o.Slowed++
+		}
+	case succeeded(made):
+		o.Succeeded++
+		o.Trailing = 0
+	}
+	if made.RetryAfter > 0 && !succeeded(made) {
+		o.NotBefore = later(o.NotBefore, now.Add(made.RetryAfter.Std()))
+	}
+	return o
+}
+
+func succeeded(made postdate.Attempt) bool {
+	return made.Outcome == postdate.Accepted || made.Outcome == postdate.Rescheduled
+}
+
+// failed tells whether the endpoint seems to be in trouble. A refusal of one
+// message says nothing of the next.
+func failed(made postdate.Attempt) bool {
+	if succeeded(made) {
+		return false
+	}
+	return made.Status == 0 || made.Status >= http.StatusInternalServerError ||
+		made.Status == http.StatusRequestTimeout || made.Status == http.StatusTooManyRequests
+}
+
+// slowed tells whether a failed attempt asks for less.
+func slowed(made postdate.Attempt) bool {
+	switch made.Status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return true
+	case 0:
+		return time.Duration(made.DurationMS)*time.Millisecond >= slowFailure
+	}
+	return false
+}
+
+// asksForRest tells whether the receiver itself asked for less.
+func asksForRest(made postdate.Attempt) bool {
+	return !succeeded(made) && (made.RetryAfter > 0 ||
+		made.Status == http.StatusTooManyRequests || made.Status == http.StatusServiceUnavailable)
+}
+
+// before is what was seen first and then.
+func before(first, then postdate.Observed) postdate.Observed {
+	if then.Succeeded == 0 {
+		then.Trailing += first.Trailing
+	}
+	then.Succeeded += first.Succeeded
+	then.Failed += first.Failed
+	then.Slowed += first.Slowed
+	then.Answered += first.Answered
+	then.LatencyMS += first.LatencyMS
+	then.NotBefore = later(first.NotBefore, then.NotBefore)
+	return then
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,173 @@
+package workflows_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/workflows"
+)
+
+// endpointEnv runs an endpoint, with somebody who hears whom it calls and what it
+// announces. All that a test has happen is registered before it runs.
+type endpointEnv struct {
+	*testsuite.TestWorkflowEnvironment
+	t  *testing.T
+	in workflows.EndpointInput
+
+	mu        sync.Mutex
+	calls     []call
+	gone      map[string]bool // lines that are not there any more
+	announced []activities.Announcement
+	settings  func() workflows.EndpointSettings
+	reads     int
+}
+
+// call is one that an endpoint made.
+type call struct {
+	workflows.Call
+
+	line string
+	at   time.Duration // since the start
+}
+
+// enabled are the settings of an endpoint that is sent to at that pace.
+func enabled(pace postdate.Pace) workflows.EndpointSettings {
+	return workflows.EndpointSettings{Version: 1, State: postdate.Enabled, Pace: pace}
+}
+
+func newEndpointEnv(t *testing.T, pace postdate.Pace) *endpointEnv {
+	t.Helper()
+	suite := testsuite.WorkflowTestSuite{}
+	suite.SetLogger(silent{})
+	e := &endpointEnv{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, gone: map[string]bool{}}
+	e.in = workflows.EndpointInput{Tenant: "acme", ID: "ep_1", Settings: enabled(pace)}
+	e.settings = func() workflows.EndpointSettings { return e.in.Settings }
+	e.SetStartTime(start)
+	e.SetTestTimeout(time.Minute)
+	workflows.RegisterControl(e)
+	e.RegisterActivityWithOptions(func(_ context.Context, news activities.Announcement) error {
+		e.announced = append(e.announced, news)
+		return nil
+	}, activity.RegisterOptions{Name: activities.AnnounceName})
+	e.RegisterActivityWithOptions(func(context.Context, activities.EndpointRef) (workflows.EndpointSettings, error) {
+		e.reads++
+		return e.settings(), nil
+	}, activity.RegisterOptions{Name: activities.SettingsName})
+	return e
+}
+
+// at has something happen so long after the start.
+func (e *endpointEnv) at(when time.Duration, do func()) { e.RegisterDelayedCallback(do, when) }
+
+// lease asks for one, and answers where it will be.
+func (e *endpointEnv) lease(when time.Duration, ask workflows.AskLease) *workflows.Lease {
+	got := &workflows.Lease{}
+	e.at(when, func() { e.ask(ask, func(l workflows.Lease) { *got = l }) })
+	return got
+}
+
+// ask asks for a lease now.
+func (e *endpointEnv) ask(ask workflows.AskLease, then func(workflows.Lease)) {
+	e.UpdateWorkflow(workflows.UpdateLease, "", &answered{t: e.t, then: func(v any) { then(v.(workflows.Lease)) }}, ask)
+}
+
+func (e *endpointEnv) join(when time.Duration, line activities.LineUp) {
+	e.at(when, func() { e.UpdateWorkflow(workflows.UpdateJoin, "", &answered{t: e.t}, line) })
+}
+
+func (e *endpointEnv) leave(when time.Duration, line activities.LineUp) {
+	e.at(when, func() { e.UpdateWorkflow(workflows.UpdateLeave, "", &answered{t: e.t}, line) })
+}
+
+// health asks for it, and answers where it will be.
+func (e *endpointEnv) health(when time.Duration) *postdate.Health {
+	got := &postdate.Health{}
+	e.at(when, func() {
+		value, err := e.QueryWorkflow(workflows.QueryHealth)
+		require.NoError(e.t, err)
+		require.NoError(e.t, value.Get(got))
+	})
+	return got
+}
+
+// answered is what becomes of an Update that is always done.
+type answered struct {
+	t    *testing.T
+	then func(any)
+}
+
+func (*answered) Accept()            {}
+func (a *answered) Reject(err error) { require.NoError(a.t, err) }
+func (a *answered) Complete(result any, err error) {
+	require.NoError(a.t, err)
+	if a.then != nil {
+		a.then(result)
+	}
+}
+
+// run runs the endpoint until it ends.
+func (e *endpointEnv) run() {
+	e.t.Helper()
+	e.start()
+	require.NoError(e.t, e.GetWorkflowError())
+}
+
+// runUntil runs the endpoint until its next run would begin, then, and answers
+// with what.
+func (e *endpointEnv) runUntil(when time.Duration) (next workflows.EndpointInput) {
+	e.t.Helper()
+	e.at(when, func() {
+		e.SetContinueAsNewSuggested(true)
+		e.SignalWorkflow(workflows.SignalSettings, workflows.EndpointSettings{}) // wakes it
+	})
+	e.start()
+	var anew *workflow.ContinueAsNewError
+	require.ErrorAs(e.t, e.GetWorkflowError(), &anew)
+	require.Equal(e.t, workflows.EndpointName, anew.WorkflowType.Name)
+	require.NoError(e.t, dataConverter.FromPayloads(anew.Input, &next))
+	return next
+}
+
+func (e *endpointEnv) start() {
+	e.OnSignalExternalWorkflow(mock.Anything, mock.Anything, "", workflows.SignalCall, mock.Anything).Return(e.hear).Maybe()
+	e.ExecuteWorkflow(workflows.EndpointName, e.in)
+	require.True(e.t, e.IsWorkflowCompleted())
+}
+
+// hear is told of a call: by another goroutine than the execution's.
+func (e *endpointEnv) hear(_, line, _, _ string, told any) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.gone[line] {
+		return errors.New("there is no such line")
+	}
+	e.calls = append(e.calls, call{line: line, at: e.Now().Sub(start), Call: told.(workflows.Call)})
+	return nil
+}
+
+// called are the lines called so far, in order.
+func (e *endpointEnv) called() (lines []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range e.calls {
+		lines = append(lines, strings.TrimPrefix(c.line, "line/acme/ep_1/"))
+	}
+	return lines
+}
+
+// line is one of so many that has waited since so long after the start.
+func line(id string, waiting int, since time.Duration) activities.LineUp {
+	return activities.LineUp{Tenant: "acme", Endpoint: "ep_1", ID: id, Waiting: waiting, Since: start.Add(since)}
+}

@@ -1,0 +1,211 @@
+package workflows
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/activities"
+)
+
+// Lately is what attempts came to, in sums of which half is forgotten in
+// [latelyHalf].
+type Lately struct {
+	Attempts  float64   `json:"attempts,omitempty"`
+	Succeeded float64   `json:"succeeded,omitempty"`
+	Answered  float64   `json:"answered,omitempty"`
+	LatencyMS float64   `json:"latency_ms,omitempty"`
+	At        time.Time `json:"at,omitzero"`
+}
+
+const latelyHalf = 30 * time.Second
+
+func (l Lately) with(seen postdate.Observed, now time.Time) Lately {
+	if seen.Attempts() == 0 {
+		return l
+	}
+	left := math.Exp2(-max(0, now.Sub(l.At).Seconds()) / latelyHalf.Seconds())
+	return Lately{
+		Attempts:  l.Attempts*left + float64(seen.Attempts()),
+		Succeeded: l.Succeeded*left + float64(seen.Succeeded),
+		Answered:  l.Answered*left + float64(seen.Answered),
+		LatencyMS: l.LatencyMS*left + float64(seen.LatencyMS),
+		At:        now,
+	}
+}
+
+// throughput is about how many attempts a second pace makes: 0 where nobody knows.
+func (l Lately) throughput(pace postdate.Pace) float64 {
+	perSecond := math.Inf(1)
+	if pace.PerSecond > 0 {
+		perSecond = pace.PerSecond
+	}
+	if l.Answered > 0 {
+		seconds := max(0.001, l.LatencyMS/l.Answered/1000)
+		perSecond = min(perSecond, float64(pace.InFlight)/seconds)
+	}
+	if math.IsInf(perSecond, 1) {
+		return 0
+	}
+	return perSecond
+}
+
+// drain is when those in line will be sent to again, and how many in a second: 0
+// where nobody knows.
+func (e *endpoint) drain(f postdate.Flow, l Lately, now time.Time) (time.Time, float64) {
+	if !e.enabled() {
+		return now, 0
+	}
+	from := f.ClosedUntil(now)
+	if from.IsZero() {
+		from = now
+	}
+	return from, l.throughput(f.Part(e.Settings.Pace))
+}
+
+// after is from and the time that n attempts take.
+func after(from time.Time, n int, perSecond float64) time.Time {
+	const longest = 100 * 365 * 24 * 3600
+	return from.Add(time.Duration(min(float64(n)/perSecond, longest) * float64(time.Second)))
+}
+
+// health answers [QueryHealth], as of the last time that anything happened.
+func (e *endpoint) health() (postdate.Health, error) {
+	now := workflow.Now(e.ctx)
+	state, until := e.Flow.Breaker(now)
+	h := postdate.Health{
+		State: e.Settings.State, Breaker: state, BreakerUntil: until, Reason: e.reason(e.Flow, now),
+		Limit: e.Settings.Pace, Pace: e.pace(e.Flow, now),
+		Waiting: 0, Overloaded: !e.OverloadedAt.IsZero(), AsOf: e.Lately.At,
+	}
+	for _, holder := range e.Leases {
+		if holder.Until.After(now) {
+			h.InFlight += holder.InFlight
+		}
+	}
+	if len(e.Lines) > 0 {
+		h.Waiting, h.OldestWaiting = e.waiting(), time.UnixMilli(e.Lines[0].Since).UTC()
+		if from, perSecond := e.drain(e.Flow, e.Lately, now); perSecond > 0 {
+			h.DrainedAt = after(from, h.Waiting, perSecond).UTC()
+		}
+	}
+	if e.Lately.Answered > 0 {
+		mean := e.Lately.LatencyMS / e.Lately.Answered
+		h.LatencyMS = &mean
+	}
+	if e.Lately.Attempts > 0 {
+		ratio := e.Lately.Succeeded / e.Lately.Attempts
+		h.SuccessRatio = &ratio
+	}
+	return h, nil
+}
+
+// turn answers [QueryTurn].
+func (e *endpoint) turn(line string) (postdate.Turn, error) {
+	line = strings.TrimPrefix(line, LineID(e.Tenant, e.ID, ""))
+	var turn postdate.Turn
+	for _, q := range e.Lines {
+		if q.ID != line {
+			turn.Ahead += q.live()
+			continue
+		}
+		if from, perSecond := e.drain(e.Flow, e.Lately, workflow.Now(e.ctx)); perSecond > 0 {
+			turn.At = after(from, turn.Ahead, perSecond).UTC()
+		}
+		return turn, nil
+	}
+	return turn, refuse(postdate.Errorf(postdate.NotFound, "", "no such line waits"))
+}
+
+const (
+	// longQueue is a queue that is told of though nothing in it expires.
+	longQueue = 24 * time.Hour
+	// relief is by how much faster than needed a queue must drain, so that it is
+	// over: else it would be told of again and again.
+	relief = 1.25
+)
+
+// overloaded tells whether some in line will expire before their turn, or the
+// last one's is more than a day away.
+func (e *endpoint) overloaded(f postdate.Flow, l Lately, now time.Time) bool {
+	was := !e.OverloadedAt.IsZero()
+	from, perSecond := e.drain(f, l, now)
+	if perSecond == 0 {
+		return was && len(e.Lines) > 0 // as far as anybody knows
+	}
+	if was {
+		perSecond /= relief
+	}
+	ahead := 0
+	for _, q := range e.Lines {
+		ahead += q.live()
+		last := after(from, ahead, perSecond)
+		if q.Expires > 0 && last.UnixMilli() > q.Expires || last.Sub(now) > longQueue {
+			return true
+		}
+	}
+	return false
+}
+
+// overloadNews is what the operator's endpoints are told.
+type overloadNews struct {
+	Tenant        string    `json:"tenant"`
+	Endpoint      string    `json:"endpoint"`
+	Reason        string    `json:"reason"`
+	Waiting       int       `json:"waiting"`
+	OldestWaiting time.Time `json:"oldest_waiting"`
+	DrainedAt     time.Time `json:"drained_at,omitzero"`
+}
+
+// overload notes whether the endpoint is overloaded, and has it told when it begins.
+func (e *endpoint) overload(is bool, now time.Time) {
+	switch began := e.OverloadedAt.IsZero(); {
+	case !is:
+		e.OverloadedAt = time.Time{}
+		return
+	case !began:
+		return
+	}
+	e.OverloadedAt = now
+	if e.Tenant == postdate.OperatorTenant || e.News != nil || len(e.Lines) == 0 {
+		return
+	}
+	news := overloadNews{
+		Tenant: e.Tenant, Endpoint: e.ID, Waiting: e.waiting(), OldestWaiting: time.UnixMilli(e.Lines[0].Since).UTC(),
+		Reason: "more waits than can be sent in time",
+	}
+	if from, perSecond := e.drain(e.Flow, e.Lately, now); perSecond > 0 {
+		news.DrainedAt = after(from, news.Waiting, perSecond).UTC()
+	}
+	data, err := json.Marshal(news) //workflowcheck:ignore
+	if err != nil {
+		return // no text or time of ours fails
+	}
+	e.News = &activities.Announcement{
+		ID:     activities.AnnouncementID(postdate.EndpointOverloaded, e.Tenant, e.ID, now.UTC().Format(time.RFC3339Nano)),
+		Tenant: e.Tenant, Type: postdate.EndpointOverloaded, At: now, Data: data,
+	}
+	e.announce(*e.News)
+}
+
+// announce has news told, however long that takes: the next run goes on with it.
+func (e *endpoint) announce(news activities.Announcement) {
+	ctx := workflow.WithActivityOptions(e.ctx, workflow.ActivityOptions{
+		TaskQueue:           ControlQueue,
+		StartToCloseTimeout: 3 * grace,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: announceTries,
+		},
+	})
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		if err := workflow.ExecuteActivity(ctx, activities.AnnounceName, news).Get(ctx, nil); err != nil {
+			workflow.GetLogger(ctx).Warn("an overload was not announced", "tenant", e.Tenant, "endpoint", e.ID, "error", err)
+		}
+		e.News = nil
+	})
+}

@@ -1,0 +1,250 @@
+package workflows_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/workflows"
+)
+
+// steady is what a worker sees of a receiver that takes a second.
+var steady = postdate.Observed{Succeeded: 10, Answered: 10, LatencyMS: 10_000}
+
+func TestEndpoint_CallsWhoWaitsLongestFirst(t *testing.T) {
+	t.Parallel()
+	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
+	paused := e.in.Settings
+	e.in.Settings.State, e.in.Settings.Version = postdate.Paused, 1
+	paused.Version, paused.State = 2, postdate.Enabled
+	e.join(0, line("third", 40, 3*time.Second))
+	e.join(time.Second, line("first", 40, time.Second))
+	e.join(2*time.Second, line("second", 40, 2*time.Second))
+	e.at(3*time.Second, func() { require.Empty(t, e.called(), "nobody while it is paused") })
+	e.at(4*time.Second, func() { e.SignalWorkflow(workflows.SignalSettings, paused) })
+	e.at(5*time.Second, func() { require.Equal(t, []string{"first", "second"}, e.called()) })
+	e.leave(6*time.Second, line("first", 10, 1500*time.Millisecond))
+	e.at(7*time.Second, func() {
+		require.Equal(t, []string{"first", "second", "first"}, e.called(), "whom some are left of is first again")
+	})
+	e.leave(8*time.Second, line("first", 0, time.Second))
+	e.at(9*time.Second, func() { require.Equal(t, []string{"first", "second", "first", "third"}, e.called()) })
+	e.leave(10*time.Second, line("second", 0, time.Second))
+	e.leave(10*time.Second, line("third", 0, time.Second))
+	e.run()
+	require.Len(t, e.calls, 4)
+	require.Equal(t, "line/acme/ep_1/first", e.calls[0].line)
+}
+
+func TestEndpoint_ALineWhoseCallCameToNothingRests(t *testing.T) {
+	t.Parallel()
+	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
+	e.join(0, line("a", 5, 0))
+	e.leave(2*time.Second, line("a", 5, 0))
+	e.leave(4*time.Second, line("a", 0, 0))
+	e.run()
+	require.Len(t, e.calls, 2)
+	require.Equal(t, 3*time.Second, e.calls[1].at)
+}
+
+func TestEndpoint_ForgetsALineThatIsGone(t *testing.T) {
+	t.Parallel()
+	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
+	e.gone["line/acme/ep_1/a"] = true
+	e.join(0, line("a", 5, 0))
+	health := e.health(time.Second)
+	e.run()
+	require.Empty(t, e.calls)
+	require.Zero(t, health.Waiting)
+}
+
+func TestEndpoint_CallsAgainWhoDidNotComeBack(t *testing.T) {
+	t.Parallel()
+	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
+	e.join(0, line("a", 5, 0))
+	e.leave(4*time.Minute, line("a", 0, 0))
+	e.run()
+	require.Len(t, e.calls, 2)
+	require.Equal(t, 3*time.Minute, e.calls[1].at)
+}
+
+func TestEndpoint_WhileItsBreakerIsOpenNobodyIsCalledAndThenOne(t *testing.T) {
+	t.Parallel()
+	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
+	e.lease(0, workflows.AskLease{Worker: "a", InFlight: 1, Seen: postdate.Observed{Failed: 5, Trailing: 5}})
+	for i := range 3 {
+		e.join(time.Second, line(fmt.Sprint(i), 50, time.Duration(i)*time.Second))
+	}
+	e.at(2900*time.Millisecond, func() { require.Empty(t, e.called()) })
+	e.at(3100*time.Millisecond, func() { require.Equal(t, []string{"0"}, e.called()) })
+	// Its probe succeeds.
+	e.lease(4*time.Second, workflows.AskLease{Worker: "a", InFlight: 1, Seen: postdate.Observed{Succeeded: 1, Answered: 1}})
+	e.at(4100*time.Millisecond, func() { require.Equal(t, []string{"0", "1"}, e.called()) })
+	for i := range 3 {
+		e.leave(5*time.Second, line(fmt.Sprint(i), 0, 0))
+	}
+	e.run()
+}
+
+func TestEndpoint_ReadsItsSettingsWhileSomebodyWaitsAndNothingMayBeSent(t *testing.T) {
+	t.Parallel()
+	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
+	read := e.in.Settings
+	e.in.Settings = workflows.EndpointSettings{}
+	read.State = postdate.Disabled
+	e.settings = func() workflows.EndpointSettings { return read }
+	e.join(0, line("a", 5, 0))
+	e.at(70*time.Second, func() {
+		require.Equal(t, 3, e.reads)
+		read.State, read.Version = postdate.Enabled, 2
+	})
+	e.at(91*time.Second, func() { require.Equal(t, []string{"a"}, e.called()) })
+	e.leave(2*time.Minute, line("a", 0, 0))
+	e.run()
+	require.Equal(t, 4, e.reads)
+}
+
+func TestEndpoint_OnceDeletedCallsAllAndEnds(t *testing.T) {
+	t.Parallel()
+	e := newEndpointEnv(t, postdate.Pace{InFlight: 1})
+	for i := range 250 {
+		e.join(0, line(fmt.Sprint(i), 100, 0))
+	}
+	e.at(time.Second, func() { e.SignalWorkflow(workflows.SignalSettings, workflows.EndpointSettings{Version: 2}) })
+	e.run()
+	require.Len(t, e.calls, 250+2, "two had been called before")
+	require.Less(t, e.Now().Sub(start), time.Minute)
+}
+
+func TestEndpoint_CoalescesToTheNewestOfEachKey(t *testing.T) {
+	t.Parallel()
+	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
+	e.in.Settings.Coalesce = true
+	e.in.Settings.State = postdate.Paused
+	enabled := e.in.Settings
+	enabled.State, enabled.Version = postdate.Enabled, 2
+	one, two := line("one", 4, 0), line("two", 2, time.Second)
+	one.Keys, two.Keys = []string{"x", "y", "x", ""}, []string{"y", "z"}
+	e.join(0, two)
+	e.join(time.Second, one) // later, though it is older
+	e.join(2*time.Second, one)
+	turn := &postdate.Turn{}
+	e.at(3*time.Second, func() {
+		value, err := e.QueryWorkflow(workflows.QueryTurn, "two")
+		require.NoError(t, err)
+		require.NoError(t, value.Get(turn))
+		e.SignalWorkflow(workflows.SignalSettings, enabled)
+	})
+	e.leave(4*time.Second, line("one", 0, 0))
+	e.leave(4*time.Second, line("two", 0, 0))
+	e.run()
+	require.Equal(t, 2, turn.Ahead)
+	require.Len(t, e.calls, 2)
+	require.Equal(t, []int{0, 1}, e.calls[0].Superseded)
+	require.Empty(t, e.calls[1].Superseded)
+}
+
+func TestEndpoint_TellsOfAnOverloadOnceEachTime(t *testing.T) {
+	t.Parallel()
+	e := newEndpointEnv(t, postdate.Pace{InFlight: 10}) // 10 a second, at a second each
+	soon := line("a", 100, 0)
+	soon.ExpiresAt = start.Add(30 * time.Second)
+	e.lease(0, workflows.AskLease{Worker: "w", InFlight: 10, Seen: steady})
+	e.join(0, soon)
+	calm := e.health(500 * time.Millisecond)
+	late := line("b", 400, time.Second)
+	late.ExpiresAt = start.Add(40 * time.Second)
+	e.join(time.Second, late)
+	e.join(2*time.Second, late)
+	overloaded := e.health(3 * time.Second)
+	e.leave(4*time.Second, line("b", 0, 0))
+	over := e.health(5 * time.Second)
+	e.join(6*time.Second, late)
+	e.leave(7*time.Second, line("a", 0, 0))
+	e.leave(7*time.Second, line("b", 0, 0))
+	e.run()
+	require.False(t, calm.Overloaded)
+	require.Equal(t, start.Add(10500*time.Millisecond), calm.DrainedAt.UTC())
+	require.True(t, overloaded.Overloaded)
+	require.False(t, over.Overloaded)
+	require.Len(t, e.announced, 2)
+	require.NotEqual(t, e.announced[0].ID, e.announced[1].ID)
+	require.Equal(t, postdate.EndpointOverloaded, e.announced[0].Type)
+	var news map[string]any
+	require.NoError(t, json.Unmarshal(e.announced[0].Data, &news))
+	require.InDelta(t, 500, news["waiting"], 0)
+	require.Equal(t, "ep_1", news["endpoint"])
+}
+
+func TestEndpoint_CarriesAllIntoItsNextRun(t *testing.T) {
+	t.Parallel()
+	e := newEndpointEnv(t, postdate.Pace{InFlight: 10, PerSecond: 5, Burst: 5})
+	e.in.Settings.Coalesce = true
+	e.lease(0, workflows.AskLease{Worker: "w", InFlight: 3, Seen: postdate.Observed{Failed: 1, Slowed: 1, Trailing: 1, Answered: 1, LatencyMS: 100}})
+	a, b := line("a", 2, 0), line("b", 2, time.Second)
+	a.Keys, b.Keys = []string{"x", "y"}, []string{"x", ""}
+	b.ExpiresAt = start.Add(time.Hour)
+	e.join(time.Second, b)
+	e.join(2*time.Second, a)
+	before := e.health(3 * time.Second)
+	next := e.runUntil(4 * time.Second)
+	require.Less(t, len(encoded(t, next)), 2000)
+	require.Len(t, next.Lines, 2)
+
+	again := newEndpointEnv(t, postdate.Pace{})
+	again.in = next
+
+	again.SetStartTime(start.Add(4 * time.Second))
+	after := again.health(time.Second)
+	third := again.runUntil(2 * time.Second)
+	before.DrainedAt, after.DrainedAt = time.Time{}, time.Time{} // counted from when it was asked
+	require.Equal(t, before, after)
+	require.Equal(t, next.Lines, third.Lines)
+	require.Equal(t, next.Newest, third.Newest)
+	require.Equal(t, next.Leases, third.Leases)
+	require.Equal(t, encoded(t, next.Flow), encoded(t, third.Flow))
+	require.Empty(t, again.calls, "who was called is not called again")
+}
+
+func TestEndpoint_GoesIntoItsNextRunThoughTenThousandWait(t *testing.T) {
+	t.Parallel()
+	e := newEndpointEnv(t, postdate.Pace{InFlight: 1})
+	e.in.Settings.State = postdate.Paused
+	for i := range 10_000 {
+		e.in.Lines = append(e.in.Lines, workflows.Queuer{
+			ID: fmt.Sprintf("ln_%027d", i), Waiting: 100, Since: start.UnixMilli(), Expires: start.UnixMilli(),
+			Called: start.UnixMilli(), Old: make([]byte, 13),
+		})
+	}
+	e.in.Newest = map[string]workflows.Newest{}
+	for i := range 10_000 {
+		e.in.Newest[fmt.Sprintf("%016d", i)] = workflows.Newest{Line: fmt.Sprintf("ln_%027d", i), Place: 12}
+	}
+	e.join(0, line("one more", 1, 0))
+	next := e.runUntil(time.Second)
+	require.Len(t, next.Lines, 10_000)
+	require.Less(t, len(encoded(t, next)), 2_000_000, "the engine takes 2 MB")
+}
+
+func TestEndpoint_IsNotEndedByARequestToCancelIt(t *testing.T) {
+	t.Parallel()
+	e := newEndpointEnv(t, postdate.Pace{InFlight: 1})
+	e.join(0, line("a", 1, 0))
+	e.at(time.Second, e.CancelWorkflow)
+	e.join(2*time.Second, line("b", 1, 0))
+	next := e.runUntil(3 * time.Second)
+	require.Len(t, next.Lines, 2)
+	require.Equal(t, []string{"a", "b"}, e.called())
+}
+
+func TestEndpoint_EndsWhenNobodyIsThere(t *testing.T) {
+	t.Parallel()
+	e := newEndpointEnv(t, postdate.Pace{InFlight: 1})
+	e.lease(0, workflows.AskLease{Worker: "w", Asking: 1})
+	e.run()
+	require.Equal(t, 10*time.Minute, e.Now().Sub(start))
+}

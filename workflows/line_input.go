@@ -1,0 +1,115 @@
+package workflows
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/activities"
+)
+
+// LineInput is deliveries that wait for consecutive turns at one endpoint.
+type LineInput struct {
+	Tenant   string `json:"tenant"`
+	Endpoint string `json:"endpoint"`
+	ID       string `json:"id"` // see [LineID]
+	// Since is when the first of them was accepted.
+	Since   time.Time           `json:"since"`
+	Waiters []activities.Waiter `json:"waiters"`
+	// Coalesce has the endpoint told of their keys.
+	Coalesce bool `json:"coalesce,omitempty"`
+	// Done and Left tell what became of waiters before the execution started anew.
+	Done LineResult `json:"done,omitzero"`
+	Left []int      `json:"left,omitempty"`
+}
+
+// LineResult is what became of the waiters that travelled in the line: by their
+// places. All others have executions of their own.
+type LineResult struct {
+	Delivered map[int]postdate.Attempt `json:"delivered,omitempty"`
+	// Cancelled says why each of them was.
+	Cancelled map[int]string `json:"cancelled,omitempty"`
+}
+
+const (
+	// MaxLine is how many deliveries wait in one line.
+	MaxLine = 100
+	// maxLineBytes bounds their messages: of what a call takes along twice the
+	// engine takes 2 MB.
+	maxLineBytes = 512 << 10
+)
+
+// LineRoom is what a line holds while it is filled.
+type LineRoom struct {
+	room
+
+	waiters, bytes int
+}
+
+// Take makes room for another waiter, if there is any.
+func (r *LineRoom) Take(endpoint string, w activities.Waiter) bool {
+	next := *r
+	next.waiters++
+	fits := true
+	if w.Message != nil {
+		next.bytes += len(w.Message.Data)
+		next.parcels = min(next.parcels, 1) // their number is bounded here
+		fits = next.take(*w.Message, endpoint)
+	}
+	if r.waiters > 0 && (!fits || next.waiters > MaxLine || next.bytes > maxLineBytes) {
+		return false
+	}
+	*r = next
+	return true
+}
+
+// place is where a delivery waits that travels in the line.
+func (in LineInput) place(id string) (int, bool) {
+	place := slices.IndexFunc(in.Waiters, func(w activities.Waiter) bool { return w.DeliveryID == id && w.Message != nil })
+	return place, place >= 0
+}
+
+// entry is how the line's memo tells of the waiter at place, which travels in it.
+func (in LineInput) entry(place int) GroupedEvent {
+	w := in.Waiters[place]
+	return GroupedEvent{
+		ID: w.Message.ID, Type: w.Message.Type, Entity: w.Message.Entity, Endpoints: []string{in.Endpoint}, At: w.At,
+		Cancelled: in.Done.Cancelled[place],
+	}
+}
+
+// Group is the memo of the Line of input in: those that travel in it.
+func (in LineInput) Group() Group {
+	group := Group{At: in.Since, Events: []GroupedEvent{}}
+	for place, w := range in.Waiters {
+		if w.Message != nil && !slices.Contains(in.Left, place) {
+			group.Events = append(group.Events, in.entry(place))
+		}
+	}
+	return group
+}
+
+// attributes are the search attributes with which the Line of input in starts.
+func (in LineInput) attributes() temporal.SearchAttributes {
+	var own LineRoom
+	for _, w := range in.Waiters {
+		own.Take(in.Endpoint, w)
+	}
+	updates := []temporal.SearchAttributeUpdate{
+		Tenant.ValueSet(in.Tenant), Endpoint.ValueSet([]string{in.Endpoint}), State.ValueSet(string(postdate.Waiting)),
+	}
+	for key, list := range map[*temporal.SearchAttributeKeyKeywordList]list{&MessageType: own.types, &Entity: own.entities} {
+		if len(list.values) > 0 {
+			updates = append(updates, key.ValueSet(list.values))
+		}
+	}
+	return temporal.NewSearchAttributes(updates...)
+}
+
+// line says for people what in carries.
+func (in LineInput) line() string {
+	return summary(fmt.Sprintf("%d deliveries", len(in.Waiters)), in.Endpoint)
+}
