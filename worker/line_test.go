@@ -129,7 +129,12 @@ func (d *delivery) lineOf() client.WorkflowRun {
 		return payload != nil && converter.GetDefaultDataConverter().FromPayload(payload, &line) == nil
 	}, 10*time.Second, 10*time.Millisecond)
 	d.awaitState(postdate.Waiting)
-	return findLine(d.t, line)
+	found := findLine(d.t, line)
+	require.Eventually(d.t, func() bool { // its endpoint knows it
+		_, err := engineClient.QueryWorkflow(d.t.Context(), workflows.EndpointID(d.t.Name(), "ep_1"), "", workflows.QueryTurn, line)
+		return err == nil
+	}, 10*time.Second, 10*time.Millisecond)
+	return found
 }
 
 func ofEntity(entity string) func(*workflows.DeliverInput) {

@@ -1,8 +1,10 @@
 package workflows_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -154,6 +156,8 @@ func (e *endpointEnv) hear(_, line, _, _ string, told any) error {
 		return errors.New("there is no such line")
 	}
 	e.calls = append(e.calls, call{line: line, at: e.Now().Sub(start), Call: told.(workflows.Call)})
+	// What is called at one moment is heard in any order.
+	slices.SortStableFunc(e.calls, func(a, b call) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.line, b.line)) })
 	return nil
 }
 
