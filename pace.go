@@ -14,7 +14,10 @@ type RateLimit struct {
 
 const (
 	maxPerSecond = 10_000
-	maxInFlight  = 10_000
+	// MaxInFlight is the most that an endpoint's bound in flight may be.
+	MaxInFlight = 10_000
+	// DefaultInFlight is that bound where nobody says another.
+	DefaultInFlight = 100
 )
 
 // Validate reports the first rule that r breaks.
@@ -64,8 +67,8 @@ func (e Endpoint) Pace(inFlight int) Pace {
 func (e Endpoint) Paced() bool { return e.RateLimit != nil || e.MaxInFlight > 0 }
 
 func (e Endpoint) validatePace() error {
-	if e.MaxInFlight < 0 || e.MaxInFlight > maxInFlight {
-		return Errorf(Invalid, "/max_in_flight", "from 1 to %d", maxInFlight)
+	if e.MaxInFlight < 0 || e.MaxInFlight > MaxInFlight {
+		return Errorf(Invalid, "/max_in_flight", "from 1 to %d", MaxInFlight)
 	}
 	if e.RateLimit != nil {
 		return e.RateLimit.Validate()

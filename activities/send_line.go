@@ -143,14 +143,10 @@ func (l *callOfLine) use(ctx context.Context, place int, turn Turn, e postdate.E
 
 // attempt sends the message of the waiter at place.
 func (l *callOfLine) attempt(ctx context.Context, place int, turn Turn, e postdate.Endpoint) {
-	ctx = context.WithoutCancel(ctx)
 	w := l.Waiters[place]
-	s := Shipment{
-		DeliveryID: w.DeliveryID, Message: *w.Message, To: postdate.Destination{Endpoint: l.Endpoint}, DueAt: w.At, Called: true,
-	}
-	made, target, err := l.sendInTurn(ctx, turn, s, e)
-	made.Number = 1
-	l.report(ctx, s, target, made, err)
+	made, err := l.attemptInTurn(ctx, turn, Shipment{
+		DeliveryID: w.DeliveryID, Message: *w.Message, To: postdate.Destination{Endpoint: l.Endpoint}, DueAt: w.At,
+	}, e)
 	if err == nil { // else, for a reason of our own, it waits on
 		l.note(place, made.Excerpt(min(postdate.MaxResponse, maxGroupResponses/len(l.Waiters))))
 	}

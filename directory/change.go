@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/client"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/persist"
@@ -36,22 +33,12 @@ func (d *Directory) change(ctx context.Context, tenant string, first bool, updat
 	// have been dropped meanwhile, and another one read.
 	defer func() { d.entry(tenant).stale() }()
 
-	options := client.UpdateWorkflowOptions{
-		// The same on every try, so that the engine makes it once.
-		UpdateID:     uuid.NewString(),
-		WorkflowID:   workflows.TenantID(tenant),
-		UpdateName:   update,
-		Args:         []any{arg},
-		WaitForStage: client.WorkflowUpdateStageCompleted,
+	var start *persist.Start
+	if first {
+		start = &persist.Start{Options: workflows.TenantOptions(tenant), Workflow: workflows.TenantName, Input: workflows.TenantInput{Name: tenant}}
 	}
 	var changed workflows.TenantChanged
-	err := persist.With(ctx, func(ctx context.Context) error {
-		handle, err := d.update(ctx, tenant, first, options)
-		if err == nil {
-			err = handle.Get(ctx, &changed)
-		}
-		return err
-	})
+	err := persist.Update(ctx, d.config.Temporal, start, workflows.TenantID(tenant), update, arg, &changed)
 	if told, ok := workflows.Refusal(err); ok {
 		return workflows.TenantChanged{}, told
 	}
@@ -62,21 +49,4 @@ func (d *Directory) change(ctx context.Context, tenant string, first bool, updat
 		return workflows.TenantChanged{}, fmt.Errorf("%s of tenant %s: %w", update, tenant, err)
 	}
 	return changed, nil
-}
-
-// update sends an Update to the tenant's execution; where first is set it is
-// started if there is none.
-func (d *Directory) update(ctx context.Context, tenant string, first bool, options client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
-	if !first {
-		return d.config.Temporal.UpdateWorkflow(ctx, options)
-	}
-	start := d.config.Temporal.NewWithStartWorkflowOperation(client.StartWorkflowOptions{
-		ID:                       workflows.TenantID(tenant),
-		TaskQueue:                workflows.ControlQueue,
-		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		StaticSummary:            "endpoints, keys and secrets",
-	}, workflows.TenantName, workflows.TenantInput{Name: tenant})
-	return d.config.Temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
-		StartWorkflowOperation: start, UpdateOptions: options,
-	})
 }

@@ -40,15 +40,12 @@ type Directory struct {
 	cleared time.Time         // when entries that nobody asked for were dropped last
 }
 
-const (
-	defaultDisableAfter = 5 * 24 * time.Hour
-	defaultMaxInFlight  = 100
-)
+const defaultDisableAfter = 5 * 24 * time.Hour
 
 // New makes a directory.
 func New(c Config) *Directory {
 	c.DisableAfter = cmp.Or(c.DisableAfter, defaultDisableAfter)
-	c.MaxInFlight = cmp.Or(c.MaxInFlight, defaultMaxInFlight)
+	c.MaxInFlight = cmp.Or(c.MaxInFlight, postdate.DefaultInFlight)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

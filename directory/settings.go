@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/activities"
 	"github.com/postdate/postdate/workflows"
 )
 
@@ -19,10 +20,11 @@ const settingsTimeout = 2 * time.Second
 // tellSettings tells the execution of an endpoint, where it has one, what is
 // configured for it by now. One that was deleted has no settings.
 func (d *Directory) tellSettings(ctx context.Context, tenant, id string, version int64, e *postdate.Endpoint) {
-	settings := workflows.EndpointSettings{Version: version}
+	now := &postdate.Tenant{Version: version}
 	if e != nil {
-		settings.State, settings.Pace, settings.Coalesce = e.State, e.Pace(d.config.MaxInFlight), e.Coalesce
+		now.Endpoints = []postdate.Endpoint{*e}
 	}
+	settings := activities.SettingsOf(now, id, d.config.MaxInFlight)
 	// It is configured so, whether or not the caller is still there.
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), settingsTimeout)
 	defer stop()

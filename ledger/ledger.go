@@ -38,8 +38,6 @@ type Config struct {
 	Now           func() time.Time
 }
 
-const defaultMaxInFlight = 100
-
 // Ledger starts, finds, reads and changes deliveries. It is safe for concurrent use.
 type Ledger struct {
 	Config
@@ -56,7 +54,7 @@ func New(c Config) *Ledger {
 	if c.Namespace == "" {
 		c.Namespace = client.DefaultNamespace
 	}
-	c.MaxInFlight = cmp.Or(c.MaxInFlight, defaultMaxInFlight)
+	c.MaxInFlight = cmp.Or(c.MaxInFlight, postdate.DefaultInFlight)
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}

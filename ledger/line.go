@@ -37,12 +37,6 @@ func lineID(tenant, endpoint, id string) string {
 	return prefix + strings.TrimPrefix(id, prefix)
 }
 
-// place is where a delivery waits that travels in n.
-func (n *line) place(id string) (int, bool) {
-	place := slices.IndexFunc(n.input.Waiters, func(w activities.Waiter) bool { return w.DeliveryID == id && w.Message != nil })
-	return place, place >= 0
-}
-
 // state is where the waiter at a place stands. There is none of one that has left
 // n, or is just about to.
 func (n *line) state(place int, now time.Time) (postdate.State, bool) {
@@ -157,7 +151,7 @@ func (l *Ledger) readLineEvent(event *historypb.HistoryEvent, n *line, sending m
 		}
 	case event.GetWorkflowExecutionUpdateCompletedEventAttributes() != nil:
 		done := event.GetWorkflowExecutionUpdateCompletedEventAttributes()
-		place, ok := n.place(wished[done.GetAcceptedEventId()])
+		place, ok := n.input.Place(wished[done.GetAcceptedEventId()])
 		if ok && done.GetOutcome().GetSuccess() != nil {
 			n.cancelled[place] = ""
 		}
@@ -183,7 +177,7 @@ func (l *Ledger) lookInLine(ctx context.Context, workflowID, id string) (*Sight,
 	if err != nil {
 		return nil, err
 	}
-	place, ok := n.place(id)
+	place, ok := n.input.Place(id)
 	if !ok {
 		return nil, unknown(id)
 	}
@@ -206,10 +200,10 @@ func (l *Ledger) lookInLine(ctx context.Context, workflowID, id string) (*Sight,
 	return seen, l.readTimeout(ctx, seen)
 }
 
-// lineRows are the deliveries that travel in a line, in the order of their ids.
-// Of one that was called each is looked up, for what is in it changes by the
-// moment.
-func (l *Ledger) lineRows(ctx context.Context, info *workflowpb.WorkflowExecutionInfo, now time.Time) ([]Row, error) {
+// groupRows are the deliveries that travel in a group or a line, in the order of
+// their ids: some may leave it between two pages of a list. Of a line that was
+// called each is looked up, for what is in it changes by the moment.
+func (l *Ledger) groupRows(ctx context.Context, info *workflowpb.WorkflowExecutionInfo, now time.Time) ([]Row, error) {
 	var group workflows.Group
 	if err := l.readMemo(info, workflows.MemoGroup, &group); err != nil {
 		return nil, err
@@ -228,7 +222,10 @@ func (l *Ledger) lineRows(ctx context.Context, info *workflowpb.WorkflowExecutio
 			row := newRow(info, now)
 			row.ID = postdate.DeliveryID(event.ID, endpoint)
 			row.Entity, row.Type = event.Entity, event.Type
-			row.To, row.CreatedAt = postdate.Destination{Endpoint: endpoint}, event.At
+			row.To, row.CreatedAt = postdate.Destination{Endpoint: endpoint}, group.At
+			if !event.At.IsZero() {
+				row.CreatedAt = event.At
+			}
 			if row.sort(event, called, now) {
 				rows = append(rows, row)
 			}
@@ -248,7 +245,7 @@ func (row *Row) sort(event workflows.GroupedEvent, called *line, now time.Time) 
 	if called == nil {
 		return true
 	}
-	place, ok := called.place(row.ID)
+	place, ok := called.input.Place(row.ID)
 	if !ok {
 		return false
 	}

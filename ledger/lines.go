@@ -13,7 +13,6 @@ import (
 	"github.com/google/uuid"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/client"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/activities"
@@ -219,24 +218,12 @@ func (l *Ledger) tellEndpoint(ctx context.Context, update string, line activitie
 	if err != nil {
 		return err
 	}
-	id := uuid.NewString() // the same on every try, so that the engine does it once
-	err = persist.With(ctx, func(ctx context.Context) error {
-		start := l.Temporal.NewWithStartWorkflowOperation(workflows.EndpointOptions(line.Tenant, line.Endpoint),
-			workflows.EndpointName, workflows.EndpointInput{
-				Tenant: line.Tenant, ID: line.Endpoint, Settings: activities.SettingsOf(tenant, line.Endpoint, l.MaxInFlight),
-			})
-		handle, err := l.Temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
-			StartWorkflowOperation: start,
-			UpdateOptions: client.UpdateWorkflowOptions{
-				UpdateID: id, WorkflowID: workflows.EndpointID(line.Tenant, line.Endpoint), UpdateName: update,
-				Args: []any{line}, WaitForStage: client.WorkflowUpdateStageCompleted,
-			},
-		})
-		if err == nil {
-			err = handle.Get(ctx, nil)
-		}
-		return err
-	})
+	err = persist.Update(ctx, l.Temporal, &persist.Start{
+		Options: workflows.EndpointOptions(line.Tenant, line.Endpoint), Workflow: workflows.EndpointName,
+		Input: workflows.EndpointInput{
+			Tenant: line.Tenant, ID: line.Endpoint, Settings: activities.SettingsOf(tenant, line.Endpoint, l.MaxInFlight),
+		},
+	}, workflows.EndpointID(line.Tenant, line.Endpoint), update, line, nil)
 	if err != nil {
 		return fmt.Errorf("%s of a line for endpoint %s: %w", update, line.Endpoint, err)
 	}

@@ -153,14 +153,10 @@ func (l *Ledger) rows(ctx context.Context, f postdate.Filter, info *workflowpb.W
 
 // allRows are the deliveries that an execution carries.
 func (l *Ledger) allRows(ctx context.Context, tenant string, info *workflowpb.WorkflowExecutionInfo, now time.Time) ([]Row, error) {
-	switch info.GetType().GetName() {
-	case workflows.DispatchName:
-		return l.groupRows(info, now)
-	case workflows.LineName:
-		return l.lineRows(ctx, info, now)
-	default:
+	if info.GetType().GetName() == workflows.DeliverName {
 		return l.row(tenant, info, now)
 	}
+	return l.groupRows(ctx, info, now)
 }
 
 // staying are those of a running group's deliveries that have no execution of
@@ -204,27 +200,6 @@ func (l *Ledger) row(tenant string, info *workflowpb.WorkflowExecutionInfo, now 
 	row.ID, row.To, row.CreatedAt = id, told.To, told.At
 	row.Entity, row.Type = only(fields[workflows.Entity.GetName()]), only(fields[workflows.MessageType.GetName()])
 	return []Row{row}, nil
-}
-
-// groupRows are the deliveries that travel in a group, in the order of their
-// ids: some may leave it between two pages of a list.
-func (l *Ledger) groupRows(info *workflowpb.WorkflowExecutionInfo, now time.Time) ([]Row, error) {
-	var group workflows.Group
-	if err := l.readMemo(info, workflows.MemoGroup, &group); err != nil {
-		return nil, err
-	}
-	var rows []Row
-	for _, event := range group.Events {
-		for _, endpoint := range event.Endpoints {
-			row := newRow(info, now)
-			row.ID = postdate.DeliveryID(event.ID, endpoint)
-			row.Entity, row.Type = event.Entity, event.Type
-			row.To, row.CreatedAt = postdate.Destination{Endpoint: endpoint}, group.At
-			rows = append(rows, row)
-		}
-	}
-	slices.SortFunc(rows, func(a, b Row) int { return cmp.Compare(a.ID, b.ID) })
-	return rows, nil
 }
 
 func newRow(info *workflowpb.WorkflowExecutionInfo, now time.Time) Row {

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/google/uuid"
 	"go.temporal.io/sdk/client"
 
 	"github.com/postdate/postdate"
@@ -41,22 +40,10 @@ type engine struct{ temporal client.Client }
 
 func (e engine) ask(ctx context.Context, tenant, id string, a workflows.AskLease) (workflows.Lease, error) {
 	var lease workflows.Lease
-	update := uuid.NewString() // the same on every try, so that it is counted once
-	err := persist.With(ctx, func(ctx context.Context) error {
-		start := e.temporal.NewWithStartWorkflowOperation(workflows.EndpointOptions(tenant, id),
-			workflows.EndpointName, workflows.EndpointInput{Tenant: tenant, ID: id, Settings: a.Settings})
-		handle, err := e.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
-			StartWorkflowOperation: start,
-			UpdateOptions: client.UpdateWorkflowOptions{
-				UpdateID: update, WorkflowID: workflows.EndpointID(tenant, id), UpdateName: workflows.UpdateLease,
-				Args: []any{a}, WaitForStage: client.WorkflowUpdateStageCompleted,
-			},
-		})
-		if err == nil {
-			err = handle.Get(ctx, &lease)
-		}
-		return err //nolint:wrapcheck // it is, where it is told
-	})
+	err := persist.Update(ctx, e.temporal, &persist.Start{
+		Options: workflows.EndpointOptions(tenant, id), Workflow: workflows.EndpointName,
+		Input: workflows.EndpointInput{Tenant: tenant, ID: id, Settings: a.Settings},
+	}, workflows.EndpointID(tenant, id), workflows.UpdateLease, a, &lease)
 	return lease, err
 }
 

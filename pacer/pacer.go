@@ -39,8 +39,7 @@ type Config struct {
 }
 
 const (
-	defaultMaxInFlight = 100
-	defaultPatience    = time.Second
+	defaultPatience = time.Second
 	// forgotten is after how long an endpoint that nobody asked for is dropped, and
 	// clearing how often they are looked for.
 	forgotten = time.Minute
@@ -76,7 +75,7 @@ type gateKey struct{ tenant, id string }
 func New(c Config) *Pacer { return newPacer(c, engine{c.Temporal}) }
 
 func newPacer(c Config, l leases) *Pacer {
-	c.MaxInFlight = cmp.Or(c.MaxInFlight, defaultMaxInFlight)
+	c.MaxInFlight = cmp.Or(c.MaxInFlight, postdate.DefaultInFlight)
 	c.Patience = cmp.Or(c.Patience, defaultPatience)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -159,6 +159,11 @@ func (d *delivery) mark(ctx workflow.Context, state postdate.State) {
 		return
 	}
 	d.marked = state
+	setState(ctx, state)
+}
+
+// setState sets the search attribute State of an execution; an empty one unsets it.
+func setState(ctx workflow.Context, state postdate.State) {
 	update := State.ValueSet(string(state))
 	if state == "" {
 		update = State.ValueUnset()

@@ -121,9 +121,9 @@ func (d *dispatch) sendGroup(ctx workflow.Context) {
 
 // queue has those wait in line for their endpoints to which no turn was given.
 func (d *dispatch) queue(ctx workflow.Context) error {
-	all := make([]activities.Queued, len(d.queued))
+	all, messages := make([]activities.Queued, len(d.queued)), d.messages()
 	for i, parcel := range d.queued {
-		all[i] = parcel.Queued(d.messages(), d.At)
+		all[i] = parcel.Queued(messages, d.At)
 	}
 	var lines []string
 	if err := insist(ctx, activities.QueueName, all, &lines); err != nil {

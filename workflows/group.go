@@ -129,14 +129,21 @@ type room struct {
 
 // take makes room for another delivery, if there is any.
 func (r *room) take(m postdate.Message, endpoint string) bool {
-	next := room{r.parcels + 1, r.endpoints.with(endpoint), r.types.with(m.Type), r.entities.with(m.Entity)}
-	fits := next.parcels <= MaxGroupEndpoints &&
-		max(next.endpoints.bytes, next.types.bytes, next.entities.bytes) <= maxListBytes
-	if fits || r.parcels == 0 {
+	next := r.with(m, endpoint)
+	if r.parcels == 0 || next.parcels <= MaxGroupEndpoints && next.listed() {
 		*r = next
 		return true
 	}
 	return false
+}
+
+// with is r and another delivery, and listed tells whether all in r can be.
+func (r *room) with(m postdate.Message, endpoint string) room {
+	return room{r.parcels + 1, r.endpoints.with(endpoint), r.types.with(m.Type), r.entities.with(m.Entity)}
+}
+
+func (r *room) listed() bool {
+	return max(r.endpoints.bytes, r.types.bytes, r.entities.bytes) <= maxListBytes
 }
 
 // list is a search attribute: different values, and how many bytes they are.

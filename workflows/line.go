@@ -264,11 +264,7 @@ func (l *line) leave(ctx workflow.Context) {
 // write has lists tell of l as it is.
 func (l *line) write(ctx workflow.Context, state postdate.State) {
 	l.changed = false
-	update := State.ValueSet(string(state))
-	if state == "" {
-		update = State.ValueUnset()
-	}
-	_ = workflow.UpsertTypedSearchAttributes(ctx, update) // fails on no attributes at all, only
+	setState(ctx, state)
 	_ = workflow.UpsertMemo(ctx, map[string]any{MemoGroup: l.Group()})
 }
 

@@ -51,23 +51,20 @@ type LineRoom struct {
 
 // Take makes room for another waiter, if there is any.
 func (r *LineRoom) Take(endpoint string, w activities.Waiter) bool {
-	next := *r
-	next.waiters++
-	fits := true
+	next := LineRoom{room: r.room, waiters: r.waiters + 1, bytes: r.bytes}
 	if w.Message != nil {
 		next.bytes += len(w.Message.Data)
-		next.parcels = min(next.parcels, 1) // their number is bounded here
-		fits = next.take(*w.Message, endpoint)
+		next.room = r.with(*w.Message, endpoint)
 	}
-	if r.waiters > 0 && (!fits || next.waiters > MaxLine || next.bytes > maxLineBytes) {
+	if r.waiters > 0 && (!next.listed() || next.waiters > MaxLine || next.bytes > maxLineBytes) {
 		return false
 	}
 	*r = next
 	return true
 }
 
-// place is where a delivery waits that travels in the line.
-func (in LineInput) place(id string) (int, bool) {
+// Place is where a delivery waits that travels in the line.
+func (in LineInput) Place(id string) (int, bool) {
 	place := slices.IndexFunc(in.Waiters, func(w activities.Waiter) bool { return w.DeliveryID == id && w.Message != nil })
 	return place, place >= 0
 }
@@ -98,15 +95,10 @@ func (in LineInput) attributes() temporal.SearchAttributes {
 	for _, w := range in.Waiters {
 		own.Take(in.Endpoint, w)
 	}
-	updates := []temporal.SearchAttributeUpdate{
+	return temporal.NewSearchAttributes(
 		Tenant.ValueSet(in.Tenant), Endpoint.ValueSet([]string{in.Endpoint}), State.ValueSet(string(postdate.Waiting)),
-	}
-	for key, list := range map[*temporal.SearchAttributeKeyKeywordList]list{&MessageType: own.types, &Entity: own.entities} {
-		if len(list.values) > 0 {
-			updates = append(updates, key.ValueSet(list.values))
-		}
-	}
-	return temporal.NewSearchAttributes(updates...)
+		own.types.attribute(MessageType), own.entities.attribute(Entity),
+	)
 }
 
 // line says for people what in carries.

@@ -26,7 +26,7 @@ func (l *line) listen(ctx workflow.Context) error {
 
 // cancelWaiter gives a delivery up. An attempt that is under way is waited for.
 func (l *line) cancelWaiter(ctx workflow.Context, id string) (Standing, error) {
-	place, _ := l.place(id)
+	place, _ := l.Place(id)
 	l.unwanted[place] = true
 	switch {
 	case l.fates[place] != waits:
@@ -45,7 +45,7 @@ func (l *line) cancelWaiter(ctx workflow.Context, id string) (Standing, error) {
 }
 
 func (l *line) mayCancel(id string) error {
-	place, ok := l.place(id)
+	place, ok := l.Place(id)
 	if !ok {
 		return refuse(postdate.Errorf(postdate.NotFound, "", "it does not wait here"))
 	}
@@ -57,7 +57,7 @@ func (l *line) mayCancel(id string) error {
 
 // tooLate says what came first.
 func (l *line) tooLate(id string) error {
-	if place, _ := l.place(id); l.fates[place] == isDelivered {
+	if place, _ := l.Place(id); l.fates[place] == isDelivered {
 		return refuse(postdate.Errorf(postdate.Conflict, "", "already %s", postdate.Delivered))
 	}
 	return refuse(postdate.Errorf(postdate.NotFound, "", "it does not wait here any more"))

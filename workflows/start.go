@@ -53,13 +53,22 @@ func DispatchOptions(id string, in DispatchInput) client.StartWorkflowOptions {
 	}
 }
 
+// TenantOptions says how a Tenant is started, where it does not run.
+func TenantOptions(name string) client.StartWorkflowOptions {
+	return controlOptions(TenantID(name), "endpoints, keys and secrets")
+}
+
 // EndpointOptions says how an Endpoint is started, where it does not run.
 func EndpointOptions(tenant, id string) client.StartWorkflowOptions {
+	return controlOptions(EndpointID(tenant, id), "pace, breaker and queue of an endpoint")
+}
+
+func controlOptions(id, about string) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
-		ID:                       EndpointID(tenant, id),
+		ID:                       id,
 		TaskQueue:                ControlQueue,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		StaticSummary:            "pace, breaker and queue of an endpoint",
+		StaticSummary:            about,
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/codec"
 	"github.com/postdate/postdate/signature"
 )
@@ -84,8 +85,8 @@ func (c config) validate() error {
 	if c.DisableAfter < time.Second {
 		complain("DISABLE_AFTER", "at least 1s")
 	}
-	if c.MaxInFlight < 1 || c.MaxInFlight > 10_000 {
-		complain("MAX_IN_FLIGHT", "from 1 to 10000")
+	if c.MaxInFlight < 1 || c.MaxInFlight > postdate.MaxInFlight {
+		complain("MAX_IN_FLIGHT", fmt.Sprintf("from 1 to %d", postdate.MaxInFlight))
 	}
 	if c.WorkerSlots < 1 {
 		complain("WORKER_SLOTS", "at least 1")
