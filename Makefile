@@ -42,12 +42,14 @@ race: ## Run the same tests with the race detector in Temporal's server too: slo
 .PHONY: test-integration
 test-integration: ## Run the tests that need PostgreSQL and Node.js (installed where missing), and check docker-compose.yml
 	go -C deploy/composetest test -count=1 ./...
+	go -C bench/river test -count=1 ./...
 	scripts/with-postgres scripts/test-integration
 
 .PHONY: lint
 lint: $(GOLANGCI) $(WORKFLOWCHECK) ## Lint, and check that workflows are deterministic
 	$(GOLANGCI) run
 	cd deploy/composetest && $(GOLANGCI) run --config $(CURDIR)/.golangci.yml
+	cd bench/river && $(GOLANGCI) run --config $(CURDIR)/.golangci.yml
 	$(WORKFLOWCHECK) ./workflows/...
 
 .PHONY: generate
@@ -63,12 +65,17 @@ fuzz: ## Fuzz each target for FUZZTIME (10s)
 	scripts/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: build ## Measure speed, beside a naive Temporal program: some minutes
-	go run ./bench
+bench: build ## Measure speed, beside what people use instead: about a quarter of an hour
+	go run ./bench $(BENCH_FLAGS)
 
 .PHONY: bench-quick
 bench-quick: build ## Measure in about a minute, with less precision
-	go run ./bench -quick
+	go run ./bench --quick $(BENCH_FLAGS)
+
+.PHONY: bench-integration
+bench-integration: build ## Measure on PostgreSQL (installed where missing): about half an hour
+	go build -C bench/river -o $(CURDIR)/bin/bench-river .
+	scripts/with-postgres --durable sh -c 'go run ./bench --postgres "$$POSTDATE_TEST_POSTGRES" "$$@"' bench $(BENCH_FLAGS)
 
 .PHONY: clean
 clean: ## Remove what was built. Data under .postdate stays

@@ -25,7 +25,7 @@ var law = map[string][]string{
 	".":                  {},
 	"activities":         {"."},
 	"apiserver":          {".", "directory", "ledger", "signature", "workflows"},
-	"bench":              {".", "client", "engine", "receiver", "signature"},
+	"bench":              {".", "client", "engine", "receiver", "signature", "workflows"},
 	"client":             {"."},
 	"cmd/postdate":       {".", "*"},
 	"directory":          {".", "activities", "internal/persist", "workflows"},

@@ -130,6 +130,45 @@ func (c *child) quiet(ctx context.Context) error {
 	return nil
 }
 
+// processes makes what embeds a child an entrant with one process.
+func (c *child) processes() []*child { return []*child{c} }
+
+// quiet waits until all of them are.
+func quiet(ctx context.Context, processes []*child) error {
+	for _, c := range processes {
+		if err := c.quiet(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cpuTimes is how long all of them have run so far.
+func cpuTimes(processes []*child) (time.Duration, error) {
+	var sum time.Duration
+	for _, c := range processes {
+		spent, err := cpuTime(c.pid)
+		if err != nil {
+			return 0, err
+		}
+		sum += spent
+	}
+	return sum, nil
+}
+
+// peaks is the most memory that each held, together.
+func peaks(processes []*child) (int64, error) {
+	var sum int64
+	for _, c := range processes {
+		peak, err := memory(c.pid, rssPeak)
+		if err != nil {
+			return 0, err
+		}
+		sum += peak
+	}
+	return sum, nil
+}
+
 // tail keeps the end of what is written to it.
 type tail struct {
 	mu  sync.Mutex

@@ -25,9 +25,9 @@ type floor struct {
 	receiver *receiver
 }
 
-// startFloor starts the floor on an empty folder under dir. What has run is
-// told to r, for nothing is sent.
-func startFloor(ctx context.Context, dir string, r *receiver) (*floor, error) {
+// startFloor starts the floor in database or, where that is "", in the stage's
+// folder. What has run is told to the stage's receiver, for nothing is sent.
+func startFloor(ctx context.Context, s *stage, database string) (*floor, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find the bench itself: %w", err)
@@ -36,8 +36,10 @@ func startFloor(ctx context.Context, dir string, r *receiver) (*floor, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &floor{url: "http://" + net.JoinHostPort("127.0.0.1", ports[0]) + "/", receiver: r}
-	if f.child, err = startChild(ctx, "the floor", os.Environ(), self, floorCommand, "--data", dir, "--http", ports[0]); err != nil {
+	f := &floor{url: "http://" + net.JoinHostPort("127.0.0.1", ports[0]) + "/", receiver: s.receiver}
+	f.child, err = startChild(ctx, "the floor", os.Environ(), self, floorCommand,
+		"--data", s.dir, "--postgres", database, "--http", ports[0])
+	if err != nil {
 		return nil, err
 	}
 	if err := f.ready(ctx, f.url); err != nil {

@@ -18,20 +18,25 @@ import (
 // floorCommand is what the bench calls itself with to be the floor.
 const floorCommand = "floor-server"
 
+// warnings is a logger for what an engine has to say when something is wrong.
+func warnings(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
 // serveFloor is the floor: our engine, and a worker for an execution that does
 // nothing. On --http it answers as soon as both run, and starts executions.
 func serveFloor(ctx context.Context, args []string, stderr io.Writer) error {
-	var data, httpPort string
+	var data, database, httpPort string
 	flags := flag.NewFlagSet(floorCommand, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&data, "data", "", "folder for SQLite's files")
+	flags.StringVar(&database, "postgres", "", "URL of a PostgreSQL database, in place of the folder")
 	flags.StringVar(&httpPort, "http", "", "port to serve")
 	if err := flags.Parse(args); err != nil {
 		return fmt.Errorf("read the flags: %w", err)
 	}
 	running, err := engine.Start(ctx, engine.Config{
-		DataDir: data, Namespace: client.DefaultNamespace,
-		Logger: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		DataDir: data, Postgres: database, Namespace: client.DefaultNamespace, Logger: warnings(stderr),
 	})
 	if err != nil {
 		return fmt.Errorf("start the floor's engine: %w", err)

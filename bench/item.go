@@ -20,6 +20,8 @@ type item struct {
 	copies         int
 }
 
+func (m *item) String() string { return m.id }
+
 // newItems makes n messages to url.
 func newItems(n int, prefix, url string, due time.Time) []*item {
 	items := make([]*item, n)
@@ -57,7 +59,7 @@ func publishAll(ctx context.Context, e contender, clients int, items []*item) er
 }
 
 // inParallel does act to each item, from so many goroutines, until one fails.
-func inParallel(ctx context.Context, n int, items []*item, act func(context.Context, *item) error) error {
+func inParallel[T fmt.Stringer](ctx context.Context, n int, items []T, act func(context.Context, T) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
@@ -70,7 +72,7 @@ func inParallel(ctx context.Context, n int, items []*item, act func(context.Cont
 					return
 				}
 				if err := act(ctx, items[i]); err != nil {
-					cancel(fmt.Errorf("%s: %w", items[i].id, err))
+					cancel(fmt.Errorf("%s: %w", items[i], err))
 				}
 			}
 		})
@@ -104,7 +106,7 @@ func publishAtPace(ctx context.Context, e contender, start time.Time, interval t
 		}
 		under.Go(func() {
 			if err := e.publish(ctx, m); err != nil {
-				cancel(fmt.Errorf("%s: %w", m.id, err))
+				cancel(fmt.Errorf("%s: %w", m, err))
 			}
 			m.accepted = time.Now()
 		})

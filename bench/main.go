@@ -1,6 +1,6 @@
 // Command bench measures postdate from outside: it starts bin/postdate as a
-// child, drives it through its HTTP API, receives what it sends, and puts a
-// naive Temporal program beside it. docs/performance.md says how to read it.
+// child, drives it through its HTTP API, receives what it sends, and puts beside
+// it what people use instead. docs/performance.md says how to read it.
 package main
 
 import (
@@ -34,6 +34,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return serveNaive(ctx, args[1:], stderr)
 		case floorCommand:
 			return serveFloor(ctx, args[1:], stderr)
+		case batchCommand:
+			return serveBatch(ctx, args[1:], stderr)
+		case engineCommand:
+			return serveEngine(ctx, args[1:], stderr)
 		}
 	}
 	o, err := parseOptions(args, stderr)

@@ -78,8 +78,9 @@ type naive struct {
 	client client.Client
 }
 
-// startNaive starts the naive program on an empty folder under dir.
-func startNaive(ctx context.Context, o options, dir string) (*naive, error) {
+// startNaive starts the naive program in database or, where that is "", in the
+// stage's folder.
+func startNaive(ctx context.Context, s *stage, database string) (*naive, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find the bench itself: %w", err)
@@ -88,8 +89,10 @@ func startNaive(ctx context.Context, o options, dir string) (*naive, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := []string{naiveCommand, "--db", filepath.Join(dir, "naive.db"), "--http", ports[0], "--temporal", ports[1]}
-	if o.naiveWAL {
+	args := []string{
+		naiveCommand, "--db", filepath.Join(s.dir, "naive.db"), "--postgres", database, "--http", ports[0], "--temporal", ports[1],
+	}
+	if s.naiveWAL {
 		args = append(args, "--wal")
 	}
 	n := &naive{}

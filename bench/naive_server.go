@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strconv"
 	"time"
 
@@ -16,9 +15,7 @@ import (
 	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/log"
 	"go.temporal.io/server/common/membership/static"
-	_ "go.temporal.io/server/common/persistence/sql/sqlplugin/sqlite" // the plugin that the configuration names
 	"go.temporal.io/server/common/primitives"
-	"go.temporal.io/server/schema/sqlite"
 	"go.temporal.io/server/temporal"
 )
 
@@ -28,19 +25,24 @@ const naiveCommand = "naive-server"
 // serveNaive is the naive program: a Temporal server with nothing changed, and
 // a worker beside it. On --http it answers as soon as both run.
 func serveNaive(ctx context.Context, args []string, stderr io.Writer) error {
-	var db, httpPort string
+	var db, database, httpPort string
 	var port int
 	var wal bool
 	flags := flag.NewFlagSet(naiveCommand, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&db, "db", "", "SQLite file")
+	flags.StringVar(&database, "postgres", "", "URL of a PostgreSQL database, in place of the file")
 	flags.StringVar(&httpPort, "http", "", "port that answers when ready")
 	flags.IntVar(&port, "temporal", 0, "port of the Temporal server")
 	flags.BoolVar(&wal, "wal", false, "journal_mode=WAL")
 	if err := flags.Parse(args); err != nil {
 		return fmt.Errorf("read the flags: %w", err)
 	}
-	server, err := newNaiveServer(ctx, db, port, wal)
+	stores, err := naiveStores(ctx, db, database, wal)
+	if err != nil {
+		return err
+	}
+	server, err := newNaiveServer(ctx, stores, port)
 	if err != nil {
 		return err
 	}
@@ -53,42 +55,26 @@ func serveNaive(ctx context.Context, args []string, stderr io.Writer) error {
 		return fmt.Errorf("dial the naive server: %w", err)
 	}
 	defer c.Close()
+	if database != "" {
+		if err := registerNamespace(ctx, c); err != nil {
+			return err
+		}
+	}
 	w, err := startNaiveWorker(c)
 	if err != nil {
 		return err
 	}
 	defer w.Stop()
-	ready := &http.Server{
-		Addr:              net.JoinHostPort("127.0.0.1", httpPort),
-		Handler:           http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
-		ReadHeaderTimeout: time.Second,
-	}
-	defer context.AfterFunc(ctx, func() { _ = ready.Close() })()
-	if err := ready.ListenAndServe(); ctx.Err() == nil {
-		return fmt.Errorf("say that the naive server is ready: %w", err)
-	}
-	return nil
+	return sayReady(ctx, httpPort)
 }
 
-// newNaiveServer is a Temporal server as its own development server would be on
-// a database file: every dynamic setting at its default (4 task-queue
-// partitions among them), one SQLite file opened without pragmas.
-func newNaiveServer(ctx context.Context, db string, port int, wal bool) (temporal.Server, error) {
-	const store, current = "sqlite", "active"
-	sql := &config.SQL{PluginName: "sqlite", DatabaseName: db, ConnectAttributes: map[string]string{"mode": "rwc"}}
-	if wal {
-		sql.ConnectAttributes["journal_mode"] = "WAL"
-	}
-	namespace, err := sqlite.NewNamespaceConfig(current, client.DefaultNamespace, false, nil)
-	if err != nil {
-		return nil, fmt.Errorf("describe the naive namespace: %w", err)
-	}
-	if err := sqlite.SetupSchema(sql); err != nil {
-		return nil, fmt.Errorf("make the naive schema: %w", err)
-	}
-	if err := sqlite.CreateNamespaces(sql, namespace); err != nil {
-		return nil, fmt.Errorf("make the naive namespace: %w", err)
-	}
+// naiveCluster is the name of the cluster that a development server is.
+const naiveCluster = "active"
+
+// newNaiveServer is a Temporal server as its own development server would be:
+// every dynamic setting at its default (4 task-queue partitions among them).
+func newNaiveServer(ctx context.Context, stores config.Persistence, port int) (temporal.Server, error) {
+	const current = naiveCluster
 	services, hosts, err := naiveServices(ctx, port)
 	if err != nil {
 		return nil, err
@@ -97,10 +83,7 @@ func newNaiveServer(ctx context.Context, db string, port int, wal bool) (tempora
 	conf := &config.Config{
 		Services:     services,
 		PublicClient: config.PublicClient{HostPort: address},
-		Persistence: config.Persistence{
-			DefaultStore: store, VisibilityStore: store, NumHistoryShards: 1,
-			DataStores: map[string]config.DataStore{store: {SQL: sql}},
-		},
+		Persistence:  stores,
 		ClusterMetadata: &cluster.Config{
 			FailoverVersionIncrement: 10, MasterClusterName: current, CurrentClusterName: current,
 			ClusterInformation: map[string]cluster.ClusterInformation{

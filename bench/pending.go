@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -17,13 +15,19 @@ type pending struct {
 	AcceptedPerSFirst      float64    `json:"accepted_per_s_first_tenth"`
 	AcceptedPerSLast       float64    `json:"accepted_per_s_last_tenth"`
 	CPUMSPerAccept         float64    `json:"cpu_ms_per_accept"`
+	OthersLatenessMS       *quantiles `json:"others_lateness_ms"` // of messages that were due meanwhile
 	BytesOnDiskPerSchedule float64    `json:"bytes_on_disk_per_schedule"`
 	RSSBeforeMB            float64    `json:"rss_before_mb"`
 	RSSAfterMB             float64    `json:"rss_after_mb"`
 	RSSRestartedMB         float64    `json:"rss_restarted_mb"`
 	RestartS               float64    `json:"restart_s"`
+	ListPages              int        `json:"list_pages"`
 	ListMS                 *quantiles `json:"list_ms"`
 	ListByEntityMS         *quantiles `json:"list_by_entity_ms"`
+	Rescheduled            int        `json:"rescheduled"`
+	RescheduledPerS        float64    `json:"rescheduled_per_s"`
+	CPUMSPerReschedule     float64    `json:"cpu_ms_per_reschedule"`
+	Cancelled              int        `json:"cancelled"`
 	CancelledPerS          float64    `json:"cancelled_per_s"`
 	CPUMSPerCancel         float64    `json:"cpu_ms_per_cancel"`
 	RSSCancelledMB         float64    `json:"rss_cancelled_mb"`
@@ -31,13 +35,15 @@ type pending struct {
 	empty int64 // size of the data folder before
 }
 
-// farFuture: many schedules a year away. Accepted, restarted over, listed, cancelled.
+// farFuture: many schedules a year away. Accepted, restarted over, listed, and
+// some of them put off or cancelled.
 func farFuture(ctx context.Context, s *stage) (*measured, error) {
 	got := &measured{
 		items:   newItems(s.pending, "far_future", s.receiver.url, inMS(365*24*time.Hour)),
 		pending: &pending{},
 	}
-	for _, step := range []func(context.Context, *stage, *measured) error{weighEmpty, accept, restartOver, listAll, cancelAll} {
+	steps := []func(context.Context, *stage, *measured) error{weighEmpty, accept, restartOver, listPages, rescheduleSome, cancelSome}
+	for _, step := range steps {
 		if err := step(ctx, s, got); err != nil {
 			return nil, err
 		}
@@ -76,7 +82,16 @@ func accept(ctx context.Context, s *stage, got *measured) error {
 	if err != nil {
 		return err
 	}
-	if err := publishAll(ctx, s.engine, s.clients, got.items); err != nil {
+	others, err := startTrickle(ctx, s.engine)
+	if err != nil {
+		return err
+	}
+	err = publishAll(ctx, s.engine, s.clients, got.items)
+	var lateErr error
+	if got.OthersLatenessMS, lateErr = others.end(ctx); err == nil {
+		err = lateErr
+	}
+	if err != nil {
 		return err
 	}
 	if err := m.pause(ctx); err != nil {
@@ -137,89 +152,15 @@ func folderSize(dir string) (int64, error) {
 	return size, nil
 }
 
-// pageSize is how many schedules are asked for at once.
-const pageSize = 200
-
-// listAll walks through all pages, then asks for single entities.
-func listAll(ctx context.Context, s *stage, got *measured) error {
-	query := url.Values{"state": {"scheduled"}, "limit": {strconv.Itoa(pageSize)}}
-	seen := make(map[string]bool, len(got.items))
-	var times []time.Duration
-	for more := true; more; {
-		start := time.Now()
-		page, err := s.postdate.list(ctx, query)
-		if err != nil {
-			return err
-		}
-		times = append(times, time.Since(start))
-		for _, listed := range page.Data {
-			seen[listed.ID] = true
-		}
-		more = page.HasMore
-		query.Set("cursor", page.NextCursor)
-	}
-	if len(seen) != len(got.items) {
-		return fmt.Errorf("the list has %d of %d schedules", len(seen), len(got.items))
-	}
-	got.ListMS = quantilesOf(times)
-	return listByEntity(ctx, s, got)
-}
-
-func listByEntity(ctx context.Context, s *stage, got *measured) error {
-	expected := make(map[string]int, entities)
-	for _, i := range got.items {
-		expected[i.entity]++
-	}
-	var times []time.Duration
-	for _, i := range got.items[:min(len(got.items), 100)] {
-		start := time.Now()
-		page, err := s.postdate.list(ctx, url.Values{"entity": {i.entity}, "limit": {strconv.Itoa(pageSize)}})
-		if err != nil {
-			return err
-		}
-		times = append(times, time.Since(start))
-		if want := min(pageSize, expected[i.entity]); len(page.Data) != want {
-			return fmt.Errorf("the list of %s has %d of %d schedules", i.entity, len(page.Data), want)
-		}
-	}
-	got.ListByEntityMS = quantilesOf(times)
-	return nil
-}
-
-// cancelAll cancels every one, and sees that none is left.
-func cancelAll(ctx context.Context, s *stage, got *measured) error {
-	m, err := s.begin()
-	if err != nil {
-		return err
-	}
-	start := time.Now()
-	if err := inParallel(ctx, s.clients, got.items, s.postdate.cancel); err != nil {
-		return err
-	}
-	got.CancelledPerS = perSecond(len(got.items), time.Since(start))
-	if err := m.pause(ctx); err != nil {
-		return err
-	}
-	got.CPUMSPerCancel = each(m.cpu, len(got.items))
-	rss, err := memory(s.child.pid, rssNow)
-	if err != nil {
-		return err
-	}
-	got.RSSCancelledMB = mebibytes(rss)
-	left, err := s.postdate.list(ctx, url.Values{"state": {"scheduled"}, "limit": {"1"}})
-	if err == nil && len(left.Data) > 0 {
-		err = fmt.Errorf("%s is still scheduled after all were cancelled", left.Data[0].ID)
-	}
-	return err
-}
-
 func (r *result) write(w io.Writer) {
 	p := r.pending
 	fmt.Fprintf(w, "\n%s, %s: %d schedules a year away\n", r.Scenario, r.Engine, r.Messages)
 	fmt.Fprintf(w, "  accepted/s: %.0f in the first tenth, %.0f in the last; %.2f CPU ms each\n", p.AcceptedPerSFirst, p.AcceptedPerSLast, p.CPUMSPerAccept)
+	fmt.Fprintf(w, "  lateness of others meanwhile: %.0f ms p50, %.0f ms p99, %.0f ms at most\n", p.OthersLatenessMS.P50, p.OthersLatenessMS.P99, p.OthersLatenessMS.Max)
 	fmt.Fprintf(w, "  on disk: %.0f bytes each\n", p.BytesOnDiskPerSchedule)
-	fmt.Fprintf(w, "  memory in MiB: %.0f before, %.0f after, %.0f started again, %.0f with all cancelled\n", p.RSSBeforeMB, p.RSSAfterMB, p.RSSRestartedMB, p.RSSCancelledMB)
+	fmt.Fprintf(w, "  memory in MiB: %.0f before, %.0f after, %.0f started again, %.0f with those cancelled\n", p.RSSBeforeMB, p.RSSAfterMB, p.RSSRestartedMB, p.RSSCancelledMB)
 	fmt.Fprintf(w, "  start on them: %.1f s until ready\n", p.RestartS)
-	fmt.Fprintf(w, "  a page of %d: %.0f ms p50, %.0f ms p99; of one entity: %.0f ms p50, %.0f ms p99\n", pageSize, p.ListMS.P50, p.ListMS.P99, p.ListByEntityMS.P50, p.ListByEntityMS.P99)
-	fmt.Fprintf(w, "  cancelled/s: %.0f; %.2f CPU ms each\n", p.CancelledPerS, p.CPUMSPerCancel)
+	fmt.Fprintf(w, "  a page of %d, through %d pages: %.0f ms p50, %.0f ms p99; of one entity: %.0f ms p50, %.0f ms p99\n", pageSize, p.ListPages, p.ListMS.P50, p.ListMS.P99, p.ListByEntityMS.P50, p.ListByEntityMS.P99)
+	fmt.Fprintf(w, "  put off/s: %.0f; %.2f CPU ms each of %d\n", p.RescheduledPerS, p.CPUMSPerReschedule, p.Rescheduled)
+	fmt.Fprintf(w, "  cancelled/s: %.0f; %.2f CPU ms each of %d\n", p.CancelledPerS, p.CPUMSPerCancel, p.Cancelled)
 }

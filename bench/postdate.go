@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
@@ -22,22 +23,35 @@ type postdate struct {
 	*child
 
 	binary, data string
+	database     string // PostgreSQL's; empty: SQLite in the data folder
 	env          []string
 	ports        []string // HTTP, Web UI, Temporal
+	beside       []*child // further processes of it
+	apis         []string // addresses of the API, of which each request takes one
 	key          string
+	tenant       string // that requests act for; empty: the default one
 	http         *http.Client
 }
 
-// startPostdate starts "postdate dev" on an empty folder under dir.
-func startPostdate(ctx context.Context, o options, dir string) (*postdate, error) {
+// startPostdate starts "postdate dev" in database or, where that is "", on SQLite
+// in the stage's folder. It keeps its keys there anyway.
+func startPostdate(ctx context.Context, s *stage, database string) (*postdate, error) {
 	ports, err := freePorts(ctx, 3)
 	if err != nil {
 		return nil, err
 	}
+	p := newPostdate(s.options)
+	p.data, p.database, p.ports, p.apis = s.dir, database, ports, []string{"127.0.0.1:" + ports[0]}
+	if err := p.start(ctx); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// newPostdate is one that is not running yet.
+func newPostdate(o options) *postdate {
 	p := &postdate{
 		binary: o.binary,
-		data:   dir,
-		ports:  ports,
 		key:    rand.Text(),
 		http: &http.Client{
 			Timeout:   time.Minute,
@@ -51,18 +65,19 @@ func startPostdate(ctx context.Context, o options, dir string) (*postdate, error
 		}
 	}
 	p.env = append(append(p.env, "POSTDATE_ADMIN_KEY="+p.key), o.env...)
-	if err := p.start(ctx); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return p
 }
 
 // start starts the child on whatever its data folder holds, and waits until it is ready.
 func (p *postdate) start(ctx context.Context) error {
+	args := []string{
+		"dev", "--data", p.data, "--http", p.apis[0], "--ui-port", p.ports[1], "--temporal-port", p.ports[2],
+	}
+	if p.database != "" {
+		args = append(args, "--db", p.database)
+	}
 	var err error
-	p.child, err = startChild(ctx, "postdate", p.env, p.binary, "dev",
-		"--data", p.data, "--http", "127.0.0.1:"+p.ports[0], "--ui-port", p.ports[1], "--temporal-port", p.ports[2])
-	if err != nil {
+	if p.child, err = startChild(ctx, "postdate", p.env, p.binary, args...); err != nil {
 		return err
 	}
 	if err := p.ready(ctx, p.url("/readyz", nil)); err != nil {
@@ -72,8 +87,19 @@ func (p *postdate) start(ctx context.Context) error {
 	return nil
 }
 
+func (p *postdate) processes() []*child { return append([]*child{p.child}, p.beside...) }
+
+func (p *postdate) stop() {
+	for _, c := range p.beside {
+		c.stop()
+	}
+	if p.child != nil {
+		p.child.stop()
+	}
+}
+
 func (p *postdate) url(path string, query url.Values) string {
-	u := url.URL{Scheme: "http", Host: "127.0.0.1:" + p.ports[0], Path: path, RawQuery: query.Encode()}
+	u := url.URL{Scheme: "http", Host: p.apis[mathrand.IntN(len(p.apis))], Path: path, RawQuery: query.Encode()}
 	return u.String()
 }
 
@@ -156,6 +182,9 @@ func (p *postdate) request(ctx context.Context, method, address string, body []b
 		return 0, nil, err //nolint:wrapcheck // see above
 	}
 	req.Header.Set("Authorization", "Bearer "+p.key)
+	if p.tenant != "" {
+		req.Header.Set("Postdate-Tenant", p.tenant)
+	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// stall is how long nothing may arrive before what is missing counts as lost.
-const stall = 30 * time.Second
+// stall is how long nothing may arrive before what is missing counts as lost:
+// longer than a batch job that looks once a minute.
+const stall = 90 * time.Second
 
 // receiver is service B: it notes when each message came, and answers 204.
 type receiver struct {

@@ -15,6 +15,7 @@ import (
 type measured struct {
 	*pending
 	*overloadFigures
+	*crowd
 
 	items []*item
 	// since is the moment from which delivered/s counts: the first request, or
@@ -24,30 +25,42 @@ type measured struct {
 	// counting what it idled through in between. Zero: not worth telling.
 	cpu  time.Duration
 	peak int64 // most bytes of memory held in the meantime
+	// transitions are the engine's, of all executions that carried a message. Zero: not asked.
+	transitions float64
+	// statements are the database's, from the first request on. Zero: not counted.
+	statements int64
 }
 
 // result is one line of the table, and of the JSON.
 type result struct {
 	*pending
 	*overloadFigures
+	*crowd
 
 	Scenario string `json:"scenario"`
 	Engine   string `json:"engine"`
 	Messages int    `json:"messages"`
 
-	AcceptedPerS  float64 `json:"accepted_per_s,omitempty"`
-	DeliveredPerS float64 `json:"delivered_per_s,omitempty"`
+	AcceptedPerS float64 `json:"accepted_per_s,omitempty"`
+	// DeliveredPerS and CPUMSPerDelivery stand in every line: 0 where they were not
+	// measured.
+	DeliveredPerS float64 `json:"delivered_per_s"`
 	// DeliveredPerSRounds are the same by round: how far they scatter says what
 	// the ratio is worth.
 	DeliveredPerSRounds []float64  `json:"delivered_per_s_rounds,omitempty"`
-	CPUMSPerDelivery    float64    `json:"cpu_ms_per_delivery,omitempty"`
+	CPUMSPerDelivery    float64    `json:"cpu_ms_per_delivery"`
 	RatioToFloor        float64    `json:"ratio_to_floor,omitempty"`
 	RatioToNaive        float64    `json:"ratio_to_naive,omitempty"`
 	CPURatioToNaive     float64    `json:"cpu_ratio_to_naive,omitempty"`
+	RatioToBatch16      float64    `json:"ratio_to_batch_16,omitempty"`
 	LatenessMS          *quantiles `json:"lateness_ms,omitempty"`
 	ReceiptMS           *quantiles `json:"receipt_ms,omitempty"`
-	Duplicates          int        `json:"duplicates"`
-	PeakRSSMB           float64    `json:"peak_rss_mb,omitempty"`
+	// TransitionsPerDelivery are the engine's state transitions, each of which the
+	// database keeps, and StatementsPerDelivery what PostgreSQL served meanwhile.
+	TransitionsPerDelivery float64 `json:"state_transitions_per_delivery,omitempty"`
+	StatementsPerDelivery  float64 `json:"statements_per_delivery,omitempty"`
+	Duplicates             int     `json:"duplicates"`
+	PeakRSSMB              float64 `json:"peak_rss_mb,omitempty"`
 
 	Machine string `json:"machine"`
 }
@@ -59,18 +72,23 @@ func summarise(scenario, engine string, rounds []*measured) result {
 	r := result{Scenario: scenario, Engine: engine, Machine: machine()}
 	var accepting, delivering, cpu time.Duration
 	var delivered int
-	var receipt, lateness []time.Duration
+	var timed []*item
+	var receipt []time.Duration
+	var transitions float64
+	var statements int64
 	for _, m := range rounds {
 		first, accepted, received := m.span()
 		accepting += accepted.Sub(first)
 		cpu += m.cpu
 		r.Messages += len(m.items)
 		r.PeakRSSMB = max(r.PeakRSSMB, mebibytes(m.peak))
-		r.pending, r.overloadFigures = m.pending, m.overloadFigures
+		r.pending, r.overloadFigures, r.crowd = m.pending, m.overloadFigures, m.crowd
 		if received.IsZero() {
 			continue
 		}
 		delivered += len(m.items)
+		transitions += m.transitions
+		statements += m.statements
 		delivering += received.Sub(m.since)
 		r.DeliveredPerSRounds = append(r.DeliveredPerSRounds, perSecond(len(m.items), received.Sub(m.since)))
 		for _, i := range m.items {
@@ -78,7 +96,7 @@ func summarise(scenario, engine string, rounds []*measured) result {
 			if i.due.IsZero() {
 				receipt = append(receipt, i.received.Sub(i.sent))
 			} else {
-				lateness = append(lateness, i.received.Sub(i.due))
+				timed = append(timed, i)
 			}
 		}
 	}
@@ -86,8 +104,10 @@ func summarise(scenario, engine string, rounds []*measured) result {
 	r.DeliveredPerS = perSecond(delivered, delivering)
 	if delivered > 0 {
 		r.CPUMSPerDelivery = each(cpu, delivered)
+		r.TransitionsPerDelivery = hundredths(transitions / float64(delivered))
+		r.StatementsPerDelivery = hundredths(float64(statements) / float64(delivered))
 	}
-	r.ReceiptMS, r.LatenessMS = quantilesOf(receipt), quantilesOf(lateness)
+	r.ReceiptMS, r.LatenessMS = quantilesOf(receipt), latenessOf(timed)
 	return r
 }
 
@@ -111,7 +131,8 @@ func (m *measured) span() (first, accepted, received time.Time) {
 
 // compare puts r beside the others in the same scenario.
 func (r *result) compare(all []result) {
-	if r.Engine != sqliteEngine {
+	beside, ours := standards[r.Engine]
+	if !ours {
 		return
 	}
 	for _, other := range all {
@@ -120,12 +141,14 @@ func (r *result) compare(all []result) {
 		}
 		ratio := hundredths(r.DeliveredPerS / other.DeliveredPerS)
 		switch other.Engine {
-		case floorEngine:
+		case beside.floor:
 			r.RatioToFloor = ratio
-		case naiveEngine:
+		case beside.naive:
 			r.RatioToNaive = ratio
+		case beside.batch16:
+			r.RatioToBatch16 = ratio
 		}
-		if other.Engine == naiveEngine && other.CPUMSPerDelivery > 0 {
+		if other.Engine == beside.naive && other.CPUMSPerDelivery > 0 {
 			r.CPURatioToNaive = hundredths(r.CPUMSPerDelivery / other.CPUMSPerDelivery)
 		}
 	}

@@ -44,7 +44,7 @@ func TestSummarise_CountsLatenessFromWhenItWasDueAndCopiesBeyondTheFirst(t *test
 	m.items[1].due = m.items[1].received.Add(-3 * time.Millisecond)
 	m.items[1].copies = 3
 	r := summarise("steady", sqliteEngine, []*measured{m})
-	require.Equal(t, &quantiles{P50: 3, P99: 3, Max: 3}, r.LatenessMS)
+	require.Equal(t, &quantiles{First: 3, P50: 3, P99: 3, Max: 3}, r.LatenessMS)
 	require.Equal(t, &quantiles{P50: 5, P99: 5, Max: 5}, r.ReceiptMS, "only of what was due at once")
 	require.Equal(t, 2, r.Duplicates)
 }
@@ -66,7 +66,9 @@ func TestSummarise_OfWhatWasNeverToArriveTellsOnlyHowItWasAccepted(t *testing.T)
 	var fields map[string]any
 	require.NoError(t, json.Unmarshal(line.Bytes(), &fields))
 	require.InDelta(t, 42.0, fields["bytes_on_disk_per_schedule"], 0)
-	require.NotContains(t, fields, "delivered_per_s")
+	require.InDelta(t, 0.0, fields["delivered_per_s"], 0)
+	require.InDelta(t, 0.0, fields["cpu_ms_per_delivery"], 0)
+	require.NotContains(t, fields, "lateness_ms")
 }
 
 func TestCompare_IsWithTheSameScenario(t *testing.T) {
@@ -129,4 +131,18 @@ func TestCompare_PutsARowBesideTheFloorAndTheNaiveProgram(t *testing.T) {
 	require.InDelta(t, 0.25, all[0].CPURatioToNaive, 0.001)
 	require.Zero(t, all[1].RatioToNaive)
 	require.Zero(t, all[2].RatioToFloor)
+}
+
+func TestSummarise_SharesOutTheWorkOfEngineAndDatabaseOverAllRounds(t *testing.T) {
+	t.Parallel()
+	first, second := round(10, 0), round(20, 0)
+	first.transitions, second.transitions = 40, 80
+	first.statements, second.statements = 600, 1200
+	r := summarise("due_at_once", postgresEngine, []*measured{first, second})
+	require.InDelta(t, 4.0, r.TransitionsPerDelivery, 0)
+	require.InDelta(t, 60.0, r.StatementsPerDelivery, 0)
+	var table bytes.Buffer
+	writeTable(&table, []result{r})
+	require.Contains(t, table.String(), "4.00 state transitions of the engine each")
+	require.Contains(t, table.String(), "60.00 statements of the database each")
 }

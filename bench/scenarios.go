@@ -2,33 +2,78 @@ package main
 
 import (
 	"context"
-	"errors"
+	"slices"
 	"time"
 )
 
 // scenario is one way to use Postdate, and so one row of the table.
 type scenario struct {
 	name   string
+	in     extent
 	rivals []string // who does it too, in rounds
 	run    func(context.Context, *stage) (*measured, error)
 }
 
+// extent is which runs a scenario belongs to, unless it is asked for by name.
+type extent int
+
+const (
+	quick extent = iota // every run, also with --quick
+	full                // all but those with --quick
+	named               // none: it takes too long
+)
+
 var scenarios = []scenario{
-	{"immediate", []string{naiveEngine, floorEngine}, immediate},
-	{"due_at_once", []string{naiveEngine}, dueAtOnce},
-	{"due_spread", nil, dueSpread},
-	{"due_in_2s", nil, dueIn2s},
-	{"steady", nil, steady},
-	{"fan_out_1", nil, fanOut{1, 100}.named},
-	{"fan_out_20", nil, fanOut{20, 35}.named},
-	{"fan_out_100", nil, fanOut{100, 10}.named},
-	{"unnamed_1", nil, fanOut{1, 100}.unnamed},
-	{"unnamed_20", nil, fanOut{20, 35}.unnamed},
-	{"far_future", nil, farFuture},
-	{"slow_crm", nil, slowCRM{workers: 1}.run},
-	{"slow_crm_3", nil, slowCRM{workers: 3}.run},
-	{"outage", nil, outage},
-	{"rate_50", nil, rate50},
+	{"immediate", quick, []string{naiveEngine, floorEngine}, immediate},
+	{"due_spread", full, nil, dueSpread},
+	{"due_at_once", quick, []string{naiveEngine, batch1Engine, batch16Engine}, stampede{1}.run},
+	{"due_at_once_30000", named, []string{batch1Engine, batch16Engine}, stampede{10}.run},
+	{"due_in_2s", full, nil, dueIn2s},
+	{"steady", quick, nil, steady},
+	{"fan_out_1", full, nil, fanOut{1, 50}.named},
+	{"fan_out_10", full, nil, fanOut{10, 35}.named},
+	{"fan_out_100", full, nil, fanOut{100, 10}.named},
+	{"unnamed_1", quick, nil, fanOut{1, 300}.unnamed},
+	{"unnamed_10", full, nil, fanOut{10, 100}.unnamed},
+	{"batch", quick, nil, batch},
+	{"tenants", full, nil, tenants},
+	{"far_future", full, nil, farFuture},
+	{"slow_crm", full, nil, slowCRM{workers: 1}.run},
+	{"slow_crm_3", named, nil, slowCRM{workers: 3}.run},
+	{"outage", named, nil, outage},
+	{"rate_50", named, nil, rate50},
+}
+
+// picks tells whether s is measured in this run.
+func (o options) picks(s scenario) bool {
+	switch {
+	case len(o.only) > 0:
+		return slices.Contains(o.only, s.name)
+	case o.postgres != "":
+		return postgresRivals[s.name] != nil
+	case o.quick:
+		return s.in == quick
+	default:
+		return s.in != named
+	}
+}
+
+// alone tells whether s is measured without its rivals. With --quick only
+// immediate has any: those in due_at_once take longer than all the rest.
+func (o options) alone(s scenario) bool {
+	return !o.rivals || o.quick && len(o.only) == 0 && s.name != "immediate"
+}
+
+// leftOut are the scenarios that a run of that extent leaves out and a larger
+// one has.
+func leftOut(of extent) []string {
+	var names []string
+	for _, s := range scenarios {
+		if s.in == of+1 {
+			names = append(names, s.name)
+		}
+	}
+	return names
 }
 
 func scenarioNames() []string {
@@ -39,9 +84,18 @@ func scenarioNames() []string {
 	return names
 }
 
+// amount is how many messages are sent. The naive program is spared five of six,
+// for it takes so long; that its database stays small is a kindness.
+func (s *stage) amount() int {
+	if _, naive := s.engine.(*naive); naive {
+		return max(min(s.messages, 100), s.messages/6)
+	}
+	return s.messages
+}
+
 // immediate: as many messages as it takes, due at once, as fast as they are accepted.
 func immediate(ctx context.Context, s *stage) (*measured, error) {
-	items := newItems(s.messages, "immediate", s.receiver.url, time.Time{})
+	items := newItems(s.amount(), "immediate", s.receiver.url, time.Time{})
 	m, err := s.begin()
 	if err != nil {
 		return nil, err
@@ -54,60 +108,6 @@ func immediate(ctx context.Context, s *stage) (*measured, error) {
 		return nil, err
 	}
 	return s.finish(ctx, m, items, start)
-}
-
-// dueAtOnce: many messages accepted beforehand, all due at one instant.
-func dueAtOnce(ctx context.Context, s *stage) (*measured, error) {
-	each, err := s.sleeper(ctx)
-	if err != nil {
-		return nil, err
-	}
-	due := inMS(5*time.Second + 2*each*time.Duration(s.messages))
-	items := newItems(s.messages, "due_at_once", s.receiver.url, due)
-	m, err := s.begin()
-	if err != nil {
-		return nil, err
-	}
-	if err := publishAll(ctx, s.engine, s.clients, items); err != nil {
-		return nil, err
-	}
-	if err := m.idleUntil(ctx, due); err != nil {
-		return nil, err
-	}
-	if err := s.receiver.wait(ctx, len(items), due); err != nil {
-		return nil, err
-	}
-	return s.finish(ctx, m, items, due)
-}
-
-// idleUntil stops counting once the child is quiet, and goes on just before due.
-func (m *meter) idleUntil(ctx context.Context, due time.Time) error {
-	if err := m.pause(ctx); err != nil {
-		return err
-	}
-	const lead = 200 * time.Millisecond
-	if time.Until(due) < lead {
-		return errors.New("it was still busy accepting when they came due: is the machine busy?")
-	}
-	if err := wait(ctx, time.Until(due)-lead); err != nil {
-		return err
-	}
-	return m.start()
-}
-
-// sleeper is how long one message that sleeps keeps the child busy, with many
-// clients at work: by this dueAtOnce knows how early it must begin.
-func (s *stage) sleeper(ctx context.Context) (time.Duration, error) {
-	const messages = 200
-	items := newItems(messages, "sleeper", s.receiver.url, inMS(24*time.Hour))
-	start := time.Now()
-	if err := publishAll(ctx, s.engine, s.clients, items); err != nil {
-		return 0, err
-	}
-	if err := s.child.quiet(ctx); err != nil {
-		return 0, err
-	}
-	return time.Since(start) / messages, nil
 }
 
 // dueIn2s: single messages on an idle machine, each due two seconds ahead.

@@ -109,8 +109,6 @@ func overloadTargets() []target {
 			return value(r.overloadFigures), true
 		}
 	}
-	atMost := func(most float64) func(float64) bool { return func(v float64) bool { return v <= most } }
-	atLeast := func(least float64) func(float64) bool { return func(v float64) bool { return v >= least } }
 	var all []target
 	for _, name := range []string{"slow_crm", "slow_crm_3"} {
 		all = append(all,

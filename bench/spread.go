@@ -43,13 +43,12 @@ func (p *spreading) publish(ctx context.Context, m *item) error {
 	return nil
 }
 
-// dueSpread: as dueAtOnce, but with a spread, so that they do not come all at once.
+// dueSpread: a stampede, but with a spread, so that they do not come all at once.
 func dueSpread(ctx context.Context, s *stage) (*measured, error) {
-	each, err := s.sleeper(ctx)
+	due, err := s.instant(ctx, s.messages)
 	if err != nil {
 		return nil, err
 	}
-	due := inMS(5*time.Second + 2*each*time.Duration(s.messages))
 	p := &spreading{s.postdate, due, spreadEach * time.Duration(s.messages)}
 	items := newItems(s.messages, "due_spread", s.receiver.url, due)
 	m, err := s.begin()

@@ -29,7 +29,7 @@ func TestSpread_HoldsAMessageToTheTimeThatItWasMovedTo(t *testing.T) {
 		t.Cleanup(api.Close)
 		address, err := url.Parse(api.URL)
 		require.NoError(t, err)
-		p := &spreading{&postdate{ports: []string{address.Port()}, http: api.Client()}, due, 6 * time.Second}
+		p := &spreading{&postdate{apis: []string{address.Host}, http: api.Client()}, due, 6 * time.Second}
 		m := &item{id: "x", due: due}
 		err = p.publish(t.Context(), m)
 		if !within {

@@ -9,22 +9,16 @@ import (
 	"time"
 )
 
-// The engines that scenarios are measured on.
-const (
-	sqliteEngine = "sqlite" // ours, on the embedded engine with SQLite
-	naiveEngine  = "naive"
-	floorEngine  = "floor"
-)
-
-// stage is a fresh process on an empty folder, and a receiver for what it sends.
+// stage is fresh processes on an empty folder, and a receiver for what they send.
 type stage struct {
 	options
 
-	engine   contender
+	engine   entrant
 	postdate *postdate // nil where it is not Postdate
-	child    *child
+	child    *child    // the first process of the engine, and mostly the only one
 	receiver *receiver
 	dir      string
+	database *database   // nil where the engine needs none
 	fail     func(error) // ends the scenario
 }
 
@@ -38,24 +32,7 @@ func openStage(ctx context.Context, o options, name string) (*stage, error) {
 		s.close()
 		return nil, err
 	}
-	switch name {
-	case naiveEngine:
-		var n *naive
-		if n, err = startNaive(ctx, o, dir); err == nil {
-			s.engine, s.child = n, n.child
-		}
-	case floorEngine:
-		var f *floor
-		if f, err = startFloor(ctx, dir, s.receiver); err == nil {
-			s.engine, s.child = f, f.child
-		}
-	default:
-		var p *postdate
-		if p, err = startPostdate(ctx, o, dir); err == nil {
-			s.engine, s.child, s.postdate = p, p.child, p
-		}
-	}
-	if err != nil {
+	if err := s.startEngine(ctx, name); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -77,8 +54,11 @@ func (s *stage) restart(ctx context.Context, between func() error) error {
 }
 
 func (s *stage) close() {
-	if s.child != nil {
-		s.child.stop()
+	if s.engine != nil {
+		s.engine.stop()
+	}
+	if s.database != nil {
+		s.database.drop()
 	}
 	if s.receiver != nil {
 		s.receiver.stop()
@@ -102,40 +82,56 @@ func (s *stage) warmUp(ctx context.Context, prefix string) error {
 	if err := publishAll(ctx, s.engine, s.clients, items); err != nil {
 		return err
 	}
+	if b, ok := s.engine.(*batchJob); ok {
+		if err := b.scanAt(ctx, time.Now()); err != nil {
+			return err
+		}
+	}
 	if err := r.wait(ctx, len(items), time.Now()); err != nil {
 		return err
 	}
-	return s.child.quiet(ctx)
+	return quiet(ctx, s.engine.processes())
 }
 
-// meter counts the child's CPU time and memory.
+// aim readies an engine that looks for what is due every so often, and tells
+// when the first of what is due then can come.
+func (s *stage) aim(ctx context.Context, due time.Time) (time.Time, error) {
+	if b, ok := s.engine.(*batchJob); ok {
+		return b.aim(ctx, due)
+	}
+	return due, nil
+}
+
+// meter counts the engine's CPU time, in all its processes.
 type meter struct {
-	child *child
-	since time.Duration // the child's CPU time at the last start
-	cpu   time.Duration
+	processes []*child
+	since     time.Duration // their CPU time at the last start
+	cpu       time.Duration
 }
 
 // start begins to count, or goes on.
 func (m *meter) start() error {
 	var err error
-	m.since, err = cpuTime(m.child.pid)
+	m.since, err = cpuTimes(m.processes)
 	return err
 }
 
-// pause waits until the child is quiet, and counts no further.
+// pause waits until the engine is quiet, and counts no further.
 func (m *meter) pause(ctx context.Context) error {
-	if err := m.child.quiet(ctx); err != nil {
+	if err := quiet(ctx, m.processes); err != nil {
 		return err
 	}
-	now, err := cpuTime(m.child.pid)
+	now, err := cpuTimes(m.processes)
 	m.cpu += now - m.since
 	return err
 }
 
 // begin makes a meter, and has it running.
 func (s *stage) begin() (*meter, error) {
-	forgetPeak(s.child.pid)
-	m := &meter{child: s.child}
+	m := &meter{processes: s.engine.processes()}
+	for _, c := range m.processes {
+		forgetPeak(c.pid)
+	}
 	if err := m.start(); err != nil {
 		return nil, err
 	}
@@ -147,7 +143,7 @@ func (s *stage) finish(ctx context.Context, m *meter, items []*item, since time.
 	if err := m.pause(ctx); err != nil {
 		return nil, err
 	}
-	peak, err := memory(s.child.pid, rssPeak)
+	peak, err := peaks(m.processes)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +158,7 @@ func (s *stage) finish(ctx context.Context, m *meter, items []*item, since time.
 func measureAll(ctx context.Context, o options, progress io.Writer) ([]result, error) {
 	var results []result
 	for _, s := range scenarios {
-		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
+		if !o.picks(s) {
 			continue
 		}
 		measured, err := s.measureRounds(ctx, o, progress)
@@ -174,16 +170,13 @@ func measureAll(ctx context.Context, o options, progress io.Writer) ([]result, e
 	return results, nil
 }
 
-// measureRounds alternates between the engines, the other one first in every
+// measureRounds alternates between the engines, in the other order in every
 // second round, so that a machine that slows down or speeds up meanwhile
-// favours neither.
+// favours none.
 func (s scenario) measureRounds(ctx context.Context, o options, progress io.Writer) ([]result, error) {
-	engines, rounds := []string{sqliteEngine}, 1
+	engines, rounds := o.entrants(s), 1
 	if len(s.rivals) > 0 {
 		rounds = o.rounds
-		if o.rivals {
-			engines = append(engines, s.rivals...)
-		}
 	}
 	all := make(map[string][]*measured)
 	for round := range rounds {
@@ -216,7 +209,9 @@ func (s scenario) measure(ctx context.Context, o options, engine string) (*measu
 	}
 	defer stage.close()
 	stage.fail = cancel
-	stage.child.onCrash(stage.fail)
+	for _, c := range stage.engine.processes() {
+		c.onCrash(stage.fail)
+	}
 	if err := stage.warmUp(ctx, "warm"); err != nil {
 		return nil, fmt.Errorf("warm up: %w", err)
 	}

@@ -8,9 +8,10 @@ import (
 
 // quantiles are of a set of durations, in milliseconds.
 type quantiles struct {
-	P50 float64 `json:"p50"`
-	P99 float64 `json:"p99"`
-	Max float64 `json:"max"`
+	First float64 `json:"first,omitempty"` // the least, where they are latenesses
+	P50   float64 `json:"p50"`
+	P99   float64 `json:"p99"`
+	Max   float64 `json:"max"`
 }
 
 // quantilesOf is nil where there is nothing to sum up.
@@ -24,6 +25,19 @@ func quantilesOf(times []time.Duration) *quantiles {
 		P99: millis(percentile(sorted, 99)),
 		Max: millis(sorted[len(sorted)-1]),
 	}
+}
+
+// latenessOf is how long after their due times items came.
+func latenessOf(items []*item) *quantiles {
+	late := make([]time.Duration, len(items))
+	for i, m := range items {
+		late[i] = m.received.Sub(m.due)
+	}
+	q := quantilesOf(late)
+	if q != nil {
+		q.First = millis(slices.Min(late))
+	}
+	return q
 }
 
 // percentile is the smallest of sorted that at least p of 100 do not exceed

@@ -48,3 +48,11 @@ func TestRates_OfNothingAreZero(t *testing.T) {
 	require.InDelta(t, 4.5, each(9*time.Millisecond, 2), 0)
 	require.InDelta(t, 1.5, mebibytes(3<<19), 0)
 }
+
+func TestLateness_CountsFromTheDueTimeAndKnowsTheFirst(t *testing.T) {
+	t.Parallel()
+	due := time.Unix(1_800_000_000, 0)
+	items := []*item{{due: due, received: due.Add(30 * time.Millisecond)}, {due: due, received: due.Add(20 * time.Millisecond)}}
+	require.Equal(t, &quantiles{First: 20, P50: 20, P99: 30, Max: 30}, latenessOf(items))
+	require.Nil(t, latenessOf(nil))
+}

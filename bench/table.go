@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -14,13 +15,13 @@ func writeTable(w io.Writer, results []result) {
 	}
 	fmt.Fprintf(w, "\n%s, %s\n\n", results[0].Machine, time.Now().Format(time.DateOnly))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "scenario\tengine\tmessages\taccepted/s\tdelivered/s\t× floor\t× naive\treceipt ms p50\tp99\tlateness ms p50\tp99\tmax\tCPU ms each\tpeak MiB\t")
+	fmt.Fprintln(t, "scenario\tengine\tmessages\taccepted/s\tdelivered/s\t× floor\t× naive\treceipt ms p50\tp99\tlateness ms first\tp50\tp99\tmax\tCPU ms each\tpeak MiB\t")
 	for _, r := range results {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n",
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n",
 			r.Scenario, r.Engine, r.Messages,
 			cell("%.0f", r.AcceptedPerS), cell("%.0f", r.DeliveredPerS), cell("%.2f", r.RatioToFloor), cell("%.1f", r.RatioToNaive),
 			r.ReceiptMS.cell(p50), r.ReceiptMS.cell(p99),
-			r.LatenessMS.cell(p50), r.LatenessMS.cell(p99), r.LatenessMS.cell(longest),
+			r.LatenessMS.cell(first), r.LatenessMS.cell(p50), r.LatenessMS.cell(p99), r.LatenessMS.cell(longest),
 			cell("%.2f", r.CPUMSPerDelivery), cell("%.0f", r.PeakRSSMB))
 	}
 	_ = t.Flush()
@@ -32,11 +33,31 @@ func writeTable(w io.Writer, results []result) {
 		if r.overloadFigures != nil {
 			r.writeOverload(w)
 		}
+		if r.crowd != nil {
+			r.writeCrowd(w)
+		}
 		if r.Duplicates > 0 {
 			fmt.Fprintf(w, "\n%s, %s: %d came more than once\n", r.Scenario, r.Engine, r.Duplicates)
 		}
 	}
+	writeWork(w, results)
 	writeTargets(w, results)
+}
+
+// writeWork tells what the engine and its database had to do for each message.
+func writeWork(w io.Writer, results []result) {
+	var lines strings.Builder
+	for _, r := range results {
+		if r.TransitionsPerDelivery > 0 {
+			fmt.Fprintf(&lines, "%s, %s: %.2f state transitions of the engine each\n", r.Scenario, r.Engine, r.TransitionsPerDelivery)
+		}
+		if r.StatementsPerDelivery > 0 {
+			fmt.Fprintf(&lines, "%s, %s: %.2f statements of the database each\n", r.Scenario, r.Engine, r.StatementsPerDelivery)
+		}
+	}
+	if lines.Len() > 0 {
+		fmt.Fprintf(w, "\n%s", lines.String())
+	}
 }
 
 // cell leaves empty what was not measured.
@@ -47,6 +68,7 @@ func cell(format string, value float64) string {
 	return fmt.Sprintf(format, value)
 }
 
+func first(q quantiles) float64   { return q.First }
 func p50(q quantiles) float64     { return q.P50 }
 func p99(q quantiles) float64     { return q.P99 }
 func longest(q quantiles) float64 { return q.Max }
@@ -56,46 +78,4 @@ func (q *quantiles) cell(of func(quantiles) float64) string {
 		return ""
 	}
 	return fmt.Sprintf("%.0f", of(*q))
-}
-
-// target is what a scenario is asked to show.
-type target struct {
-	scenario, text string
-	value          func(result) (float64, bool) // what came, and whether it was measured
-	met            func(float64) bool
-}
-
-func targets() []target {
-	ratio := func(r result) (float64, bool) { return r.RatioToNaive, r.RatioToNaive > 0 }
-	latest := func(r result) (float64, bool) {
-		if r.LatenessMS == nil {
-			return 0, false
-		}
-		return r.LatenessMS.Max, true
-	}
-	return []target{
-		{"due_in_2s", "the latest message in ms, at most 250", latest, func(v float64) bool { return v <= 250 }},
-		{"immediate", "times the naive program, at least 4", ratio, func(v float64) bool { return v >= 4 }},
-		{"due_at_once", "times the naive program, at least 3", ratio, func(v float64) bool { return v >= 3 }},
-	}
-}
-
-func writeTargets(w io.Writer, results []result) {
-	fmt.Fprintln(w)
-	for _, t := range append(targets(), overloadTargets()...) {
-		for _, r := range results {
-			if r.Scenario != t.scenario || r.Engine != sqliteEngine {
-				continue
-			}
-			value, known := t.value(r)
-			if !known {
-				continue
-			}
-			verdict := "ok"
-			if !t.met(value) {
-				verdict = "SHORT"
-			}
-			fmt.Fprintf(w, "%-5s %s: %.2f (%s)\n", verdict, t.scenario, value, t.text)
-		}
-	}
 }
