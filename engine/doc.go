@@ -18,6 +18,9 @@
 // Task queues have one partition. The four by default spread a queue over
 // machines; on one machine they make tasks and pollers look for each other.
 //
+// Tasks are handed out fairly, by the fairness key of their executions: one of
+// whom thousands wait takes turns with those of whom one does.
+//
 // Rate limits are out of reach: requests and database queries per second, list
 // queries (10 per second by default), long polls, starts by Schedules (30),
 // batch operations. They protect tenants from each other. A workflow id can be

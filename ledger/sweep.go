@@ -6,8 +6,6 @@ import (
 	"fmt"
 
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/activities"
@@ -17,14 +15,7 @@ import (
 // StartSweep has one thing done to all deliveries that a filter means, whoever
 // waits for it. Where its id is taken it answers [ErrExists].
 func (l *Ledger) StartSweep(ctx context.Context, tenant, id string, in activities.SweepInput) error {
-	_, err := l.execute(ctx, client.StartWorkflowOptions{
-		ID:                                       workflows.SweepID(tenant, id),
-		TaskQueue:                                workflows.ControlQueue,
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		TypedSearchAttributes:                    temporal.NewSearchAttributes(workflows.Tenant.ValueSet(tenant)),
-	}, workflows.SweepName, in)
+	_, err := l.execute(ctx, workflows.SweepOptions(tenant, id), workflows.SweepName, in)
 	return err
 }
 

@@ -35,6 +35,7 @@ func DeliverOptions(in DeliverInput, told Accepted, now time.Time) client.StartW
 		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
 		Memo:                                     map[string]any{MemoAccepted: told},
 		StaticSummary:                            summary(message.Type, destination(in)),
+		Priority:                                 fairTo(message.Tenant),
 	}
 }
 
@@ -50,25 +51,27 @@ func DispatchOptions(id string, in DispatchInput) client.StartWorkflowOptions {
 		TypedSearchAttributes:                    in.attributes(),
 		Memo:                                     map[string]any{MemoGroup: in.Group()},
 		StaticSummary:                            in.line(),
+		Priority:                                 fairTo(in.Events[0].Message.Tenant),
 	}
 }
 
 // TenantOptions says how a Tenant is started, where it does not run.
 func TenantOptions(name string) client.StartWorkflowOptions {
-	return controlOptions(TenantID(name), "endpoints, keys and secrets")
+	return controlOptions(TenantID(name), name, "endpoints, keys and secrets")
 }
 
 // EndpointOptions says how an Endpoint is started, where it does not run.
 func EndpointOptions(tenant, id string) client.StartWorkflowOptions {
-	return controlOptions(EndpointID(tenant, id), "pace, breaker and queue of an endpoint")
+	return controlOptions(EndpointID(tenant, id), tenant, "pace, breaker and queue of an endpoint")
 }
 
-func controlOptions(id, about string) client.StartWorkflowOptions {
+func controlOptions(id, tenant, about string) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
 		ID:                       id,
 		TaskQueue:                ControlQueue,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		StaticSummary:            about,
+		Priority:                 fairTo(tenant),
 	}
 }
 
@@ -83,8 +86,26 @@ func LineOptions(in LineInput) client.StartWorkflowOptions {
 		TypedSearchAttributes:                    in.attributes(),
 		Memo:                                     map[string]any{MemoGroup: in.Group()},
 		StaticSummary:                            in.line(),
+		Priority:                                 fairTo(in.Tenant),
 	}
 }
+
+// SweepOptions says how a Sweep is started: once for its id, at once.
+func SweepOptions(tenant, id string) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID:                                       SweepID(tenant, id),
+		TaskQueue:                                ControlQueue,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		TypedSearchAttributes:                    temporal.NewSearchAttributes(Tenant.ValueSet(tenant)),
+		Priority:                                 fairTo(tenant),
+	}
+}
+
+// fairTo has the engine give each tenant its turn, however much another one has
+// waiting. What an execution starts has the same.
+func fairTo(tenant string) temporal.Priority { return temporal.Priority{FairnessKey: tenant} }
 
 // partOptions says how a Dispatch starts one for a part of its input, which
 // outlives it.

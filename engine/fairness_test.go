@@ -1,0 +1,44 @@
+package engine
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+)
+
+// Who has one task takes turns with who has many, also where those came before.
+func TestTasks_AreHandedOutFairly(t *testing.T) {
+	t.Parallel()
+	const many = 40
+	c := dial(t, start(t, Config{Memory: true}))
+	begin := func(id, key string) {
+		_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+			ID: id, TaskQueue: queue, Priority: temporal.Priority{FairnessKey: key},
+		}, greet, "you")
+		require.NoError(t, err)
+	}
+	for n := range many {
+		begin(strconv.Itoa(n), "many")
+	}
+	begin("the one", "one")
+
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	for handed := 1; ; handed++ {
+		task, err := c.WorkflowService().PollWorkflowTaskQueue(ctx, &workflowservice.PollWorkflowTaskQueueRequest{
+			Namespace: client.DefaultNamespace, TaskQueue: &taskqueuepb.TaskQueue{Name: queue},
+		})
+		require.NoError(t, err)
+		if task.GetWorkflowExecution().GetWorkflowId() == "the one" {
+			require.Less(t, handed, many/2, "its turn came late")
+			return
+		}
+	}
+}
