@@ -1,6 +1,6 @@
 package ledger
 
-// Waiting is how many callers of a tenant wait for a start that has not left yet.
+// Waiting is how many events of a tenant wait for a start that has not left yet.
 func (l *Ledger) Waiting(tenant string) int {
 	l.gathering.mu.Lock()
 	defer l.gathering.mu.Unlock()

@@ -28,7 +28,7 @@ type gathering struct {
 	mu sync.Mutex
 	// waiting are those who leave next, by tenant, in the order in which they
 	// came: an empty entry where a start is on its way and nobody waits.
-	waiting map[lane][]*party
+	waiting map[lane][]*passenger
 }
 
 // lane is those who gather together: a tenant's events, but for those that can only
@@ -42,50 +42,53 @@ type lane struct {
 // slowPace is the least time between two starts of a slow lane.
 const slowPace = 100 * time.Millisecond
 
-// party is what one caller publishes together: it is not split.
-type party struct {
-	events           []workflows.Publication // they get their ids when they leave
-	at               time.Time
-	deliveries, size int
-	carried          chan error // gets the answer
+// passenger is an event that travels.
+type passenger struct {
+	event   workflows.Publication // it gets its id when it leaves
+	at      time.Time
+	size    int
+	carried chan error // gets the answer
 }
 
-func newParty(events []workflows.Publication, at time.Time) *party {
-	text, err := json.Marshal(events)
+func newPassenger(event workflows.Publication, at time.Time) *passenger {
+	text, err := json.Marshal(event)
 	if err != nil {
 		panic(err) // what was decoded can be encoded
 	}
-	return &party{
-		events: events, at: at, deliveries: deliveriesOf(events), size: len(text), carried: make(chan error, 1),
-	}
+	return &passenger{event: event, at: at, size: len(text), carried: make(chan error, 1)}
 }
 
 const (
-	// maxGroupEvents and maxGroupBytes bound what several parties have together.
+	// maxGroupEvents and maxGroupBytes bound what several have together.
 	maxGroupEvents = 100
 	maxGroupBytes  = 512 << 10
 )
 
-// travel has the events of aboard carried by an execution, and answers once that
-// is durably started.
-func (l *Ledger) travel(ctx context.Context, tenant string, aboard *party) error {
-	in := lane{tenant, l.lining.slow(tenant, aboard.events, l.Now())}
-	if l.gathering.join(in, aboard) {
-		go l.carryAll(context.WithoutCancel(ctx), in) // it serves others too
+// travel has events of a tenant carried by executions: those that come at once by
+// as few as can be. Each is told once the one that carries it is durably started.
+func (l *Ledger) travel(ctx context.Context, tenant string, all []*passenger) {
+	lanes := make(map[lane][]*passenger)
+	for _, p := range all {
+		in := lane{tenant, l.lining.slow(tenant, p.event, l.Now())}
+		lanes[in] = append(lanes[in], p)
 	}
-	return <-aboard.carried
+	for in, some := range lanes {
+		if l.gathering.join(in, some) {
+			go l.carryAll(context.WithoutCancel(ctx), in) // it serves others too
+		}
+	}
 }
 
 // carryAll starts one execution after another until nobody waits any more.
 func (l *Ledger) carryAll(ctx context.Context, in lane) {
 	for {
-		parties := l.gathering.next(in)
-		if len(parties) == 0 {
+		aboard := l.gathering.next(in)
+		if len(aboard) == 0 {
 			return
 		}
 		began := time.Now()
-		err := l.carry(ctx, in.tenant, parties)
-		for _, each := range parties {
+		err := l.carry(ctx, in.tenant, aboard)
+		for _, each := range aboard {
 			each.carried <- err
 		}
 		if in.slow {
@@ -94,16 +97,14 @@ func (l *Ledger) carryAll(ctx context.Context, in lane) {
 	}
 }
 
-// carry starts the execution that carries these parties.
-func (l *Ledger) carry(ctx context.Context, tenant string, parties []*party) error {
+// carry starts the execution that carries these.
+func (l *Ledger) carry(ctx context.Context, tenant string, aboard []*passenger) error {
 	made := uuid.Must(uuid.NewV7())
 	group := hex.EncodeToString(made[:])
 	in := workflows.DispatchInput{Digest: Digest(group)} // nobody can repeat it
-	for _, each := range parties {
-		for i := range each.events {
-			each.events[i].Message.ID = postdate.GroupedID(group, len(in.Events)+i)
-		}
-		in.Events = append(in.Events, each.events...)
+	for i, each := range aboard {
+		each.event.Message.ID = postdate.GroupedID(group, i)
+		in.Events = append(in.Events, each.event)
 		if each.at.After(in.At) {
 			in.At = each.at
 		}
@@ -115,18 +116,18 @@ func (l *Ledger) carry(ctx context.Context, tenant string, parties []*party) err
 	return err
 }
 
-// join has another party wait. It tells whether no start is on its way, and so
-// one is to leave.
-func (g *gathering) join(in lane, p *party) bool {
+// join has others wait. It tells whether no start is on its way, and so one is to
+// leave.
+func (g *gathering) join(in lane, some []*passenger) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	waiting, busy := g.waiting[in]
-	g.waiting[in] = append(waiting, p)
+	g.waiting[in] = append(waiting, some...)
 	return !busy
 }
 
-// next are the parties that the next start carries: none where nobody waits.
-func (g *gathering) next(in lane) []*party {
+// next are those that the next start carries: none where nobody waits.
+func (g *gathering) next(in lane) []*passenger {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	waiting := g.waiting[in]
@@ -140,25 +141,24 @@ func (g *gathering) next(in lane) []*party {
 	return leaving
 }
 
-// together is how many parties, the first of which leaves in any case, fit into
-// one execution that needs no further ones.
-func together(waiting []*party) int {
+// together is how many, the first of which leaves in any case, fit into one
+// execution that needs no further ones.
+func together(waiting []*passenger) int {
 	var in workflows.DispatchInput
-	n, deliveries, size := 0, 0, 0
-	for ; n < len(waiting); n++ {
-		deliveries += waiting[n].deliveries
-		size += waiting[n].size
-		if deliveries > workflows.MaxGroupEndpoints || size > maxGroupBytes ||
-			len(in.Events)+len(waiting[n].events) > maxGroupEvents {
+	deliveries, size := 0, 0
+	for _, each := range waiting {
+		deliveries += len(each.event.Endpoints)
+		size += each.size
+		if deliveries > workflows.MaxGroupEndpoints || size > maxGroupBytes || len(in.Events) == maxGroupEvents {
 			break
 		}
-		in.Events = append(in.Events, waiting[n].events...)
+		in.Events = append(in.Events, each.event)
 	}
 	room := deliveriesOf(in.Parts()[0].Events) // fewer, where their types or entities are too long to be listed
-	for i := range n {
-		if room -= waiting[i].deliveries; room < 0 {
-			return max(1, i)
+	for n, event := range in.Events {
+		if room -= len(event.Endpoints); room < 0 {
+			return max(1, n)
 		}
 	}
-	return max(1, n)
+	return max(1, len(in.Events))
 }

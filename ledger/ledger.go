@@ -65,7 +65,7 @@ func New(c Config) *Ledger {
 		Config: c,
 		failures: temporal.NewDefaultFailureConverter(
 			temporal.DefaultFailureConverterOptions{DataConverter: c.DataConverter}),
-		gathering: &gathering{waiting: make(map[lane][]*party)},
+		gathering: &gathering{waiting: make(map[lane][]*passenger)},
 		lining:    newLining(),
 	}
 }

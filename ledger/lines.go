@@ -145,25 +145,21 @@ func (n *lining) join(q activities.Queued, now time.Time) (line *filling, first 
 	return line, first
 }
 
-// slow tells whether events can only go in line, wherever they go.
-func (n *lining) slow(tenant string, events []workflows.Publication, now time.Time) bool {
+// slow tells whether an event can only go in line, wherever it goes.
+func (n *lining) slow(tenant string, event workflows.Publication, now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.joined) == 0 {
 		return false
 	}
-	slow := false
-	for _, event := range events {
-		for _, endpoint := range event.Endpoints {
-			of := activities.EndpointRef{Tenant: tenant, Endpoint: endpoint}
-			if at, in := n.joined[of]; !in || now.Sub(at) > lately {
-				delete(n.joined, of)
-				return false
-			}
-			slow = true
+	for _, endpoint := range event.Endpoints {
+		of := activities.EndpointRef{Tenant: tenant, Endpoint: endpoint}
+		if at, in := n.joined[of]; !in || now.Sub(at) > lately {
+			delete(n.joined, of)
+			return false
 		}
 	}
-	return slow
+	return len(event.Endpoints) > 0
 }
 
 // leave has nobody join line any more.

@@ -16,8 +16,9 @@ import (
 // Batch asks for events to be published.
 type Batch struct {
 	Tenant string
-	// Events were held valid. Those without an id travel together, and where there
-	// is no Key with others of the tenant; each other one has an execution of its own.
+	// Events were held valid. Those without an id travel together: where there is a
+	// Key in one execution, else with others of the tenant, in as few as can be. Each
+	// other one has an execution of its own.
 	Events []postdate.Event
 	// Key is the caller's Idempotency-Key, which stands for the ids not given.
 	Key         string
@@ -98,8 +99,8 @@ func (p *publishing) executions() [][]int {
 	return all
 }
 
-// publish publishes the events at these places: all that have no id in one
-// execution, or, one after another, those of one id, of which the first counts.
+// publish publishes the events at these places: all that have no id, or, one
+// after another, those of one id, of which the first counts.
 func (p *publishing) publish(ctx context.Context, places []int) {
 	if id := p.Events[places[0]].ID; id != "" {
 		for _, place := range places {
@@ -125,15 +126,18 @@ func keyedGroup(tenant, key string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// gather publishes the events at these places in one execution, which may carry
+// gather publishes the events at these places, in executions that may carry
 // others too.
 func (p *publishing) gather(ctx context.Context, places []int) {
-	aboard := newParty(p.publications(places), p.at)
-	err := errTooMany
-	if aboard.deliveries <= maxDeliveries {
-		err = p.travel(ctx, p.Tenant, aboard)
+	all := make([]*passenger, len(places))
+	for i, event := range p.publications(places) {
+		all[i] = newPassenger(event, p.at)
 	}
-	p.answer(places, aboard.events, false, err)
+	p.travel(ctx, p.Tenant, all)
+	for i, place := range places {
+		err := <-all[i].carried
+		p.answer([]int{place}, []workflows.Publication{all[i].event}, false, err)
+	}
 }
 
 // start starts the execution that carries the events at these places under
