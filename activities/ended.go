@@ -35,8 +35,11 @@ var kindOf = map[postdate.State]string{
 // Ended is the error that says how a delivery ended without being delivered,
 // or that it is parked. The log of its attempts goes with it.
 func Ended(state postdate.State, reason string, log postdate.Attempts) error {
-	return temporal.NewApplicationErrorWithOptions(reason, kindOf[state],
-		temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{log}})
+	options := temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{log}}
+	if !state.Over() {
+		options.Category = temporal.ApplicationErrorCategoryBenign // it goes on: no line in the log is due
+	}
+	return temporal.NewApplicationErrorWithOptions(reason, kindOf[state], options)
 }
 
 // again is the error that asks the engine to run Retry again after wait. It

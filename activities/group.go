@@ -28,6 +28,9 @@ type GroupInput struct {
 	Of int `json:"of,omitempty"`
 }
 
+// groupPatience is how long a group waits in place for all its turns at an endpoint.
+const groupPatience = time.Second
+
 // maxGroupResponses is how many bytes of responses a group keeps in all, so that
 // its answer stays below the engine's limit for one value (2 MB) even where each
 // byte takes six, as JSON writes those that are no text.
@@ -102,8 +105,14 @@ func (a *Activities) turnsFor(ctx context.Context, in GroupInput, places []int) 
 	if err != nil || !known || e.State != postdate.Enabled {
 		return nil, e, false
 	}
+	// They begin together, so no more may than the rate allows at once: turns that
+	// were collected one after another would not keep to it.
+	if pace := e.Pace(0); pace.PerSecond > 0 && len(places) > pace.Burst {
+		return nil, e, true
+	}
+	patience := time.Now().Add(groupPatience)
 	for range places {
-		turn, err := a.take(ctx, tenant, e, Claim{Since: in.At})
+		turn, err := a.take(ctx, tenant, e, Claim{Since: in.At, Patience: max(time.Until(patience), time.Millisecond)})
 		if err != nil || turn == nil {
 			for i := range turns {
 				turns[i].Done(postdate.Attempt{})

@@ -90,7 +90,7 @@ type Attempt struct {
 // BreakerState Whether the endpoint's circuit breaker lets attempts through.
 //
 // - `closed`: as usual
-// - `open`: nothing is sent, for it failed too often, or asked to be left alone
+// - `open`: nothing is sent, for it failed too often
 // - `half_open`: one attempt at a time, to see whether it takes them again
 //
 // Example: closed

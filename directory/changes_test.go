@@ -35,7 +35,7 @@ func TestDirectory_ChangesEndpoints(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, rotated.Secrets, 2)
 	require.Equal(t, postdate.Secret("whsec_2"), rotated.Secrets[0].Secret)
-	d.record("tenant", "changes", workflows.TenantID(d.tenant))
+	d.record("tenant/changes", workflows.TenantID(d.tenant))
 
 	require.NoError(t, d.DeleteEndpoint(t.Context(), d.tenant, "ep_1"))
 	require.Empty(t, d.read().Endpoints)
@@ -54,8 +54,8 @@ func TestDirectory_ChangesEndpoints(t *testing.T) {
 
 	release := workflows.SweepID(d.tenant, "ep_1-4")
 	require.NoError(t, temporal.GetWorkflow(t.Context(), release, "").Get(t.Context(), nil))
-	d.record("sweep", "release", release)
-	d.record("tenant", "endpoint-deleted", workflows.TenantID(d.tenant))
+	d.record("sweep/release", release)
+	d.record("tenant/endpoint-deleted", workflows.TenantID(d.tenant))
 }
 
 func TestDirectory_CreatesOnce(t *testing.T) {
@@ -101,7 +101,7 @@ func TestDirectory_KeepsKeys(t *testing.T) {
 	require.Len(t, kept, 1)
 	require.Equal(t, "hash", kept[0].Hash)
 	require.NotZero(t, kept[0].CreatedAt)
-	d.record("tenant", "keys", workflows.TenantID(d.tenant))
+	d.record("tenant/keys", workflows.TenantID(d.tenant))
 	require.NoError(t, d.RevokeKey(t.Context(), d.tenant, "key_1"))
 	require.Empty(t, d.read().Keys)
 }
@@ -136,7 +136,7 @@ func TestDirectory_SignsForTheDefaultTenantUntilItsSecretIsRotated(t *testing.T)
 
 	require.NoError(t, d.RotateSecret(t.Context(), d.tenant, "whsec_1", time.Hour))
 	require.Equal(t, []postdate.Secret{"whsec_1", "whsec_operators"}, d.read().Secrets.At(time.Now()))
-	d.record("tenant", "default-secret-rotated", workflows.TenantID(d.tenant))
+	d.record("tenant/default-secret-rotated", workflows.TenantID(d.tenant))
 }
 
 func TestDirectory_TakesMoreChangesThanTheEngineDoesAtOnce(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/internal/histories"
 	"github.com/postdate/postdate/pacer"
 	"github.com/postdate/postdate/workflows"
 )
@@ -70,7 +71,7 @@ func TestPace_IsSharedByAllWorkersAndNeverExceeded(t *testing.T) {
 		require.NotZero(t, used[n].Load(), "none starves")
 		p.Close()
 	}
-	record(t, temporal, "endpoint", "leases-shared", workflows.EndpointID(tenant, e.ID), "")
+	histories.Record(t, temporal, "endpoint/leases-shared", workflows.EndpointID(tenant, e.ID), "")
 }
 
 func TestPace_HasOneBreakerForAllWorkers(t *testing.T) {
@@ -100,7 +101,7 @@ func TestPace_HasOneBreakerForAllWorkers(t *testing.T) {
 	for _, p := range pacers {
 		p.Close()
 	}
-	record(t, temporal, "endpoint", "breaker", workflows.EndpointID(tenant, e.ID), "")
+	histories.Record(t, temporal, "endpoint/breaker", workflows.EndpointID(tenant, e.ID), "")
 }
 
 func healthOf(t *testing.T, tenant, id string) (h postdate.Health) {

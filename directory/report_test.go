@@ -59,7 +59,7 @@ func TestReport_SaysOfAnEndpointThatItFailsAndThatItRecovered(t *testing.T) {
 
 	require.Equal(t, []string{postdate.EndpointFailing, postdate.EndpointRecovered}, d.types(2))
 	require.NotContains(t, string(announced.of(d.tenant)[0].Data), "a secret of the receiver's")
-	d.record("tenant", "failing-and-recovered", workflows.TenantID(d.tenant))
+	d.record("tenant/failing-and-recovered", workflows.TenantID(d.tenant))
 }
 
 func TestReport_DisablesWhatFailedForTooLong(t *testing.T) {
@@ -78,7 +78,7 @@ func TestReport_DisablesWhatFailedForTooLong(t *testing.T) {
 	require.Contains(t, disabled.Reason, ": HTTP 500 Internal Server Error")
 	require.Equal(t, disabled, d.attempts(accepted, failed, gone), "it is not sent to any more")
 	require.Equal(t, []string{postdate.EndpointFailing, postdate.EndpointDisabled}, d.types(2))
-	d.record("tenant", "disabled", workflows.TenantID(d.tenant))
+	d.record("tenant/disabled", workflows.TenantID(d.tenant))
 }
 
 func TestReport_DisablesWhatIsGone(t *testing.T) {

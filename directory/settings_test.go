@@ -6,10 +6,23 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/histories"
 	"github.com/postdate/postdate/workflows"
 )
+
+// becomes waits until the endpoint's execution of that id has heard of its settings.
+func becomes(t *testing.T, c client.Client, id string, state postdate.EndpointState, limit postdate.Pace) {
+	t.Helper()
+	var h postdate.Health
+	require.Eventually(t, func() bool {
+		value, err := c.QueryWorkflow(t.Context(), id, "", workflows.QueryHealth)
+		return err == nil && value.Get(&h) == nil && h.State == state && h.Limit == limit
+	}, 10*time.Second, 10*time.Millisecond, "%+v", &h)
+}
 
 func TestDirectory_TellsAnEndpointItsSettings(t *testing.T) {
 	t.Parallel()
@@ -21,22 +34,48 @@ func TestDirectory_TellsAnEndpointItsSettings(t *testing.T) {
 		client.StartWorkflowOptions{TaskQueue: workflows.ControlQueue}, workflows.EndpointName,
 		workflows.EndpointInput{Tenant: d.tenant, ID: "ep_1", Settings: settings})
 	require.NoError(t, err)
-	becomes := func(state postdate.EndpointState, limit postdate.Pace) {
-		t.Helper()
-		var h postdate.Health
-		require.Eventually(t, func() bool {
-			value, err := temporal.QueryWorkflow(t.Context(), id, "", workflows.QueryHealth)
-			return err == nil && value.Get(&h) == nil && h.State == state && h.Limit == limit
-		}, 10*time.Second, 10*time.Millisecond, "%+v", &h)
-	}
 
 	most := 7
 	_, err = d.PatchEndpoint(t.Context(), d.tenant, "ep_1", postdate.EndpointPatch{MaxInFlight: &most})
 	require.NoError(t, err)
-	becomes(postdate.Enabled, postdate.Pace{InFlight: 7})
+	becomes(t, temporal, id, postdate.Enabled, postdate.Pace{InFlight: 7})
 	_, err = d.SetEndpointState(t.Context(), d.tenant, "ep_1", postdate.Paused, "maintenance")
 	require.NoError(t, err)
-	becomes(postdate.Paused, postdate.Pace{InFlight: 7})
+	becomes(t, temporal, id, postdate.Paused, postdate.Pace{InFlight: 7})
 	require.NoError(t, d.DeleteEndpoint(t.Context(), d.tenant, "ep_1"))
-	becomes("", postdate.Pace{})
+	becomes(t, temporal, id, "", postdate.Pace{})
+}
+
+// TestEndpoint_CarriesOnSettingsThatComeWithItsLastTask has an endpoint whose tasks
+// all begin with new settings: so does the last one of each run.
+func TestEndpoint_CarriesOnSettingsThatComeWithItsLastTask(t *testing.T) {
+	t.Parallel()
+	short := histories.ShortRuns(t, 15, workflows.SearchAttributes)
+	w := worker.New(short, workflows.ControlQueue, worker.Options{})
+	register(w)
+	require.NoError(t, w.Start())
+	defer w.Stop()
+	id := workflows.EndpointID("acme", "ep_1")
+	for version := range int64(20) {
+		limit := postdate.Pace{InFlight: 1 + int(version)}
+		_, err := short.SignalWithStartWorkflow(t.Context(), id, workflows.SignalSettings,
+			workflows.EndpointSettings{Version: 1 + version, State: postdate.Enabled, Pace: limit},
+			workflows.EndpointOptions("acme", "ep_1"), workflows.EndpointName, workflows.EndpointInput{Tenant: "acme", ID: "ep_1"})
+		require.NoError(t, err)
+		becomes(t, short, id, postdate.Enabled, limit)
+	}
+	told, runs := int64(0), histories.Runs(t, short, id)
+	require.Greater(t, len(runs), 2)
+	for _, run := range runs {
+		for _, event := range histories.Of(t, short, id, run).GetEvents() {
+			if event.GetWorkflowExecutionSignaledEventAttributes() != nil {
+				told++
+			}
+			if anew := event.GetWorkflowExecutionContinuedAsNewEventAttributes(); anew != nil {
+				var next workflows.EndpointInput
+				require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(anew.GetInput(), &next))
+				require.Equal(t, told, next.Settings.Version)
+			}
+		}
+	}
 }

@@ -66,10 +66,12 @@ func TestCancel_WaitsForTheFirstAttemptInAGroup(t *testing.T) {
 func TestRetry_OfAnEventsDelivery(t *testing.T) {
 	t.Parallel()
 	a := newTenant(t)
-	endpoint := a.endpoint("*", answering(http.StatusBadGateway, http.StatusBadGateway, http.StatusOK))
+	answer, mend := mendable()
+	endpoint := a.endpoint("*", answer)
 	id := a.publish(postdate.Event{Type: "t"})[0].ID + "." + endpoint
 	dead := a.becomes(id, postdate.Dead)
 	require.Len(t, dead.Attempts, 2)
+	mend()
 	made, err := a.Retry(t.Context(), a.name, id)
 	require.NoError(t, err)
 	require.Equal(t, dead.Accepted, made.Accepted)
@@ -86,12 +88,14 @@ func TestRetry_OfAnEventsDelivery(t *testing.T) {
 func TestSweep_RetriesWhatAFilterMeans(t *testing.T) {
 	t.Parallel()
 	a := newTenant(t)
-	broken := a.endpoint("*", answering(http.StatusBadGateway, http.StatusBadGateway, http.StatusOK))
+	answer, mend := mendable()
+	broken := a.endpoint("*", answer)
 	other := a.endpoint("*", answering(http.StatusBadGateway))
 	id := a.publish(postdate.Event{Type: "t"})[0].ID
 	a.becomes(id+"."+broken, postdate.Dead)
 	a.becomes(id+"."+other, postdate.Dead)
 	a.listed(2, postdate.Filter{State: postdate.Dead})
+	mend()
 
 	in := activities.SweepInput{
 		Action: activities.SweepRetry, Filter: postdate.Filter{Tenant: a.name, State: postdate.Dead, Endpoint: broken},

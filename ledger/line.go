@@ -38,7 +38,7 @@ func lineID(tenant, endpoint, id string) string {
 }
 
 // state is where the waiter at a place stands. There is none of one that has left
-// n, or is just about to.
+// n: whose first attempt failed does so once its line's call is over.
 func (n *line) state(place int, now time.Time) (postdate.State, bool) {
 	_, cancelled := n.cancelled[place]
 	made := n.made[place]
@@ -48,7 +48,7 @@ func (n *line) state(place int, now time.Time) (postdate.State, bool) {
 	case made.Outcome == postdate.Accepted:
 		return postdate.Delivered, true
 	case made.Outcome.Made():
-		return "", false
+		return postdate.Retrying, n.running()
 	case n.running():
 		return postdate.Waiting, true
 	}
@@ -60,7 +60,7 @@ func (n *line) state(place int, now time.Time) (postdate.State, bool) {
 func (n *line) before(place int, now time.Time) int {
 	count := 0
 	for earlier := range place {
-		if state, in := n.state(earlier, now); in && !state.Over() {
+		if state, in := n.state(earlier, now); in && state == postdate.Waiting {
 			count++
 		}
 	}

@@ -29,8 +29,9 @@ type slowLine struct {
 	memo  workflows.Group
 }
 
-// newSlowLine has deliveries of an event wait, which left their groups for it.
-func newSlowLine(t *tenant, endpoint string, events ...string) *slowLine {
+// newSlowLine has deliveries of an event wait, which left their groups for it. The
+// first of them is answered status.
+func newSlowLine(t *tenant, endpoint string, status int, events ...string) *slowLine {
 	t.t.Helper()
 	now := time.Now().UTC()
 	s := &slowLine{t: t, queue: uuid.NewString(), done: make(chan struct{}), memo: workflows.Group{At: now}}
@@ -48,7 +49,7 @@ func newSlowLine(t *tenant, endpoint string, events ...string) *slowLine {
 		return &workflows.DispatchResult{Queued: []workflows.QueuedDelivery{{Endpoint: endpoint, Line: s.line.ID}}}, nil
 	}, workflow.RegisterOptions{Name: workflows.DispatchName})
 	w.RegisterActivityWithOptions(func(ctx context.Context) (activities.LineProgress, error) {
-		progress := activities.LineProgress{Made: map[int]postdate.Attempt{0: attempt(http.StatusOK)}}
+		progress := activities.LineProgress{Made: map[int]postdate.Attempt{0: attempt(status)}}
 		for {
 			activity.RecordHeartbeat(ctx, progress)
 			select {
@@ -125,7 +126,7 @@ func TestLine_WhatWaitsInItIsFoundThere(t *testing.T) {
 	t.Parallel()
 	a := newTenant(t)
 	endpoint := a.endpoint("never", answering(http.StatusOK))
-	s := newSlowLine(a, endpoint, "e0", "e1", "e2")
+	s := newSlowLine(a, endpoint, http.StatusOK, "e0", "e1", "e2")
 	first, second, third := "e0."+endpoint, "e1."+endpoint, "e2."+endpoint
 	list := func(state postdate.State) []string {
 		rows := a.pages(postdate.Filter{Tenant: a.name, State: state, Endpoint: endpoint}, 10)
@@ -159,4 +160,35 @@ func TestLine_WhatWaitsInItIsFoundThere(t *testing.T) {
 		return len(list(postdate.Delivered)) == 2 && len(list(postdate.Cancelled)) == 1 && len(list(postdate.Waiting)) == 0
 	}, 15*time.Second, 20*time.Millisecond)
 	require.Len(t, list(""), 3)
+}
+
+func TestLine_WhatFailedInItIsSeenUntilItLeaves(t *testing.T) {
+	t.Parallel()
+	a := newTenant(t)
+	endpoint := a.endpoint("never", answering(http.StatusOK))
+	s := newSlowLine(a, endpoint, http.StatusServiceUnavailable, "e0", "e1")
+	first := "e0." + endpoint
+	a.listed(2, postdate.Filter{State: postdate.Waiting})
+
+	s.call()
+	seen := a.becomes(first, postdate.Retrying)
+	require.Equal(t, http.StatusServiceUnavailable, seen.Attempts.Last().Status)
+	require.Equal(t, "HTTP 503 Service Unavailable; attempt 2 follows, after the others that were called with it", seen.Reason(time.Now()))
+	require.Zero(t, seen.EndedAt())
+	a.listed(1, postdate.Filter{State: postdate.Retrying})
+	a.listed(2, postdate.Filter{})
+	event, err := a.LookEvent(t.Context(), a.name, "e0")
+	require.NoError(t, err)
+	require.Equal(t, postdate.Retrying, event.Deliveries[0].State)
+
+	require.NoError(t, a.StartDelivery(t.Context(), activities.Handover{
+		Shipment: activities.Shipment{DeliveryID: first, Message: *s.line.Waiters[0].Message, To: postdate.Destination{Endpoint: endpoint}},
+		Retry:    postdate.Retry{Schedule: []postdate.Duration{postdate.Duration(time.Hour)}}, At: s.line.Since,
+		Attempts: postdate.Attempts{attempt(http.StatusServiceUnavailable)},
+	}))
+	require.Eventually(t, func() bool {
+		rows := a.pages(postdate.Filter{Tenant: a.name, State: postdate.Retrying}, 10)
+		return len(rows) == 1 && rows[0].Info.GetExecution().GetWorkflowId() == workflows.DeliveryID(a.name, first)
+	}, 15*time.Second, 20*time.Millisecond, "it is in two executions by now, and shown once")
+	a.listed(2, postdate.Filter{})
 }

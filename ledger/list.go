@@ -145,7 +145,7 @@ func (l *Ledger) rows(ctx context.Context, f postdate.Filter, info *workflowpb.W
 			f.State != "" && f.State != row.State ||
 			!f.AcceptedBefore.IsZero() && row.CreatedAt.After(f.AcceptedBefore)
 	})
-	if info.GetType().GetName() == workflows.DispatchName && info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+	if info.GetType().GetName() != workflows.DeliverName && info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
 		return l.staying(ctx, f.Tenant, all)
 	}
 	return all, nil
@@ -159,13 +159,16 @@ func (l *Ledger) allRows(ctx context.Context, tenant string, info *workflowpb.Wo
 	return l.groupRows(ctx, info, now)
 }
 
-// staying are those of a running group's deliveries that have no execution of
-// their own yet: for a while what leaves a group is in both, and shown once.
+// staying are those of a running group's or line's deliveries that have no
+// execution of their own yet: for a while what leaves is in both, and shown once.
 func (l *Ledger) staying(ctx context.Context, tenant string, rows []Row) ([]Row, error) {
 	left := make([]bool, len(rows))
 	asking, ctx := errgroup.WithContext(ctx)
 	asking.SetLimit(parallel)
 	for i, row := range rows {
+		if row.State != postdate.Sending && row.State != postdate.Retrying {
+			continue // it does not leave
+		}
 		asking.Go(func() error {
 			_, err := l.describe(ctx, workflows.DeliveryID(tenant, row.ID), row.ID)
 			left[i] = err == nil

@@ -33,6 +33,15 @@ func (l *Ledger) Look(ctx context.Context, tenant, id string) (*Sight, error) {
 
 // look is the same without its turn, if it waits for one: that costs more.
 func (l *Ledger) look(ctx context.Context, tenant, id string) (*Sight, error) {
+	seen, err := l.lookOnce(ctx, tenant, id)
+	if _, missing := errors.AsType[*serviceerror.NotFound](err); missing {
+		// It was started anew while we read, and the run that we read is deleted.
+		return l.lookOnce(ctx, tenant, id)
+	}
+	return seen, err
+}
+
+func (l *Ledger) lookOnce(ctx context.Context, tenant, id string) (*Sight, error) {
 	if err := postdate.ValidateDeliveryID("/id", id); err != nil {
 		return nil, err
 	}

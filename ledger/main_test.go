@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,6 +169,18 @@ func answering(statuses ...int) receiver {
 		}
 		return attempt(status)
 	}
+}
+
+// mendable is a receiver that fails until it is mended, however often it is sent to:
+// an attempt may be made twice.
+func mendable() (answer receiver, mend func()) {
+	var mended atomic.Bool
+	return func(context.Context, postdate.Message) postdate.Attempt {
+		if mended.Load() {
+			return attempt(http.StatusOK)
+		}
+		return attempt(http.StatusBadGateway)
+	}, func() { mended.Store(true) }
 }
 
 func attempt(status int) postdate.Attempt {

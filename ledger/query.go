@@ -52,9 +52,9 @@ func conditionOf(state postdate.State, now time.Time) string {
 	case postdate.Sending:
 		return fmt.Sprintf("ExecutionStatus = 'Running' AND (%[1]s IS NULL OR %[1]s = %[2]s) AND ExecutionTime <= %[3]s",
 			mark, quote(string(postdate.Sending)), quoteTime(now))
-	case postdate.Waiting: // of what was called, some may wait on
-		return fmt.Sprintf("ExecutionStatus = 'Running' AND %s IN (%s, %s)", mark, quote(string(postdate.Waiting)), quote(string(postdate.Sending)))
-	case postdate.Retrying, postdate.Parked:
+	case postdate.Waiting, postdate.Retrying: // of what was called, some may wait on, and some have failed
+		return fmt.Sprintf("ExecutionStatus = 'Running' AND %s IN (%s, %s)", mark, quote(string(state)), quote(string(postdate.Sending)))
+	case postdate.Parked:
 		return "ExecutionStatus = 'Running' AND " + equals(workflows.State, string(state))
 	case postdate.Delivered:
 		return fmt.Sprintf("(ExecutionStatus = 'Completed' OR ExecutionStatus = 'Running' AND %s)",

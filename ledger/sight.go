@@ -47,7 +47,7 @@ type Sight struct {
 
 // EndedAt is when it ended: zero where it has not.
 func (v *Sight) EndedAt() time.Time {
-	if v.line != nil && len(v.Attempts) > 0 {
+	if v.line != nil && len(v.Attempts) > 0 && v.Attempts.Last().Outcome == postdate.Accepted {
 		last := v.Attempts.Last()
 		return last.At.Add(time.Duration(last.DurationMS) * time.Millisecond)
 	}
@@ -148,6 +148,9 @@ func (v *Sight) Reason(now time.Time) string {
 		}
 		return fmt.Sprintf("attempt %d is under way", number)
 	case postdate.Retrying:
+		if v.line != nil && v.Attempts.Last().Outcome != postdate.Failed {
+			return v.lastFailure() // no other follows, as it will show once it has left
+		}
 		return fmt.Sprintf("%s; attempt %d %s", v.lastFailure(), number, v.whenRetried())
 	case postdate.Parked:
 		return "the endpoint is not enabled: held until it is"
@@ -200,6 +203,8 @@ func (v *Sight) lastFailure() string {
 func (v *Sight) whenRetried() string {
 	next := v.retry.GetNextAttemptScheduleTime()
 	switch {
+	case v.line != nil:
+		return "follows, after the others that were called with it"
 	case v.retry.GetPaused():
 		return "is paused by the operator, in the engine"
 	case next != nil:

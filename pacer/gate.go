@@ -19,6 +19,8 @@ const (
 	// refusing is for how long newcomers go in line once one of them did: its line
 	// is not in the endpoint's books yet.
 	refusing = 2 * time.Second
+	// crowd is how many may wait in place whatever is known of their endpoint.
+	crowd = 10
 )
 
 // gate is one endpoint's. It is calm, and only counts, or engaged: then turns are
@@ -39,6 +41,7 @@ type gate struct {
 	waiting  waiters
 	seen     postdate.Observed // since it was told last
 	trailing int               // failures in a row
+	takes    time.Duration     // how long an attempt does, of late: zero where none was made
 
 	lease  workflows.Lease
 	until  time.Time // when that ends: zero where there is none
@@ -91,6 +94,14 @@ func (g *gate) enter(e postdate.Endpoint, c activities.Claim) (*waiter, bool) {
 		return &waiter{turn: &turn{g: g}}, true
 	}
 	if g.engaged && !c.Called && g.refuses(now) {
+		return nil, true
+	}
+	if !c.Called && g.crowded() {
+		if !g.engaged {
+			g.engage(now)
+		}
+		g.refuseUntil = now.Add(refusing)
+		g.pump(now)
 		return nil, true
 	}
 	w := &waiter{since: c.Since, called: c.Called, done: make(chan struct{})}
@@ -168,6 +179,17 @@ func (g *gate) refuses(now time.Time) bool {
 	return now.Before(g.refuseUntil) || g.live(now) && g.passesNobody()
 }
 
+// crowded tells whether so many wait in place already that who joined them would
+// not get a turn as long as the patience lasts: each of them holds an execution.
+// Where no attempt has told how long one takes, as many wait as may be in flight.
+func (g *gate) crowded() bool {
+	rounds := 1.0
+	if g.takes > 0 {
+		rounds = float64(g.p.config.Patience) / float64(g.takes)
+	}
+	return len(g.waiting) >= max(crowd, int(rounds*float64(g.pace.InFlight)))
+}
+
 func (g *gate) passesNobody() bool { return g.lease.Waiting > 0 || g.lease.Pace.InFlight == 0 }
 
 func (g *gate) live(now time.Time) bool   { return now.Before(g.until) }
@@ -222,6 +244,7 @@ func (g *gate) done(made postdate.Attempt) {
 	}
 	first := g.seen == postdate.Observed{}
 	g.seen = count(g.seen, made, now)
+	g.takes = lately(g.takes, made)
 	g.judge(made, now)
 	if g.inFlight == 0 {
 		g.idleAt = now

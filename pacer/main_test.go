@@ -119,6 +119,19 @@ func at(t *testing.T, e postdate.Endpoint, c Config, test func(t *testing.T, b *
 	})
 }
 
+// tenAtOnce is an endpoint that is always sent to by lease.
+var tenAtOnce = postdate.Endpoint{MaxInFlight: 10}
+
+// leased runs a test in a booth of [tenAtOnce], where each lease is of so many in flight.
+func leased(t *testing.T, inFlight int, test func(t *testing.T, b *booth)) {
+	t.Helper()
+	at(t, tenAtOnce, Config{}, func(t *testing.T, b *booth) {
+		t.Helper()
+		b.gives(always(lend(postdate.Pace{InFlight: inFlight})))
+		test(t, b)
+	})
+}
+
 type tenants struct{ one postdate.Tenant }
 
 func (t *tenants) Tenant(context.Context, string) (*postdate.Tenant, error) { return &t.one, nil }

@@ -85,3 +85,12 @@ func later(a, b time.Time) time.Time {
 	}
 	return b
 }
+
+// lately is how long attempts take, with one more: those of late count most.
+func lately(takes time.Duration, made postdate.Attempt) time.Duration {
+	took := max(time.Duration(made.DurationMS)*time.Millisecond, time.Millisecond)
+	if takes == 0 {
+		return took
+	}
+	return takes + (took-takes)/8
+}

@@ -72,7 +72,7 @@ func TestDispatchDelivered(t *testing.T) {
 	group, delivered := requireGroup(t, run)
 	require.Len(t, delivered, 20)
 	require.Len(t, group.Events[0].Endpoints, 20)
-	recordRun(t, run, "dispatch", "Delivered")
+	recordRun(t, run, "dispatch/delivered")
 }
 
 func TestDispatchHandedOver(t *testing.T) {
@@ -92,7 +92,7 @@ func TestDispatchHandedOver(t *testing.T) {
 			workflows.DeliveryID(t.Name(), postdate.DeliveryID(group.Events[0].ID, endpoint)), "")
 		require.NoError(t, err, "it has an execution of its own once it left the group")
 	}
-	recordRun(t, run, "dispatch", "HandedOver")
+	recordRun(t, run, "dispatch/handed-over")
 }
 
 func TestDispatchHandedOverWhole(t *testing.T) {
@@ -101,7 +101,7 @@ func TestDispatchHandedOverWhole(t *testing.T) {
 	group, delivered := requireGroup(t, run)
 	require.Empty(t, delivered)
 	require.Empty(t, group.Events[0].Endpoints)
-	recordRun(t, run, "dispatch", "HandedOverWhole")
+	recordRun(t, run, "dispatch/handed-over-whole")
 }
 
 func TestDispatchOfMoreThanFit(t *testing.T) {
@@ -119,7 +119,7 @@ func TestDispatchOfMoreThanFit(t *testing.T) {
 	_, err := engineClient.DescribeWorkflowExecution(t.Context(), workflows.PartID(run.GetID(), 3), "")
 	_, missing := errors.AsType[*serviceerror.NotFound](err)
 	require.True(t, missing, "%v", err)
-	recordRun(t, run, "dispatch", "OfMoreThanFit")
+	recordRun(t, run, "dispatch/of-more-than-fit")
 }
 
 func TestDispatchWithoutSubscribers(t *testing.T) {
@@ -129,7 +129,7 @@ func TestDispatchWithoutSubscribers(t *testing.T) {
 	require.Empty(t, delivered)
 	require.Len(t, group.Events, 1)
 	require.Empty(t, group.Events[0].Endpoints)
-	recordRun(t, run, "dispatch", "WithoutSubscribers")
+	recordRun(t, run, "dispatch/without-subscribers")
 }
 
 func TestPolling_WantsBothQueuesPolled(t *testing.T) {

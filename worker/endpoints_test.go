@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/postdate/postdate"
@@ -71,10 +72,15 @@ func toEndpoint(t *testing.T) func(*workflows.DeliverInput) {
 // awaitState waits until the engine's lists say that d is in that state.
 func (d *delivery) awaitState(want postdate.State) {
 	d.t.Helper()
-	require.Eventually(d.t, func() bool {
-		described, err := engineClient.DescribeWorkflowExecution(d.t.Context(), d.run.GetID(), "")
-		require.NoError(d.t, err)
-		return stateIn(d.t, described.GetWorkflowExecutionInfo().GetSearchAttributes()) == want
+	awaitState(d.t, d.run, want)
+}
+
+func awaitState(t *testing.T, run client.WorkflowRun, want postdate.State) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		described, err := engineClient.DescribeWorkflowExecution(t.Context(), run.GetID(), "")
+		require.NoError(t, err)
+		return stateIn(t, described.GetWorkflowExecutionInfo().GetSearchAttributes()) == want
 	}, 10*time.Second, 10*time.Millisecond)
 }
 

@@ -1,53 +1,24 @@
 package worker_test
 
 import (
-	"errors"
-	"flag"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"unicode"
 
-	"github.com/stretchr/testify/require"
-	enumspb "go.temporal.io/api/enums/v1"
-	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/client"
-	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/postdate/postdate/internal/histories"
 )
 
-var recordHistories = flag.Bool("record", false,
-	"keep the histories of these executions for workflows to replay, where none of that name is kept yet")
-
-// record keeps the history of d's first run under the test's name. What is kept
-// is never written anew: executions of that shape may be asleep somewhere.
+// record keeps the history of d's first run under the test's name.
 func record(t *testing.T, d *delivery) {
 	t.Helper()
-	recordRun(t, d.run, "deliver", strings.TrimPrefix(t.Name(), "Test"))
+	recordRun(t, d.run, "deliver/"+kebab(strings.TrimPrefix(t.Name(), "Test")))
 }
 
-func recordRun(t *testing.T, run client.WorkflowRun, workflow, name string) {
+func recordRun(t *testing.T, run client.WorkflowRun, name string) {
 	t.Helper()
-	if !*recordHistories {
-		return
-	}
-	path := filepath.Join("../workflows/testdata/histories", workflow, kebab(name)+".json")
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	events := engineClient.GetWorkflowHistory(t.Context(), run.GetID(), run.GetRunID(), false,
-		enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-	history := &historypb.History{}
-	for events.HasNext() {
-		event, err := events.Next()
-		require.NoError(t, err)
-		history.Events = append(history.Events, event)
-	}
-	encoded, err := protojson.MarshalOptions{Multiline: true, Indent: " "}.Marshal(history)
-	require.NoError(t, err)
-	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o750))
-	require.NoError(t, os.WriteFile(path, append(encoded, '\n'), 0o600))
+	histories.Record(t, engineClient, name, run.GetID(), run.GetRunID())
 }
 
 // kebab writes FiredWhileAsleep as fired-while-asleep.

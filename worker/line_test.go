@@ -1,9 +1,6 @@
 package worker_test
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -14,88 +11,8 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
 	"github.com/postdate/postdate/workflows"
 )
-
-// pacer has no turn for those of a busy tenant who were not called. All others
-// have one at once.
-type pacer struct{}
-
-var busy sync.Map // tenants, by name
-
-func (pacer) Take(_ context.Context, tenant string, _ postdate.Endpoint, c activities.Claim) (activities.Turn, error) {
-	if _, is := busy.Load(tenant); is && !c.Called {
-		return nil, nil //nolint:nilnil // no turn
-	}
-	return turn{}, nil
-}
-
-type turn struct{}
-
-func (turn) Done(postdate.Attempt) {}
-
-// setBusy gives the test's tenant one endpoint, at which everybody waits in line
-// until it calls.
-func setBusy(t *testing.T, change ...func(*postdate.Endpoint)) {
-	t.Helper()
-	e := postdate.Endpoint{ID: "ep_1", URL: "https://crm.example/hooks", State: postdate.Enabled, EventTypes: []string{"*"}}
-	for _, each := range change {
-		each(&e)
-	}
-	endpoints.Store(t.Name(), []postdate.Endpoint{e})
-	busy.Store(t.Name(), true)
-	signalSettings(t, 1, postdate.Paused, e.Coalesce)
-}
-
-// callLines has the endpoint call those who wait.
-func callLines(t *testing.T) {
-	t.Helper()
-	known, _ := endpoints.Load(t.Name())
-	signalSettings(t, 2, postdate.Enabled, known.([]postdate.Endpoint)[0].Coalesce)
-}
-
-// signalSettings tells the endpoint something newer than what the directory knows.
-func signalSettings(t *testing.T, version int64, state postdate.EndpointState, coalesce bool) {
-	t.Helper()
-	_, err := engineClient.SignalWithStartWorkflow(t.Context(), workflows.EndpointID(t.Name(), "ep_1"), workflows.SignalSettings,
-		workflows.EndpointSettings{Version: version, State: state, Pace: postdate.Pace{InFlight: 100}, Coalesce: coalesce},
-		workflows.EndpointOptions(t.Name(), "ep_1"), workflows.EndpointName,
-		workflows.EndpointInput{Tenant: t.Name(), ID: "ep_1"})
-	require.NoError(t, err)
-}
-
-// queueUp has n events wait in one line, which it answers with the Dispatch that
-// they leave. Their receivers answer by their places.
-func queueUp(t *testing.T, n int, answer func(place int) postdate.Attempt) (line, from client.WorkflowRun, ids []string) {
-	t.Helper()
-	in := workflows.DispatchInput{Digest: "d", At: time.Now().UTC()}
-	group := unique(t)
-	for place := range n {
-		id := fmt.Sprintf("%s.%d", group, place)
-		receivers.Store(id, subscribers(func(string) postdate.Attempt { return answer(place) }))
-		ids = append(ids, postdate.DeliveryID(id, "ep_1"))
-		in.Events = append(in.Events, workflows.Publication{Endpoints: []string{"ep_1"}, Message: postdate.Message{
-			ID: id, Tenant: t.Name(), Type: "payment_request.expired", Timestamp: in.At, Data: json.RawMessage(`{"amount":1}`),
-		}})
-	}
-	from, err := engineClient.ExecuteWorkflow(t.Context(),
-		workflows.DispatchOptions(workflows.GroupID(t.Name(), group), in), workflows.DispatchName, in)
-	require.NoError(t, err)
-	var result workflows.DispatchResult
-	require.NoError(t, from.Get(t.Context(), &result))
-	require.Empty(t, result.Delivered)
-	require.Len(t, result.Queued, n)
-	for _, queued := range result.Queued {
-		require.Equal(t, result.Queued[0].Line, queued.Line, "those that come together wait in one line")
-	}
-	return findLine(t, result.Queued[0].Line), from, ids
-}
-
-func findLine(t *testing.T, id string) client.WorkflowRun {
-	t.Helper()
-	return engineClient.GetWorkflow(t.Context(), workflows.LineID(t.Name(), "ep_1", id), "")
-}
 
 // requireLine is what a line comes to, which then says so in that state.
 func requireLine(t *testing.T, line client.WorkflowRun, state postdate.State) (workflows.LineResult, workflows.Group) {
@@ -105,13 +22,13 @@ func requireLine(t *testing.T, line client.WorkflowRun, state postdate.State) (w
 	described, err := engineClient.DescribeWorkflowExecution(t.Context(), line.GetID(), "")
 	require.NoError(t, err)
 	require.Equal(t, state, stateIn(t, described.GetWorkflowExecutionInfo().GetSearchAttributes()))
-	return result, groupOf(t, line)
+	return result, groupOf(t, engineClient, line)
 }
 
 // groupOf is the memo of a Line or a Dispatch.
-func groupOf(t *testing.T, run client.WorkflowRun) (group workflows.Group) {
+func groupOf(t *testing.T, c client.Client, run client.WorkflowRun) (group workflows.Group) {
 	t.Helper()
-	described, err := engineClient.DescribeWorkflowExecution(t.Context(), run.GetID(), "")
+	described, err := c.DescribeWorkflowExecution(t.Context(), run.GetID(), "")
 	require.NoError(t, err)
 	memo := described.GetWorkflowExecutionInfo().GetMemo().GetFields()[workflows.MemoGroup]
 	require.NoError(t, converter.GetDefaultDataConverter().FromPayload(memo, &group))
@@ -144,14 +61,14 @@ func ofEntity(entity string) func(*workflows.DeliverInput) {
 func TestLineDelivered(t *testing.T) {
 	t.Parallel()
 	setBusy(t)
-	line, from, ids := queueUp(t, 3, func(int) postdate.Attempt { return accept("") })
+	line, from, ids := queueUp(t, 3, accepts)
 	callLines(t)
 	result, group := requireLine(t, line, "")
 	require.Len(t, result.Delivered, 3)
 	require.Len(t, group.Events, len(ids))
-	require.Empty(t, groupOf(t, from).Events[0].Endpoints, "the Dispatch names them no more")
-	recordRun(t, from, "dispatch", "Queued")
-	recordRun(t, line, "line", "Delivered")
+	require.Empty(t, groupOf(t, engineClient, from).Events[0].Endpoints, "the Dispatch names them no more")
+	recordRun(t, from, "dispatch/queued")
+	recordRun(t, line, "line/delivered")
 }
 
 func TestLinePartlyHandedOver(t *testing.T) {
@@ -179,13 +96,13 @@ func TestLinePartlyHandedOver(t *testing.T) {
 		started.GetWorkflowExecutionStartedEventAttributes().GetInput(), &handed))
 	require.True(t, handed.Handed)
 	require.Equal(t, 503, handed.Attempts.Last().Status)
-	recordRun(t, line, "line", "PartlyHandedOver")
+	recordRun(t, line, "line/partly-handed-over")
 }
 
 func TestLineCancelledWaiter(t *testing.T) {
 	t.Parallel()
 	setBusy(t)
-	line, _, ids := queueUp(t, 2, func(int) postdate.Attempt { return accept("") })
+	line, _, ids := queueUp(t, 2, accepts)
 	var standing workflows.Standing
 	handle, err := engineClient.UpdateWorkflow(t.Context(), client.UpdateWorkflowOptions{
 		WorkflowID: line.GetID(), UpdateName: workflows.UpdateCancelWaiter, Args: []any{ids[0]},
@@ -202,7 +119,7 @@ func TestLineCancelledWaiter(t *testing.T) {
 	for _, event := range group.Events {
 		require.Equal(t, postdate.DeliveryID(event.ID, "ep_1") == ids[0], event.Cancelled != "", event.ID)
 	}
-	recordRun(t, line, "line", "CancelledWaiter")
+	recordRun(t, line, "line/cancelled-waiter")
 }
 
 func TestWaitingThenDelivered(t *testing.T) {
@@ -221,7 +138,7 @@ func TestWaitingThenDelivered(t *testing.T) {
 	require.Empty(t, result.Delivered)
 	require.Empty(t, group.Events, "it was there in name only")
 	record(t, d)
-	recordRun(t, line, "line", "Told")
+	recordRun(t, line, "line/told")
 }
 
 func TestWaitingThenCancelled(t *testing.T) {
@@ -255,4 +172,54 @@ func TestWaitingThenSuperseded(t *testing.T) {
 	}
 	require.Equal(t, "a newer message took its place", requireCancelled(t, older, 0).Reason)
 	record(t, older)
+}
+
+func TestLinesOfOneEndpointAreCalledOneAfterAnother(t *testing.T) {
+	t.Parallel()
+	endpoint := setBusy(t)
+	answering := make(chan struct{})
+	answer := sync.OnceFunc(func() { close(answering) })
+	defer answer()
+	var lines []client.WorkflowRun
+	for range 3 {
+		line, _, _ := queueUp(t, 2, func(int) postdate.Attempt {
+			<-answering
+			return accept("")
+		})
+		lines = append(lines, line)
+	}
+	callLines(t, 1)
+	for _, first := range lines[:2] {
+		awaitState(t, first, postdate.Sending)
+	}
+	awaitState(t, lines[2], postdate.Waiting)
+	answer()
+	for _, line := range lines {
+		result, group := requireLine(t, line, "")
+		require.Len(t, result.Delivered, 2)
+		require.Len(t, group.Events, 2)
+	}
+	described, err := engineClient.DescribeWorkflowExecution(t.Context(), endpoint.GetID(), endpoint.GetRunID())
+	require.NoError(t, err)
+	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, described.GetWorkflowExecutionInfo().GetStatus(), "it goes on")
+	recordRun(t, endpoint, "endpoint/lines-called")
+}
+
+func TestLineOfAnEndpointThatWasDeleted(t *testing.T) {
+	t.Parallel()
+	const why = "the endpoint was deleted"
+	endpoint := setBusy(t)
+	line, _, _ := queueUp(t, 2, accepts)
+	d := deliver(t, 0, answers(postdate.Accepted, 200), toEndpoint(t))
+	d.lineOf()
+	endpoints.Store(t.Name(), []postdate.Endpoint{})
+	tellEndpoint(t, engineClient, workflows.EndpointSettings{Version: 2})
+
+	result, group := requireLine(t, line, postdate.Cancelled)
+	require.Equal(t, map[int]string{0: why, 1: why}, result.Cancelled)
+	require.Equal(t, why, group.Events[0].Cancelled)
+	require.Equal(t, why, requireCancelled(t, d, 0).Reason)
+	require.NoError(t, endpoint.Get(t.Context(), nil), "it ends, as nobody waits any more")
+	recordRun(t, endpoint, "endpoint/deleted")
+	recordRun(t, line, "line/endpoint-deleted")
 }

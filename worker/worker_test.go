@@ -47,16 +47,22 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer engineClient.Close()
-		w := worker.New(worker.Config{
-			Client: engineClient, Sender: sender{}, Directory: directory{}, Pacer: pacer{}, Log: silent, Slots: 100, MaxInFlight: 100,
-			Engine: ledger.New(ledger.Config{Temporal: engineClient, Directory: directory{}, Log: silent}),
-		})
+		w := newWorker(engineClient)
 		if err := w.Start(); err != nil {
 			panic(err)
 		}
 		defer w.Stop()
 		return m.Run()
 	}())
+}
+
+// newWorker is one that knows what tests have set up.
+func newWorker(c client.Client) *worker.Worker {
+	silent := slog.New(slog.DiscardHandler)
+	return worker.New(worker.Config{
+		Client: c, Sender: sender{}, Directory: directory{}, Pacer: pacer{}, Log: silent, Slots: 100, MaxInFlight: 100,
+		Engine: ledger.New(ledger.Config{Temporal: c, Directory: directory{}, Log: silent}),
+	})
 }
 
 // sender asks the receiver that a test has registered for the message.

@@ -179,7 +179,7 @@ func (d *delivery) queue(ctx workflow.Context) {
 	since := workflow.Now(ctx)
 	var lines []string
 	if err := insist(ctx, activities.QueueName, []activities.Queued{d.queued()}, &lines); err == nil && lines[0] != d.line {
-		d.line = lines[0]
+		d.line, d.left = lines[0], false
 		_ = workflow.UpsertMemo(ctx, map[string]any{MemoLine: d.line}) // fails on what cannot be encoded, only
 	}
 	wait := askRarely
@@ -189,7 +189,7 @@ func (d *delivery) queue(ctx workflow.Context) {
 	_, _ = workflow.AwaitWithTimeout(ctx, wait, func() bool { return d.released || d.superseded || d.wished() })
 	d.plan.Since = d.plan.Since.Add(workflow.Now(ctx).Sub(since))
 	d.Shipment.Called = d.released || d.wish == toFire
-	d.released = false
+	d.left, d.released = d.left || d.released, false
 	if d.Shipment.Called {
 		d.state = postdate.Sending
 	}

@@ -88,6 +88,7 @@ type delivery struct {
 	released   bool   // the endpoint may be sent to again, as somebody says who knows
 	superseded bool   // a newer message took its place in line
 	line       string // in which it waits, or has waited last
+	left       bool   // that line has called it, and calls it no more
 	asked      bool   // parked, it has asked for the endpoint again already
 }
 
@@ -173,9 +174,12 @@ func setState(ctx workflow.Context, state postdate.State) {
 
 // queued is d as it goes in line.
 func (d *delivery) queued() activities.Queued {
-	m := d.Shipment.Message
+	m, line := d.Shipment.Message, d.line
+	if d.left {
+		line = ""
+	}
 	return activities.Queued{
-		Tenant: m.Tenant, Endpoint: d.Shipment.To.Endpoint, Line: d.line,
+		Tenant: m.Tenant, Endpoint: d.Shipment.To.Endpoint, Line: line,
 		Waiter: activities.Waiter{
 			DeliveryID: d.Shipment.ID(), At: d.Shipment.DueAt, ExpiresAt: d.ExpiresAt, Key: activities.WaiterKey(m),
 		},

@@ -60,6 +60,7 @@ func EndpointWorkflow(ctx workflow.Context, in EndpointInput) error {
 			e.decide(ctx, nil)
 		}
 	}
+	heard(ctx)
 	// A call that is not on its way yet would be lost with this execution.
 	_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) && e.calling == 0 })
 	if e.over && len(e.Lines) == 0 && len(e.Leases) == 0 {

@@ -197,7 +197,6 @@ func TestEndpoint_CarriesAllIntoItsNextRun(t *testing.T) {
 
 	again := newEndpointEnv(t, postdate.Pace{})
 	again.in = next
-
 	again.SetStartTime(start.Add(4 * time.Second))
 	after := again.health(time.Second)
 	third := again.runUntil(2 * time.Second)
@@ -208,6 +207,31 @@ func TestEndpoint_CarriesAllIntoItsNextRun(t *testing.T) {
 	require.Equal(t, next.Leases, third.Leases)
 	require.Equal(t, encoded(t, next.Flow), encoded(t, third.Flow))
 	require.Empty(t, again.calls, "who was called is not called again")
+}
+
+func TestEndpoint_CarriesAnOpenBreakerIntoItsNextRun(t *testing.T) {
+	t.Parallel()
+	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
+	e.lease(0, workflows.AskLease{Worker: "a", Asking: 1, Seen: postdate.Observed{Failed: 5, Trailing: 5}}) // for three seconds
+	e.join(time.Second, line("second", 50, time.Second))
+	e.join(time.Second, line("first", 50, 0))
+	next := e.runUntil(2 * time.Second)
+	require.Empty(t, e.called())
+
+	again := newEndpointEnv(t, postdate.Pace{})
+	again.in = next
+	again.SetStartTime(start.Add(2 * time.Second))
+	closed := again.lease(800*time.Millisecond, workflows.AskLease{Worker: "a", Asking: 1})
+	again.at(900*time.Millisecond, func() { require.Empty(t, again.called()) })
+	probe := again.lease(1100*time.Millisecond, workflows.AskLease{Worker: "a", Asking: 5})
+	again.at(1200*time.Millisecond, func() { require.Equal(t, []string{"first"}, again.called(), "one, for the probe") })
+	again.leave(2*time.Second, line("first", 0, 0))
+	again.leave(2*time.Second, line("second", 0, 0))
+	again.run()
+	require.Zero(t, closed.Pace.InFlight)
+	require.True(t, start.Add(3*time.Second).Equal(closed.ClosedUntil))
+	require.Equal(t, 1, probe.Pace.InFlight)
+	require.InDelta(t, 1, probe.Tokens, 0)
 }
 
 func TestEndpoint_GoesIntoItsNextRunThoughTenThousandWait(t *testing.T) {

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -39,6 +40,7 @@ func Line(ctx workflow.Context, in LineInput) (*LineResult, error) {
 		// Leave: what no turn came for is first in line again.
 		l.leave(ctx)
 		if l.waiting() > 0 && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+			heard(ctx) // it may have been called again
 			_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
 			return nil, workflow.NewContinueAsNewError(ctx, LineName, l.LineInput)
 		}
@@ -61,8 +63,7 @@ type line struct {
 	LineInput
 
 	fates    []fate
-	unwanted []bool // to be cancelled, once it is known whether they were sent
-	call     *Call
+	unwanted []bool              // to be cancelled, once it is known whether they were sent
 	stop     workflow.CancelFunc // of what is being sent: nil where nothing is
 	changed  bool                // since the memo was written
 	failed   []activities.LeftParcel
@@ -125,12 +126,12 @@ func (l *line) join(ctx workflow.Context) {
 
 // wait waits for the call, or until nobody waits any more.
 func (l *line) wait(ctx workflow.Context) {
-	for l.call == nil && l.waiting() > 0 {
-		inTime, _ := workflow.AwaitWithTimeout(ctx, rejoinAfter, func() bool { return l.call != nil || l.changed })
+	for l.Call == nil && l.waiting() > 0 {
+		inTime, _ := workflow.AwaitWithTimeout(ctx, rejoinAfter, func() bool { return l.Call != nil || l.changed })
 		if l.changed {
 			l.write(ctx, postdate.Waiting)
 		}
-		if l.call == nil && l.waiting() > 0 && (!inTime || !l.changed) {
+		if l.Call == nil && l.waiting() > 0 && (!inTime || !l.changed) {
 			l.join(ctx)
 		}
 	}
@@ -138,11 +139,11 @@ func (l *line) wait(ctx workflow.Context) {
 
 // send makes the attempts of those whose turns come.
 func (l *line) send(ctx workflow.Context) {
-	if l.call == nil {
+	if l.Call == nil {
 		return
 	}
-	l.supersede(ctx, l.call.Superseded)
-	l.call = nil
+	l.supersede(ctx, l.Call.Superseded)
+	l.Call = nil
 	if l.waiting() == 0 {
 		return
 	}
@@ -228,9 +229,10 @@ func (l *line) supersede(ctx workflow.Context, places []int) {
 	}
 }
 
-// handOver gives what failed a Deliver of its own; the engine tries that until it
-// is done.
+// handOver gives what failed, and was not cancelled meanwhile, a Deliver of its own;
+// the engine tries that until it is done.
 func (l *line) handOver(ctx workflow.Context) error {
+	l.failed = slices.DeleteFunc(l.failed, func(failed activities.LeftParcel) bool { return l.fates[failed.Event] != waits })
 	if len(l.failed) == 0 {
 		return nil
 	}

@@ -24,6 +24,8 @@ type LineInput struct {
 	// Done and Left tell what became of waiters before the execution started anew.
 	Done LineResult `json:"done,omitzero"`
 	Left []int      `json:"left,omitempty"`
+	// Call is one that has come, and for which nobody was sent yet.
+	Call *Call `json:"call,omitempty"`
 }
 
 // LineResult is what became of the waiters that travelled in the line: by their

@@ -30,6 +30,7 @@ type lineEnv struct {
 	handed     []activities.LeftParcel
 	superseded []string
 	groups     []workflows.Group
+	leaving    func() // what happens as it leaves
 }
 
 // newLineEnv has n messages wait in a line.
@@ -50,6 +51,9 @@ func newLineEnv(t *testing.T, n int, sends ...func(activities.LineShipments) act
 	})
 	e.register(activities.LeaveLineName, func(_ context.Context, line activities.LineUp) error {
 		e.left = append(e.left, line.Waiting)
+		if e.leaving != nil {
+			e.leaving()
+		}
 		return nil
 	})
 	e.register(activities.SendLineName, func(_ context.Context, in activities.LineShipments) (activities.LineProgress, error) {

@@ -15,7 +15,7 @@ func (l *line) listen(ctx workflow.Context) error {
 				return
 			}
 			if l.stop == nil { // else it is told that it is still there when it leaves
-				l.call = &call
+				l.Call = &call
 			}
 		}
 	})

@@ -112,3 +112,14 @@ func TestDeliver_IsCancelledWhereANewerMessageTookItsPlace(t *testing.T) {
 	require.NoError(t, canceled.Details(&result))
 	require.Equal(t, "a newer message took its place", result.Reason)
 }
+
+func TestDeliver_GoesInAnotherLineOnceItsOwnHasCalledIt(t *testing.T) {
+	t.Parallel()
+	e := newWaitingEnv(t, failed(503))
+	e.signal(time.Minute, workflows.SignalRelease)
+	e.signal(30*time.Minute, workflows.SignalRelease)
+	e.deliver(0, toEndpoint)
+	require.Len(t, e.requireDelivered(), 2)
+	require.Len(t, e.engine.queued, 2)
+	require.Empty(t, e.engine.queued[1].Line, "the one that called it does not call it again")
+}
