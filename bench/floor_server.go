@@ -42,7 +42,10 @@ func serveFloor(ctx context.Context, args []string, stderr io.Writer) error {
 		return fmt.Errorf("start the floor's engine: %w", err)
 	}
 	defer running.Stop()
-	c, err := client.DialContext(ctx, client.Options{HostPort: running.Address(), Logger: silent{}})
+	c, err := client.DialContext(ctx, client.Options{
+		HostPort: running.Address(), Logger: silent{},
+		ConnectionOptions: client.ConnectionOptions{GrpcCompression: &client.GrpcCompressionNone{}},
+	})
 	if err != nil {
 		return fmt.Errorf("dial the floor's engine: %w", err)
 	}

@@ -21,10 +21,19 @@
 // Tasks are handed out fairly, by the fairness key of their executions: one of
 // whom thousands wait takes turns with those of whom one does.
 //
+// Few executions are woken at once. With 512 workers, the default, thousands
+// that are due at one instant are all woken before the first of them gets on:
+// what it writes waits behind what they write.
+//
 // Rate limits are out of reach: requests and database queries per second, list
 // queries (10 per second by default), long polls, starts by Schedules (30),
 // batch operations. They protect tenants from each other. A workflow id can be
 // used again at once, where the default waits a second.
+//
+// Warnings come where there is something to be done: of values from half of what
+// is refused on (2 MB), of memos from an eighth. By default those of memos begin at
+// 2 KB: a memo here names up to a hundred deliveries that travel together, so each
+// such execution would be warned of, several times.
 //
 // Caches are small. The default ones hold 128,000 executions for an hour, which
 // is over a gigabyte as soon as that many are scheduled for next year.

@@ -9,8 +9,15 @@ import (
 // unlimited is far above what one machine can do.
 const unlimited = 1_000_000
 
+// PayloadWarning and MemoWarning are from how many bytes on the server and its clients
+// warn of a value, and of a memo. See the package comment.
+const (
+	PayloadWarning = 1 << 20
+	MemoWarning    = 256 << 10
+)
+
 // dynamicConfig is explained in the package comment.
-func dynamicConfig(shardIO int) dynamicconfig.StaticClient {
+func dynamicConfig(s *store) dynamicconfig.StaticClient {
 	return dynamicconfig.StaticClient{
 		dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  1,
 		dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
@@ -33,7 +40,11 @@ func dynamicConfig(shardIO int) dynamicconfig.StaticClient {
 		dynamicconfig.SchedulerNamespaceStartWorkflowRPS.Key():                  float64(unlimited),
 		dynamicconfig.WorkflowIdReuseMinimalInterval.Key():                      "0s",
 
-		dynamicconfig.ShardIOConcurrency.Key(): shardIO,
+		dynamicconfig.ShardIOConcurrency.Key():                 s.shardIO,
+		dynamicconfig.TimerProcessorSchedulerWorkerCount.Key(): s.timers,
+
+		dynamicconfig.BlobSizeLimitWarn.Key(): PayloadWarning,
+		dynamicconfig.MemoSizeLimitWarn.Key(): MemoWarning,
 
 		// A run is deleted only once its queues have acknowledged its last tasks: a
 		// dead letter that is retried would be listed twice for so long.

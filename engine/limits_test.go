@@ -16,13 +16,18 @@ import (
 // A value of the wrong type would be ignored by the server, not refused.
 func TestLimits_AreUnderstoodByTheServer(t *testing.T) {
 	t.Parallel()
-	c := dynamicconfig.NewCollection(dynamicConfig(16), log.NewNoopLogger())
+	c := dynamicconfig.NewCollection(dynamicConfig(&store{shardIO: 16, timers: 8}), log.NewNoopLogger())
 	require.Equal(t, 1, dynamicconfig.MatchingNumTaskqueueReadPartitions.Get(c)("default", queue, enumspb.TASK_QUEUE_TYPE_WORKFLOW))
 	require.Equal(t, 1, dynamicconfig.MatchingNumTaskqueueWritePartitions.Get(c)("default", queue, enumspb.TASK_QUEUE_TYPE_ACTIVITY))
 	require.Equal(t, unlimited, dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Get(c)("default"))
 	require.InDelta(t, float64(unlimited), dynamicconfig.SchedulerNamespaceStartWorkflowRPS.Get(c)("default"), 0)
 	require.Zero(t, dynamicconfig.WorkflowIdReuseMinimalInterval.Get(c)("default"))
 	require.Equal(t, 16, dynamicconfig.ShardIOConcurrency.Get(c)())
+	require.Equal(t, 8, dynamicconfig.TimerProcessorSchedulerWorkerCount.Get(c)())
+	require.Equal(t, PayloadWarning, dynamicconfig.BlobSizeLimitWarn.Get(c)("default"))
+	require.Equal(t, MemoWarning, dynamicconfig.MemoSizeLimitWarn.Get(c)("default"))
+	require.Less(t, 2*MemoWarning, dynamicconfig.MemoSizeLimitError.Get(c)("default"))
+	require.LessOrEqual(t, 2*PayloadWarning, dynamicconfig.BlobSizeLimitError.Get(c)("default"))
 	require.True(t, dynamicconfig.HistoryCacheSizeBasedLimit.Get(c)())
 	require.False(t, dynamicconfig.EnableServerVersionCheck.Get(c)())
 }

@@ -59,6 +59,7 @@ func hold(ctx context.Context, d database, conn *pgx.Conn) (*store, error) {
 		visibility:       visibility.config(visibilityConnections),
 		shards:           postgresShards,
 		shardIO:          postgresShardIO,
+		timers:           64,
 		visibilitySchema: "postgresql/v12/visibility/schema.sql",
 		openVisibility: func() (*sql.DB, error) {
 			db, err := visibility.connect()

@@ -95,7 +95,7 @@ func build(c Config, s *store, p ports, l *logger) (srv temporal.Server, err err
 		temporal.WithLogger(l),
 		temporal.WithAuthorizer(authorization.NewNoopAuthorizer()),
 		temporal.WithCustomMetricsHandler(metrics.NoopMetricsHandler),
-		temporal.WithDynamicConfigClient(dynamicConfig(s.shardIO)),
+		temporal.WithDynamicConfigClient(dynamicConfig(s)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("temporal: %s", oneLine(dig.RootCause(err)))

@@ -111,6 +111,7 @@ func newSQLiteStore(main, visibility *config.SQL) *store {
 		visibility:       visibility,
 		shards:           sqliteShards,
 		shardIO:          1,
+		timers:           8,
 		visibilitySchema: sqliteVisibilitySchema,
 		tuneVisibility:   sqliteStatistics,
 		openVisibility:   func() (*sql.DB, error) { return connectSQLite(visibility) },

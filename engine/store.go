@@ -21,6 +21,8 @@ type store struct {
 	shards int32
 	// shardIO is how many writes of one shard are under way at once.
 	shardIO int
+	// timers is how many executions are woken at once.
+	timers int
 	// visibilitySchema is the file in Temporal's schema folder.
 	visibilitySchema string
 	// tuneVisibility runs once the visibility indexes stand.

@@ -14,6 +14,7 @@ import (
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/apiserver"
 	"github.com/postdate/postdate/directory"
+	"github.com/postdate/postdate/engine"
 	"github.com/postdate/postdate/internal/codec"
 	"github.com/postdate/postdate/internal/guard"
 	"github.com/postdate/postdate/ledger"
@@ -48,8 +49,13 @@ func (n node) run(ctx context.Context) error {
 	defer socket.Close()
 
 	n.temporal.MetricsHandler = telemetry.temporal
+	// What is large is encrypted, and does not get smaller.
+	n.temporal.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	// The SDK tells of each start and stop of its parts: that is for debugging it.
 	n.temporal.Logger = sdklog.NewStructuredLogger(slog.New(atLeast{n.log.Handler(), slog.LevelWarn}))
+	n.temporal.PayloadLimits = client.PayloadLimitOptions{
+		PayloadSizeWarning: engine.PayloadWarning, MemoSizeWarning: engine.MemoWarning,
+	}
 	ring, err := codec.ParseRing(n.EncryptionKeys)
 	if err != nil {
 		return fmt.Errorf("encryption keys: %w", err)
