@@ -9,6 +9,8 @@ type Health struct {
 	Breaker BreakerState `json:"breaker"`
 	// BreakerUntil is when an open breaker lets a probe through.
 	BreakerUntil time.Time `json:"breaker_until,omitzero"`
+	// NotBefore is until when a Retry-After holds: nothing is sent before.
+	NotBefore time.Time `json:"not_before,omitzero"`
 	// Reason says why it is slowed down or not sent to.
 	Reason string `json:"reason,omitempty"`
 

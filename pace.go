@@ -28,7 +28,11 @@ func (r RateLimit) Validate() error {
 	case r.PerSecond == 0 && r.PerMinute == 0:
 		return Errorf(Invalid, "/rate_limit", "per_second or per_minute is needed")
 	case math.IsNaN(r.perSecond()) || r.perSecond() < 1.0/60 || r.perSecond() > maxPerSecond:
-		return Errorf(Invalid, "/rate_limit", "from 1 a minute to %d a second", maxPerSecond)
+		field := "/rate_limit/per_second"
+		if r.PerMinute != 0 {
+			field = "/rate_limit/per_minute"
+		}
+		return Errorf(Invalid, field, "from 1 a minute to %d a second", maxPerSecond)
 	case r.Burst < 0 || r.Burst > maxPerSecond:
 		return Errorf(Invalid, "/rate_limit/burst", "from 1 to %d", maxPerSecond)
 	}

@@ -17,10 +17,10 @@ func TestRateLimit_RefusesWhatCannotBeHeld(t *testing.T) {
 	}{
 		"no rate":       {postdate.RateLimit{Burst: 3}, "/rate_limit"},
 		"two rates":     {postdate.RateLimit{PerSecond: 1, PerMinute: 1}, "/rate_limit"},
-		"too little":    {postdate.RateLimit{PerMinute: 0.5}, "/rate_limit"},
-		"too much":      {postdate.RateLimit{PerSecond: 10_001}, "/rate_limit"},
-		"less than 0":   {postdate.RateLimit{PerSecond: -1}, "/rate_limit"},
-		"no number":     {postdate.RateLimit{PerSecond: math.NaN()}, "/rate_limit"},
+		"too little":    {postdate.RateLimit{PerMinute: 0.5}, "/rate_limit/per_minute"},
+		"too much":      {postdate.RateLimit{PerSecond: 10_001}, "/rate_limit/per_second"},
+		"less than 0":   {postdate.RateLimit{PerSecond: -1}, "/rate_limit/per_second"},
+		"no number":     {postdate.RateLimit{PerSecond: math.NaN()}, "/rate_limit/per_second"},
 		"a burst of -1": {postdate.RateLimit{PerSecond: 1, Burst: -1}, "/rate_limit/burst"},
 	} {
 		t.Run(name, func(t *testing.T) {

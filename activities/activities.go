@@ -56,6 +56,8 @@ type Engine interface {
 	// StartDelivery starts a delivery of its own for what a group hands over. It
 	// is no error that it was started before.
 	StartDelivery(ctx context.Context, h Handover) error
+	// Started tells whether a delivery has had an execution of its own.
+	Started(ctx context.Context, tenant, id string) (bool, error)
 	// Publish publishes a named event to its subscribers, once however often it
 	// is asked for, and answers how many they are.
 	Publish(ctx context.Context, tenant string, e postdate.Event, traceParent string) (subscribers int, err error)

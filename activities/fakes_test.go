@@ -34,6 +34,8 @@ type world struct {
 	fault     error               // of the directory
 	reported  map[string]postdate.Outcome
 	started   map[string]activities.Handover
+	busy      bool   // nothing can be started
+	onStart   func() // is called before anything is
 	published []postdate.Event
 	refusal   error // of a publication
 	log       bytes.Buffer
@@ -118,8 +120,21 @@ func (w *world) Send(ctx context.Context, m postdate.Message, to postdate.Target
 func (w *world) StartDelivery(_ context.Context, h activities.Handover) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.busy {
+		return errOurs
+	}
+	if w.onStart != nil {
+		w.onStart()
+	}
 	w.started[h.Shipment.ID()] = h
 	return nil
+}
+
+func (w *world) Started(_ context.Context, _, id string) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, started := w.started[id]
+	return started, nil
 }
 
 func (w *world) Publish(_ context.Context, _ string, e postdate.Event, _ string) (int, error) {

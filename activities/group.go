@@ -28,9 +28,6 @@ type GroupInput struct {
 	Of int `json:"of,omitempty"`
 }
 
-// groupPatience is how long a group waits in place for all its turns at an endpoint.
-const groupPatience = time.Second
-
 // maxGroupResponses is how many bytes of responses a group keeps in all, so that
 // its answer stays below the engine's limit for one value (2 MB) even where each
 // byte takes six, as JSON writes those that are no text.
@@ -71,19 +68,19 @@ func (a *Activities) SendGroup(ctx context.Context, in GroupInput) ([]GroupAttem
 
 // sendTo sends the parcels at these places, which are for one endpoint.
 func (a *Activities) sendTo(ctx context.Context, in GroupInput, places []int, attempts []GroupAttempt, keep int) {
-	turns, e, known := a.turnsFor(ctx, in, places)
-	if known && turns == nil {
+	turn, e, known := a.turnFor(ctx, in, places)
+	if known && turn == nil {
 		a.queueUp(ctx, in, places, attempts)
 		return
 	}
 	var all sync.WaitGroup
-	for n, i := range places {
+	for _, i := range places {
 		all.Go(func() {
 			shipment := in.Parcels[i].shipment(in.Messages, in.At)
 			var made postdate.Attempt
 			var err error
 			if known {
-				made, err = a.attemptInTurn(ctx, turns[n], shipment, e)
+				made, err = a.attemptInTurn(ctx, turn, shipment, e)
 			} else {
 				made, err = a.attempt(ctx, shipment, 1)
 			}
@@ -95,33 +92,21 @@ func (a *Activities) sendTo(ctx context.Context, in GroupInput, places []int, at
 	all.Wait()
 }
 
-// turnsFor takes turns for all parcels of one endpoint, or for none: then it answers
-// nil. It does not know where there is nothing to be taken, for the endpoint is not
-// sent to.
-func (a *Activities) turnsFor(ctx context.Context, in GroupInput, places []int) (turns []Turn, e postdate.Endpoint, known bool) {
+// turnFor takes a turn for all parcels of one endpoint together: nil where none
+// comes soon. It does not know where there is nothing to be taken, for the endpoint
+// is not sent to.
+func (a *Activities) turnFor(ctx context.Context, in GroupInput, places []int) (turn Turn, e postdate.Endpoint, known bool) {
 	first := in.Parcels[places[0]]
 	tenant := in.Messages[first.Event].Tenant
 	_, e, known, err := a.whereTo(ctx, tenant, first.Endpoint)
 	if err != nil || !known || e.State != postdate.Enabled {
 		return nil, e, false
 	}
-	// They begin together, so no more may than the rate allows at once: turns that
-	// were collected one after another would not keep to it.
-	if pace := e.Pace(0); pace.PerSecond > 0 && len(places) > pace.Burst {
-		return nil, e, true
+	turn, err = a.take(ctx, tenant, e, Claim{Since: in.At, Turns: len(places)})
+	if err != nil {
+		return nil, e, true // its line asks again
 	}
-	patience := time.Now().Add(groupPatience)
-	for range places {
-		turn, err := a.take(ctx, tenant, e, Claim{Since: in.At, Patience: max(time.Until(patience), time.Millisecond)})
-		if err != nil || turn == nil {
-			for i := range turns {
-				turns[i].Done(postdate.Attempt{})
-			}
-			return nil, e, true
-		}
-		turns = append(turns, turn)
-	}
-	return turns, e, true
+	return turn, e, true
 }
 
 // attemptInTurn makes the first attempt at s.

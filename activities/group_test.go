@@ -80,21 +80,22 @@ func TestSendGroup_AnswersLessThanTheEngineTakes(t *testing.T) {
 	require.Len(t, made[0].Response, postdate.MaxResponse)
 }
 
-func TestSendGroup_GoesInLineWhereTheRateDoesNotAllowItAtOnce(t *testing.T) {
+func TestSendGroup_TakesItsTurnsTogetherOrGoesInLine(t *testing.T) {
 	t.Parallel()
-	e := endpoint("ep_1", postdate.Enabled)
-	e.RateLimit = &postdate.RateLimit{PerSecond: 50} // and a burst of 5
-	w := newWorld(t, e)
+	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
+	w.turns = func(c activities.Claim) bool { return c.Turns <= 5 }
 	w.answer = func(context.Context, postdate.Message, postdate.Target) (postdate.Attempt, error) {
 		return postdate.Attempt{At: now, Outcome: postdate.Accepted, Status: 200}, nil
 	}
 	for n, outcome := range map[int]postdate.Outcome{5: postdate.Accepted, 6: postdate.Queued} {
 		var made []postdate.Attempt
 		require.NoError(t, w.run(activities.SendGroupName, group(n), &made))
+		require.Len(t, made, n)
 		for _, each := range made {
 			require.Equal(t, outcome, each.Outcome, "of %d", n)
 		}
 	}
+	require.Len(t, w.ended, 5, "each ends its own")
 }
 
 func TestHandOver_StartsADeliveryForEachParcel(t *testing.T) {

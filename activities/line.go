@@ -25,12 +25,15 @@ type Claim struct {
 	Since time.Time
 	// Patience is how long it waits in place. 0: the pacer's own.
 	Patience time.Duration
+	// Turns is how many attempts it is for, that begin together. 0 stands for one.
+	Turns int
 }
 
-// Turn is one attempt's, from before it begins until it is done.
+// Turn is an attempt's, from before it begins until it is done, or that of several
+// that were claimed together.
 type Turn interface {
-	// Done ends it, and tells what the attempt came to: an outcome that was not
-	// made says that none was.
+	// Done ends it for one attempt, and tells what that came to: an outcome that was
+	// not made says that none was.
 	Done(made postdate.Attempt)
 }
 
@@ -91,15 +94,21 @@ type LineShipments struct {
 	Endpoint string `json:"endpoint"`
 	// Waiters are all those of the line; of those that are over, the place alone.
 	Waiters []Waiter `json:"waiters"`
+	// Again: a call before this one was lost with its worker. What it did is to be
+	// found out.
+	Again bool `json:"again,omitempty"`
 }
 
 // LineProgress is how far a line is: the result of SendLine, and its heartbeats.
 type LineProgress struct {
-	// Made are the attempts, by the place of their waiter.
+	// Made are the attempts, by the place of their waiter. What failed is among
+	// them until it has an execution of its own.
 	Made map[int]postdate.Attempt `json:"made,omitempty"`
-	// Told are the places of those that have executions of their own, and were
-	// told that their turn has come.
+	// Told are the places of those that have executions of their own: they were
+	// told that their turn has come, or handed over when their attempt had failed.
 	Told []int `json:"told,omitempty"`
+	// Sending are the places of those whose attempts are under way.
+	Sending []int `json:"sending,omitempty"`
 }
 
 // JoinLine tells an endpoint that a line waits for its call. It is no harm to tell it again.

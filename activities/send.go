@@ -25,6 +25,8 @@ type Shipment struct {
 	Test bool `json:"test,omitempty"`
 	// Called: it has waited in line for its turn, which has come.
 	Called bool `json:"called,omitempty"`
+	// Number is which attempt the next one is. 0: the first.
+	Number int `json:"number,omitempty"`
 }
 
 // ID is the delivery's id.
@@ -35,7 +37,7 @@ func (s Shipment) Bound() time.Duration { return cmp.Or(s.Timeout.Std(), postdat
 
 // Send makes one attempt and answers what came of it, success or not.
 func (a *Activities) Send(ctx context.Context, s Shipment) (postdate.Attempt, error) {
-	return a.attempt(ctx, s, 1)
+	return a.attempt(ctx, s, max(1, s.Number))
 }
 
 const (

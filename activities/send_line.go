@@ -3,12 +3,12 @@ package activities
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
+	"log/slog"
 	"sync"
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/postdate/postdate"
 )
@@ -28,16 +28,21 @@ const (
 )
 
 // SendLine makes the first attempts at the waiters of a line, one after another
-// as turns come, and tells those that have executions of their own. It ends when
-// all is done, when no turn comes for a while, or after a minute: what it does not
-// mention still waits.
+// as turns come, and tells those that have executions of their own. What fails goes
+// on as a delivery of its own at once. It ends when all is done, when no turn comes
+// for a while, or after a minute: what it does not mention still waits.
 func (a *Activities) SendLine(ctx context.Context, in LineShipments) (LineProgress, error) {
-	line := &callOfLine{Activities: a, LineShipments: in, until: time.Now().Add(LinePatience)}
+	line := &callOfLine{
+		Activities: a, LineShipments: in, until: time.Now().Add(LinePatience), starting: make(chan struct{}, handOverSideBySide),
+	}
+	line.Again = in.Again || activity.GetInfo(ctx).Attempt > 1
 	if activity.HasHeartbeatDetails(ctx) {
+		line.Again = true
 		if err := activity.GetHeartbeatDetails(ctx, &line.progress); err != nil {
 			return LineProgress{}, fmt.Errorf("read how far the line is: %w", err)
 		}
 	}
+	line.progress.Sending = nil
 	if line.progress.Made == nil {
 		line.progress.Made = make(map[int]postdate.Attempt)
 	}
@@ -46,7 +51,10 @@ func (a *Activities) SendLine(ctx context.Context, in LineShipments) (LineProgre
 	beating, stop := context.WithCancel(ctx)
 	var beats sync.WaitGroup
 	beats.Go(func() { line.beat(beating, ctx) })
-	err := line.send(ctx)
+	err := line.resume(ctx)
+	if err == nil {
+		err = line.send(ctx)
+	}
 	line.underWay.Wait()
 	stop()
 	beats.Wait()
@@ -65,9 +73,36 @@ type callOfLine struct {
 
 	until    time.Time // no turn is waited for any longer
 	underWay sync.WaitGroup
+	starting chan struct{} // bounds how many are handed over at once
 
 	mu       sync.Mutex
 	progress LineProgress
+}
+
+// resume goes on where an earlier call was lost: what had failed by then is handed
+// over, and who was handed over, which it did not live to tell, has left.
+func (l *callOfLine) resume(ctx context.Context) error {
+	for place, made := range l.soFar().Made {
+		l.underWay.Go(func() { l.goOn(ctx, place, made) })
+	}
+	if !l.Again {
+		return nil
+	}
+	asking, all := errgroup.WithContext(ctx)
+	asking.SetLimit(handOverSideBySide)
+	for place, w := range l.Waiters {
+		if w.Message == nil || l.done(place) {
+			continue
+		}
+		asking.Go(func() error {
+			started, err := l.Engine.Started(all, l.Tenant, w.DeliveryID)
+			if started {
+				l.hasLeft(place)
+			}
+			return err
+		})
+	}
+	return asking.Wait()
 }
 
 // send takes turns for one waiter after another.
@@ -129,6 +164,7 @@ func stopWith(taking context.Context, stopping <-chan struct{}, stop context.Can
 // use uses a turn for the waiter at place.
 func (l *callOfLine) use(ctx context.Context, place int, turn Turn, e postdate.Endpoint) error {
 	if l.Waiters[place].Message != nil {
+		l.begin(place)
 		l.underWay.Go(func() { l.attempt(ctx, place, turn, e) })
 		return nil
 	}
@@ -147,9 +183,35 @@ func (l *callOfLine) attempt(ctx context.Context, place int, turn Turn, e postda
 	made, err := l.attemptInTurn(ctx, turn, Shipment{
 		DeliveryID: w.DeliveryID, Message: *w.Message, To: postdate.Destination{Endpoint: l.Endpoint}, DueAt: w.At,
 	}, e)
-	if err == nil { // else, for a reason of our own, it waits on
-		l.note(place, made.Excerpt(min(postdate.MaxResponse, maxGroupResponses/len(l.Waiters))))
+	if err != nil {
+		l.end(place)
+		return // for a reason of our own: it waits on
 	}
+	made = made.Excerpt(min(postdate.MaxResponse, maxGroupResponses/len(l.Waiters)))
+	l.note(place, made)
+	l.goOn(ctx, place, made)
+}
+
+// goOn hands the waiter at place over, if its attempt failed. The line does so when
+// the call is over to whom it was not done here: it knows who was cancelled meanwhile.
+func (l *callOfLine) goOn(ctx context.Context, place int, made postdate.Attempt) {
+	if !made.Outcome.Made() || made.Outcome == postdate.Accepted {
+		return
+	}
+	l.starting <- struct{}{}
+	defer func() { <-l.starting }()
+	if ctx.Err() != nil {
+		return
+	}
+	w := l.Waiters[place]
+	err := l.handOver(ctx, HandOverInput{Messages: []postdate.Message{*w.Message}, At: w.At},
+		LeftParcel{Parcel: Parcel{Endpoint: l.Endpoint}, Attempts: postdate.Attempts{}.With(made)})
+	if err != nil {
+		l.Log.LogAttrs(ctx, slog.LevelWarn, "hand over what failed in line", slog.String("tenant", l.Tenant),
+			slog.String("id", w.DeliveryID), slog.String("error", err.Error()))
+		return
+	}
+	l.hasLeft(place)
 }
 
 // tell has a delivery with an execution of its own make its attempt. One that is
@@ -159,9 +221,7 @@ func (l *callOfLine) tell(ctx context.Context, place int) error {
 	if err != nil && postdate.CodeOf(err) != postdate.NotFound {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.progress.Told = append(l.progress.Told, place)
+	l.hasLeft(place)
 	return nil
 }
 
@@ -184,44 +244,4 @@ func (l *callOfLine) tellAll(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func (l *callOfLine) note(place int, made postdate.Attempt) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.progress.Made[place] = made
-}
-
-func (l *callOfLine) done(place int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_, made := l.progress.Made[place]
-	return made || slices.Contains(l.progress.Told, place)
-}
-
-func (l *callOfLine) size() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.progress.Made) + len(l.progress.Told)
-}
-
-// soFar is a copy: what is told is encoded elsewhere.
-func (l *callOfLine) soFar() LineProgress {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return LineProgress{Made: maps.Clone(l.progress.Made), Told: slices.Clone(l.progress.Told)}
-}
-
-// beat tells how far the line is, until beating ends.
-func (l *callOfLine) beat(beating, ctx context.Context) {
-	ticks := time.NewTicker(lineBeat)
-	defer ticks.Stop()
-	for {
-		select {
-		case <-beating.Done():
-			return
-		case <-ticks.C:
-			activity.RecordHeartbeat(ctx, l.soFar())
-		}
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/activities"
@@ -45,6 +46,7 @@ func TestSendLine_TakesTurnsInOrderAndSendsSideBySide(t *testing.T) {
 	progress := w.sendLine(lineOf(n))
 	require.Len(t, progress.Made, n)
 	require.Equal(t, 1, progress.Made[7].Number)
+	require.Empty(t, progress.Sending)
 	require.Len(t, w.ended, n, "each turn ends once")
 	for place, claim := range w.claims {
 		require.True(t, claim.Called)
@@ -66,14 +68,84 @@ func TestSendLine_EndsWhereNoTurnComes(t *testing.T) {
 func TestSendLine_GoesOnWhereItsLastWorkerDied(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
+	in := lineOf(5)
 	w.SetHeartbeatDetails(activities.LineProgress{
-		Made: map[int]postdate.Attempt{0: {Number: 1, Outcome: postdate.Failed, Status: 500}}, Told: []int{1},
+		Made: map[int]postdate.Attempt{
+			0: {Number: 1, Outcome: postdate.Failed, Status: 500}, 4: {Number: 1, Outcome: postdate.Accepted, Status: 200},
+		}, Told: []int{1},
 	})
-	progress := w.sendLine(lineOf(3))
+	w.started[in.Waiters[3].DeliveryID] = activities.Handover{} // which it did not live to tell
+	progress := w.sendLine(in)
 	require.Len(t, w.claims, 1, "what was made or told is not again")
-	require.Equal(t, 500, progress.Made[0].Status)
+	require.Len(t, progress.Made, 2)
 	require.Equal(t, postdate.Accepted, progress.Made[2].Outcome)
-	require.Equal(t, []int{1}, progress.Told)
+	require.Equal(t, 200, progress.Made[4].Status)
+	require.ElementsMatch(t, []int{0, 1, 3}, progress.Told)
+	require.Equal(t, 500, w.started["evt_0.ep_1"].Attempts.Last().Status, "what failed is handed over")
+}
+
+func TestSendLine_HandsOverWhatFailsAtOnce(t *testing.T) {
+	t.Parallel()
+	e := endpoint("ep_1", postdate.Enabled)
+	e.Retry = &postdate.Retry{Schedule: []postdate.Duration{postdate.Duration(time.Hour)}}
+	w := newWorld(t, e)
+	in, handed := lineOf(2), make(chan struct{})
+	w.answer = func(_ context.Context, m postdate.Message, _ postdate.Target) (postdate.Attempt, error) {
+		if m.ID == "evt_0" {
+			return postdate.Attempt{At: now, Outcome: postdate.Failed, Status: 503, RetryAfter: postdate.Duration(time.Minute)}, nil
+		}
+		<-handed // the call is not over yet
+		return postdate.Attempt{At: now, Outcome: postdate.Accepted, Status: 200}, nil
+	}
+	w.onStart = func() { close(handed) }
+	progress := w.sendLine(in)
+	require.Equal(t, []int{0}, progress.Told)
+	require.Len(t, progress.Made, 1)
+	require.Contains(t, progress.Made, 1)
+	require.Len(t, w.started, 1)
+	started := w.started["evt_0.ep_1"]
+	require.Equal(t, *in.Waiters[0].Message, started.Shipment.Message)
+	require.Equal(t, in.Waiters[0].At, started.At)
+	require.Equal(t, e.Retry.Schedule, started.Retry.Schedule)
+	require.Equal(t, postdate.Duration(time.Minute), started.Attempts.Last().RetryAfter)
+}
+
+func TestSendLine_LeavesToTheLineWhatCannotBeHandedOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
+	w.busy = true
+	w.answer = func(context.Context, postdate.Message, postdate.Target) (postdate.Attempt, error) {
+		return postdate.Attempt{At: now, Outcome: postdate.Failed, Status: 503}, nil
+	}
+	progress := w.sendLine(lineOf(1))
+	require.Empty(t, progress.Told)
+	require.Equal(t, 503, progress.Made[0].Status)
+}
+
+func TestSendLine_LeavesToTheLineWhatFailsOnceItIsStopped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
+	ctx, stop := context.WithCancel(t.Context())
+	w.SetWorkerOptions(worker.Options{BackgroundActivityContext: ctx})
+	w.answer = func(context.Context, postdate.Message, postdate.Target) (postdate.Attempt, error) {
+		stop() // somebody cancels one of them
+		return postdate.Attempt{At: now, Outcome: postdate.Failed, Status: 503}, nil
+	}
+	progress := w.sendLine(lineOf(1))
+	require.Equal(t, 503, progress.Made[0].Status)
+	require.Empty(t, w.started)
+}
+
+func TestSendLine_SendsNothingAgainThatALostCallHandedOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
+	in := lineOf(2)
+	w.started[in.Waiters[0].DeliveryID] = activities.Handover{}
+	in.Again = true
+	progress := w.sendLine(in)
+	require.Equal(t, []int{0}, progress.Told)
+	require.Len(t, progress.Made, 1)
+	require.Contains(t, progress.Made, 1)
 }
 
 func TestSendLine_SendsNothingToAnEndpointThatIsPaused(t *testing.T) {

@@ -60,6 +60,15 @@ func TestSend_AsksTheDirectoryForAnEndpoint(t *testing.T) {
 	require.NotContains(t, w.log.String(), "billing")
 }
 
+func TestSend_LogsWhichAttemptItIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
+	s := shipment(postdate.Destination{Endpoint: "ep_1"})
+	s.Number = 2
+	require.Equal(t, 2, w.send(s).Number)
+	require.InDelta(t, 2, w.line()["attempt"], 0)
+}
+
 func TestSend_WaitsForNobodyLongerThanTheirTimeout(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

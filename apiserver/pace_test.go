@@ -55,7 +55,11 @@ func TestEndpoints_RefuseAPaceThatCannotBeKept(t *testing.T) {
 	for body, at := range map[string]string{
 		`{"rate_limit":{"per_second":5,"per_minute":5}}`: "/rate_limit",
 		`{"rate_limit":{"burst":5}}`:                     "/rate_limit",
-		`{"rate_limit":{"per_minute":0.5}}`:              "/rate_limit",
+		`{"rate_limit":{"per_minute":0.5}}`:              "/rate_limit/per_minute",
+		`{"rate_limit":{"per_second":0.01}}`:             "/rate_limit/per_second",
+		`{"rate_limit":{"per_second":0}}`:                "/rate_limit/per_second",
+		`{"rate_limit":{"per_second":0,"per_minute":5}}`: "/rate_limit/per_second",
+		`{"rate_limit":{"per_minute":0}}`:                "/rate_limit/per_minute",
 		`{"rate_limit":{"per_second":-1}}`:               "/rate_limit/per_second",
 		`{"rate_limit":{"per_second":10001}}`:            "/rate_limit/per_second",
 		`{"rate_limit":{"per_second":"5"}}`:              "/rate_limit/per_second",
@@ -79,6 +83,15 @@ func TestEndpoints_RefuseAPaceThatCannotBeKept(t *testing.T) {
 		p := a.do(http.MethodPost, "/v1/endpoints", fields.String()).problem(http.StatusUnprocessableEntity, postdate.Invalid)
 		require.Equal(t, at, p.Errors[0].Pointer, body)
 	}
+}
+
+func TestEndpoints_RefuseANumberThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	made := a.register(nil)
+	p := a.do(http.MethodPatch, "/v1/endpoints/"+made.ID, `{"rate_limit":{"per_second":1e400}}`).
+		problem(http.StatusUnprocessableEntity, postdate.Invalid)
+	require.Equal(t, []apiserver.FieldError{{Pointer: "/rate_limit/per_second", Detail: "is too large a number"}}, p.Errors)
 }
 
 func TestHealth_OfAnEndpointWithoutTrouble(t *testing.T) {

@@ -208,6 +208,9 @@ func fieldError(e *openapi3.SchemaError) FieldError {
 			detail = inner.Error()
 		}
 	default:
+		if detail == "cannot convert json.Number to float64" {
+			return FieldError{Pointer: pointer(path...), Detail: "is too large a number"}
+		}
 		detail = strings.TrimPrefix(strings.TrimPrefix(detail, "value "), "number ")
 	}
 	return FieldError{Pointer: pointer(path...), Detail: detail}

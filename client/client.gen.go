@@ -1711,7 +1711,8 @@ type ClientInterface interface {
 	// FireSchedule Send it now
 	//
 	// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-	// it is seen by asking for the schedule.
+	// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+	// soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 	//
 	// Corresponds with POST /v1/schedules/{id}/fire (the `FireSchedule` operationId).
 	FireSchedule(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2529,7 +2530,8 @@ func (c *Client) ChangeSchedule(ctx context.Context, id ID, body ChangeScheduleJ
 // FireSchedule Send it now
 //
 // Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-// it is seen by asking for the schedule.
+// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+// soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 //
 // Corresponds with POST /v1/schedules/{id}/fire (the `FireSchedule` operationId).
 func (c *Client) FireSchedule(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4557,7 +4559,8 @@ type ClientWithResponsesInterface interface {
 	// FireScheduleWithResponse Send it now
 	//
 	// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-	// it is seen by asking for the schedule.
+	// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+	// soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6651,7 +6654,8 @@ func (c *ClientWithResponses) ChangeScheduleWithResponse(ctx context.Context, id
 // FireScheduleWithResponse Send it now
 //
 // Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-// it is seen by asking for the schedule.
+// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+// soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 //
 // Returns a wrapper object for the known response body format(s).
 //

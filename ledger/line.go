@@ -22,9 +22,14 @@ import (
 type line struct {
 	info  *workflowpb.WorkflowExecutionInfo
 	input workflows.LineInput
-	// made are the attempts, and cancelled says why it was, by the place of their waiter.
-	made      map[int]postdate.Attempt
-	cancelled map[int]string
+	// By the place of their waiter: made are the attempts, cancelled says why it was,
+	// cancelledAt when, left that it has an execution of its own, and sending that its
+	// attempt is under way.
+	made        map[int]postdate.Attempt
+	cancelled   map[int]string
+	cancelledAt map[int]time.Time
+	left        map[int]bool
+	sending     map[int]bool
 }
 
 func (n *line) running() bool {
@@ -38,17 +43,21 @@ func lineID(tenant, endpoint, id string) string {
 }
 
 // state is where the waiter at a place stands. There is none of one that has left
-// n: whose first attempt failed does so once its line's call is over.
+// n: whose first attempt failed does so at once, or when its line's call is over.
 func (n *line) state(place int, now time.Time) (postdate.State, bool) {
 	_, cancelled := n.cancelled[place]
 	made := n.made[place]
 	switch {
+	case n.left[place]:
+		return "", false
 	case cancelled:
 		return postdate.Cancelled, true
 	case made.Outcome == postdate.Accepted:
 		return postdate.Delivered, true
 	case made.Outcome.Made():
 		return postdate.Retrying, n.running()
+	case n.running() && n.sending[place]:
+		return postdate.Sending, true
 	case n.running():
 		return postdate.Waiting, true
 	}
@@ -56,15 +65,25 @@ func (n *line) state(place int, now time.Time) (postdate.State, bool) {
 	return state, state != postdate.Delivered
 }
 
-// before is how many wait in n before the one at that place.
-func (n *line) before(place int, now time.Time) int {
-	count := 0
-	for earlier := range place {
+// endedAt is when the waiter at a place ended: zero where it has not.
+func (n *line) endedAt(place int) time.Time {
+	if at, cancelled := n.cancelledAt[place]; cancelled {
+		return at
+	}
+	if made := n.made[place]; made.Outcome == postdate.Accepted {
+		return made.At.Add(time.Duration(made.DurationMS) * time.Millisecond)
+	}
+	return asTime(n.info.GetCloseTime())
+}
+
+// before is how many wait in n before that place, and first is where the first does.
+func (n *line) before(place int, now time.Time) (count, first int) {
+	for earlier := place - 1; earlier >= 0; earlier-- {
 		if state, in := n.state(earlier, now); in && state == postdate.Waiting {
-			count++
+			count, first = count+1, earlier
 		}
 	}
-	return count
+	return count, first
 }
 
 // readLine reads a Line. id is how its caller knows what is in it.
@@ -74,17 +93,22 @@ func (l *Ledger) readLine(ctx context.Context, workflowID, id string) (*line, er
 		return nil, err
 	}
 	n := &line{
-		info: described.GetWorkflowExecutionInfo(),
-		made: make(map[int]postdate.Attempt), cancelled: make(map[int]string),
+		info: described.GetWorkflowExecutionInfo(), made: make(map[int]postdate.Attempt),
+		cancelled: make(map[int]string), cancelledAt: make(map[int]time.Time), left: make(map[int]bool), sending: make(map[int]bool),
 	}
 	if err := l.readInput(ctx, n.info, &n.input); err != nil {
 		return nil, err
 	}
-	n.note(n.input.Done.Delivered)
-	maps.Copy(n.cancelled, n.input.Done.Cancelled)
+	n.noteDone(n.input.Done)
+	n.note(activities.LineProgress{Told: n.input.Left})
 	if err := l.readLineHistory(ctx, n); err != nil {
 		return nil, fmt.Errorf("read the history of %s: %w", workflowID, err)
 	}
+	var group workflows.Group
+	if err := l.readMemo(n.info, workflows.MemoGroup, &group); err != nil {
+		return nil, err
+	}
+	n.noteCancelled(group)
 	if !n.running() {
 		return n, nil
 	}
@@ -98,14 +122,42 @@ func (l *Ledger) readLine(ctx context.Context, workflowID, id string) (*line, er
 				return nil, fmt.Errorf("read how far %s is: %w", workflowID, err)
 			}
 		}
-		n.note(progress.Made)
+		n.note(progress)
 	}
 	return n, nil
 }
 
-// note adds attempts.
-func (n *line) note(made map[int]postdate.Attempt) {
-	maps.Copy(n.made, made)
+// note adds what a call came to so far.
+func (n *line) note(progress activities.LineProgress) {
+	maps.Copy(n.made, progress.Made)
+	for _, place := range progress.Told {
+		n.left[place] = true
+	}
+	for _, place := range progress.Sending {
+		n.sending[place] = true
+	}
+}
+
+// noteDone adds who is over.
+func (n *line) noteDone(done workflows.LineResult) {
+	maps.Copy(n.made, done.Delivered)
+	maps.Copy(n.cancelled, done.Cancelled)
+	maps.Copy(n.cancelledAt, done.CancelledAt)
+}
+
+// noteCancelled adds whose memo says that they were cancelled: of whom nobody wished
+// so no event of a running line does.
+func (n *line) noteCancelled(group workflows.Group) {
+	for _, event := range group.Events {
+		place, ok := n.input.Place(postdate.DeliveryID(event.ID, n.input.Endpoint))
+		if event.Cancelled == "" || !ok {
+			continue
+		}
+		n.cancelled[place] = event.Cancelled
+		if !event.CancelledAt.IsZero() {
+			n.cancelledAt[place] = event.CancelledAt
+		}
+	}
 }
 
 // readLineHistory reads what became of the waiters so far: a Line is called a few
@@ -142,7 +194,7 @@ func (l *Ledger) readLineEvent(event *historypb.HistoryEvent, n *line, sending m
 		if err := l.DataConverter.FromPayloads(completed.GetResult(), &progress); err != nil {
 			return err
 		}
-		n.note(progress.Made)
+		n.note(progress)
 	case event.GetWorkflowExecutionUpdateAcceptedEventAttributes() != nil:
 		asked := event.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetAcceptedRequest().GetInput()
 		var id string
@@ -153,7 +205,7 @@ func (l *Ledger) readLineEvent(event *historypb.HistoryEvent, n *line, sending m
 		done := event.GetWorkflowExecutionUpdateCompletedEventAttributes()
 		place, ok := n.input.Place(wished[done.GetAcceptedEventId()])
 		if ok && done.GetOutcome().GetSuccess() != nil {
-			n.cancelled[place] = ""
+			n.cancelled[place], n.cancelledAt[place] = "", asTime(event.GetEventTime())
 		}
 	case event.GetWorkflowExecutionCompletedEventAttributes() != nil:
 		result := event.GetWorkflowExecutionCompletedEventAttributes().GetResult()
@@ -164,8 +216,7 @@ func (l *Ledger) readLineEvent(event *historypb.HistoryEvent, n *line, sending m
 		if err := l.DataConverter.FromPayloads(result, &ended); err != nil {
 			return err
 		}
-		n.note(ended.Delivered)
-		maps.Copy(n.cancelled, ended.Cancelled)
+		n.noteDone(ended)
 	}
 	return nil
 }
@@ -240,6 +291,9 @@ func (l *Ledger) groupRows(ctx context.Context, info *workflowpb.WorkflowExecuti
 func (row *Row) sort(event workflows.GroupedEvent, called *line, now time.Time) (in bool) {
 	if event.Cancelled != "" {
 		row.State = postdate.Cancelled
+		if !event.CancelledAt.IsZero() {
+			row.EndedAt = event.CancelledAt
+		}
 		return true
 	}
 	if called == nil {
@@ -249,9 +303,7 @@ func (row *Row) sort(event workflows.GroupedEvent, called *line, now time.Time) 
 	if !ok {
 		return false
 	}
-	if row.State, in = called.state(place, now); row.State == postdate.Delivered {
-		made := called.made[place]
-		row.EndedAt = made.At.Add(time.Duration(made.DurationMS) * time.Millisecond)
-	}
+	row.State, in = called.state(place, now)
+	row.EndedAt = called.endedAt(place)
 	return in
 }

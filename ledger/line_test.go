@@ -173,7 +173,7 @@ func TestLine_WhatFailedInItIsSeenUntilItLeaves(t *testing.T) {
 	s.call()
 	seen := a.becomes(first, postdate.Retrying)
 	require.Equal(t, http.StatusServiceUnavailable, seen.Attempts.Last().Status)
-	require.Equal(t, "HTTP 503 Service Unavailable; attempt 2 follows, after the others that were called with it", seen.Reason(time.Now()))
+	require.Equal(t, "HTTP 503 Service Unavailable", seen.Reason(time.Now()))
 	require.Zero(t, seen.EndedAt())
 	a.listed(1, postdate.Filter{State: postdate.Retrying})
 	a.listed(2, postdate.Filter{})

@@ -33,7 +33,9 @@ import (
 var (
 	temporal client.Client
 	quiet    = slog.New(slog.DiscardHandler)
-	world    = &fakes{tenants: make(map[string]*postdate.Tenant), receivers: make(map[string]receiver)}
+	world    = &fakes{
+		tenants: make(map[string]*postdate.Tenant), receivers: make(map[string]receiver), turns: make(map[string]*turns),
+	}
 
 	encoded = converter.NewCodecDataConverter(converter.GetDefaultDataConverter(),
 		converter.NewZlibCodec(converter.ZlibCodecOptions{AlwaysEncode: true}))
@@ -65,11 +67,13 @@ func run(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer temporal.Close()
-	act := &activities.Activities{Sender: world, Directory: world, Engine: newLedger(), Log: quiet, Now: time.Now}
+	act := &activities.Activities{Sender: world, Directory: world, Engine: newLedger(), Pacer: world, Log: quiet, Now: time.Now}
 	for queue, register := range map[string]func(workflows.Registry){
 		workflows.TaskQueue: workflows.Register, workflows.ControlQueue: workflows.RegisterControl,
 	} {
-		w := worker.New(temporal, queue, worker.Options{MaxConcurrentLocalActivityExecutionSize: 200})
+		w := worker.New(temporal, queue, worker.Options{
+			MaxConcurrentLocalActivityExecutionSize: 200, MaxHeartbeatThrottleInterval: 50 * time.Millisecond,
+		})
 		register(w)
 		w.RegisterActivity(act)
 		if err := w.Start(); err != nil {
@@ -92,6 +96,7 @@ type fakes struct {
 	mu        sync.Mutex
 	tenants   map[string]*postdate.Tenant
 	receivers map[string]receiver // by url
+	turns     map[string]*turns   // by endpoint: of others everybody has one
 }
 
 // receiver is how an endpoint answers.

@@ -47,9 +47,8 @@ type Sight struct {
 
 // EndedAt is when it ended: zero where it has not.
 func (v *Sight) EndedAt() time.Time {
-	if v.line != nil && len(v.Attempts) > 0 && v.Attempts.Last().Outcome == postdate.Accepted {
-		last := v.Attempts.Last()
-		return last.At.Add(time.Duration(last.DurationMS) * time.Millisecond)
+	if v.line != nil {
+		return v.line.endedAt(v.place)
 	}
 	return asTime(v.Info.GetCloseTime())
 }
@@ -143,13 +142,13 @@ func (v *Sight) Reason(now time.Time) string {
 	case postdate.Waiting:
 		return v.whyWaiting(now)
 	case postdate.Sending:
-		if v.retry == nil && !v.isAwake() && !v.grouped {
+		if v.retry == nil && !v.isAwake() && !v.grouped && v.line == nil {
 			return fmt.Sprintf("due since %s: waits for a worker to take it up", v.Input.Shipment.DueAt.Format(time.RFC3339))
 		}
 		return fmt.Sprintf("attempt %d is under way", number)
 	case postdate.Retrying:
-		if v.line != nil && v.Attempts.Last().Outcome != postdate.Failed {
-			return v.lastFailure() // no other follows, as it will show once it has left
+		if v.line != nil {
+			return v.lastFailure() // what follows shows once it has left, in a moment
 		}
 		return fmt.Sprintf("%s; attempt %d %s", v.lastFailure(), number, v.whenRetried())
 	case postdate.Parked:
@@ -203,8 +202,6 @@ func (v *Sight) lastFailure() string {
 func (v *Sight) whenRetried() string {
 	next := v.retry.GetNextAttemptScheduleTime()
 	switch {
-	case v.line != nil:
-		return "follows, after the others that were called with it"
 	case v.retry.GetPaused():
 		return "is paused by the operator, in the engine"
 	case next != nil:

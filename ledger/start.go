@@ -74,6 +74,15 @@ func (l *Ledger) StartDelivery(ctx context.Context, h activities.Handover) error
 	return err
 }
 
+// Started tells whether a delivery has had an execution of its own.
+func (l *Ledger) Started(ctx context.Context, tenant, id string) (bool, error) {
+	_, err := l.describe(ctx, workflows.DeliveryID(tenant, id), id)
+	if postdate.CodeOf(err) == postdate.NotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Retry starts a dead letter anew under the id it had. Of two requests at the
 // same time one starts it: the engine allows only one run of an id.
 func (l *Ledger) Retry(ctx context.Context, tenant, id string) (*Sight, error) {

@@ -46,10 +46,15 @@ func (b *bucket) saved() float64 { return min(b.tokens, b.burst) }
 // epsilon is what rounding may have taken from a token.
 const epsilon = 1e-6
 
-// has tells whether there is a token, after fill, and else when there will be one.
-func (b *bucket) has() (bool, time.Time) {
-	if b.rate == 0 || b.tokens >= 1-epsilon {
-		return true, time.Time{}
+// take takes n tokens, after fill, or tells when there will be as many.
+func (b *bucket) take(n int) (bool, time.Time) {
+	missing := float64(n) - b.tokens
+	switch {
+	case b.rate == 0:
+	case missing > epsilon:
+		return false, b.at.Add(time.Duration(missing / b.rate * float64(time.Second)))
+	default:
+		b.tokens -= float64(n)
 	}
-	return false, b.at.Add(time.Duration((1 - b.tokens) / b.rate * float64(time.Second)))
+	return true, time.Time{}
 }

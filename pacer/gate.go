@@ -19,8 +19,10 @@ const (
 	// refusing is for how long newcomers go in line once one of them did: its line
 	// is not in the endpoint's books yet.
 	refusing = 2 * time.Second
-	// crowd is how many may wait in place whatever is known of their endpoint.
+	// crowd is how many turns may be waited for in place whatever is known of their
+	// endpoint, and guess how long an attempt takes where none has told.
 	crowd = 10
+	guess = 200 * time.Millisecond
 )
 
 // gate is one endpoint's. It is calm, and only counts, or engaged: then turns are
@@ -39,6 +41,7 @@ type gate struct {
 
 	inFlight int
 	waiting  waiters
+	wanted   int               // turns, by those who wait
 	seen     postdate.Observed // since it was told last
 	trailing int               // failures in a row
 	takes    time.Duration     // how long an attempt does, of late: zero where none was made
@@ -65,12 +68,6 @@ type gate struct {
 	reportAt time.Time
 }
 
-// turn is one attempt's.
-type turn struct {
-	g    *gate
-	once sync.Once
-}
-
 // enter has a claim wait, or gives it its turn at once. It answers nil where no
 // turn comes soon, and false where the gate is gone.
 func (g *gate) enter(e postdate.Endpoint, c activities.Claim) (*waiter, bool) {
@@ -89,14 +86,14 @@ func (g *gate) enter(e postdate.Endpoint, c activities.Claim) (*waiter, bool) {
 	if g.paced && !g.engaged {
 		g.engage(now)
 	}
-	if !g.engaged && len(g.waiting) == 0 && g.inFlight < pace.InFlight {
-		g.inFlight++
-		return &waiter{turn: &turn{g: g}}, true
+	turns := max(1, c.Turns)
+	if !g.engaged && len(g.waiting) == 0 && g.room(now, turns) {
+		return &waiter{turn: g.begin(turns)}, true
 	}
 	if g.engaged && !c.Called && g.refuses(now) {
 		return nil, true
 	}
-	if !c.Called && g.crowded() {
+	if !c.Called && (g.crowded() || !g.holds(turns, now)) {
 		if !g.engaged {
 			g.engage(now)
 		}
@@ -104,8 +101,9 @@ func (g *gate) enter(e postdate.Endpoint, c activities.Claim) (*waiter, bool) {
 		g.pump(now)
 		return nil, true
 	}
-	w := &waiter{since: c.Since, called: c.Called, done: make(chan struct{})}
+	w := &waiter{since: c.Since, turns: turns, called: c.Called, done: make(chan struct{})}
 	heap.Push(&g.waiting, w)
+	g.wanted += turns
 	if g.engaged && !g.usable(now) && len(g.waiting) == 1 {
 		g.urgent = true
 	}
@@ -151,21 +149,31 @@ func (g *gate) giveUp(w *waiter) {
 	if err == nil && !w.called {
 		g.refuseUntil = now.Add(refusing)
 	}
-	g.waiting.answer(w, nil, err)
+	g.answer(w, nil, err)
 	g.pump(now)
+}
+
+// answer ends the waiting of one.
+func (g *gate) answer(w *waiter, t *turn, err error) {
+	heap.Remove(&g.waiting, w.place)
+	g.wanted -= w.turns
+	w.turn, w.err = t, err
+	close(w.done)
 }
 
 // leave ends the waiting of w, which wants no turn any more.
 func (g *gate) leave(w *waiter) {
 	g.mu.Lock()
 	if w.place >= 0 {
-		g.waiting.answer(w, nil, nil)
+		g.answer(w, nil, nil)
 		g.pump(g.p.config.Now())
 	}
 	t := w.turn
 	g.mu.Unlock()
 	if t != nil {
-		t.Done(postdate.Attempt{})
+		for range w.turns {
+			t.Done(postdate.Attempt{})
+		}
 	}
 }
 
@@ -181,13 +189,25 @@ func (g *gate) refuses(now time.Time) bool {
 
 // crowded tells whether so many wait in place already that who joined them would
 // not get a turn as long as the patience lasts: each of them holds an execution.
-// Where no attempt has told how long one takes, as many wait as may be in flight.
 func (g *gate) crowded() bool {
-	rounds := 1.0
-	if g.takes > 0 {
-		rounds = float64(g.p.config.Patience) / float64(g.takes)
+	takes := guess
+	switch {
+	case g.takes > 0:
+		takes = g.takes
+	case g.paced: // as somebody has set who knows that it is slow
+		takes = g.p.config.Patience
 	}
-	return len(g.waiting) >= max(crowd, int(rounds*float64(g.pace.InFlight)))
+	rounds := float64(g.p.config.Patience) / float64(takes)
+	return g.wanted >= max(crowd, int(rounds*float64(g.pace.InFlight)))
+}
+
+// holds tells whether so many turns can ever be given at once, by what is known now.
+func (g *gate) holds(turns int, now time.Time) bool {
+	pace := g.pace
+	if g.live(now) {
+		pace = g.lease.Pace
+	}
+	return turns == 1 || turns <= pace.InFlight && (pace.PerSecond == 0 || turns <= pace.Burst)
 }
 
 func (g *gate) passesNobody() bool { return g.lease.Waiting > 0 || g.lease.Pace.InFlight == 0 }
@@ -195,12 +215,13 @@ func (g *gate) passesNobody() bool { return g.lease.Waiting > 0 || g.lease.Pace.
 func (g *gate) live(now time.Time) bool   { return now.Before(g.until) }
 func (g *gate) usable(now time.Time) bool { return g.live(now) && g.lease.Pace.InFlight > 0 }
 
-// room tells whether another attempt may be under way. It says nothing of the rate.
-func (g *gate) room(now time.Time) bool {
+// room tells whether so many more attempts may be under way. It says nothing of the
+// rate.
+func (g *gate) room(now time.Time, turns int) bool {
 	if !g.engaged {
-		return g.inFlight < g.pace.InFlight
+		return g.inFlight+turns <= g.pace.InFlight
 	}
-	return g.live(now) && g.inFlight < g.lease.Pace.InFlight && g.held == g.open
+	return g.live(now) && g.inFlight+turns <= g.lease.Pace.InFlight && g.held == g.open
 }
 
 // pump gives the turns that there are, and sees to it that others come.
@@ -209,76 +230,26 @@ func (g *gate) pump(now time.Time) {
 	if g.engaged {
 		g.bucket.fill(now, len(g.waiting) > 0)
 	}
-	for len(g.waiting) > 0 && g.room(now) {
+	for len(g.waiting) > 0 {
+		first := g.waiting[0]
+		if !g.holds(first.turns, now) {
+			g.refuseUntil = now.Add(refusing)
+			g.answer(first, nil, nil)
+			continue
+		}
+		if !g.room(now, first.turns) {
+			break
+		}
 		if g.engaged {
-			has, at := g.bucket.has()
+			has, at := g.bucket.take(first.turns)
 			if !has {
 				next = at
 				break
 			}
-			if g.bucket.rate > 0 {
-				g.bucket.tokens--
-			}
 		}
-		g.inFlight++
-		g.waiting.answer(g.waiting[0], &turn{g: g}, nil)
+		g.answer(first, g.begin(first.turns), nil)
 	}
 	g.plan(now, next)
-}
-
-// Done implements [activities.Turn].
-func (t *turn) Done(made postdate.Attempt) { t.once.Do(func() { t.g.done(made) }) }
-
-func (g *gate) done(made postdate.Attempt) {
-	now := g.p.config.Now()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.inFlight--
-	g.usedAt = now
-	if !made.Outcome.Made() {
-		if g.live(now) && g.bucket.rate > 0 {
-			g.bucket.tokens = min(g.bucket.tokens+1, g.bucket.burst)
-		}
-		g.pump(now)
-		return
-	}
-	first := g.seen == postdate.Observed{}
-	g.seen = count(g.seen, made, now)
-	g.takes = lately(g.takes, made)
-	g.judge(made, now)
-	if g.inFlight == 0 {
-		g.idleAt = now
-	}
-	if g.engaged || first || len(g.waiting) > 0 {
-		if first {
-			g.reportAt = now.Add(spread(reportEvery))
-		}
-		g.pump(now)
-	}
-}
-
-// judge draws from an attempt what cannot wait until the endpoint is told.
-func (g *gate) judge(made postdate.Attempt, now time.Time) {
-	switch {
-	case succeeded(made):
-		g.trailing = 0
-		// A probe was the only one: what follows depends on it.
-		g.urgent = g.urgent || g.engaged && g.lease.Reason != "" && g.inFlight == 0
-		return
-	case !failed(made):
-		return
-	}
-	g.trailing++
-	g.troubledAt = now
-	rest := asksForRest(made)
-	if !g.engaged && (rest || g.trailing >= troubling) {
-		g.engage(now)
-	}
-	g.urgent = g.urgent || g.engaged && (rest || g.lease.Reason != "")
-	if g.trailing%troubling == 0 || made.RetryAfter > 0 {
-		g.urgent = true
-		g.held++
-	}
 }
 
 // forget tells whether g may be dropped, and has it gone then.

@@ -139,7 +139,7 @@ func (g *gate) request(now time.Time) bool {
 // next is what to ask for now.
 func (g *gate) next(now time.Time) workflows.AskLease {
 	ask := workflows.AskLease{
-		Worker: g.p.worker, InFlight: g.inFlight, Asking: len(g.waiting), Seen: g.seen,
+		Worker: g.p.worker, InFlight: g.inFlight, Asking: g.wanted, Seen: g.seen,
 		Calm: !g.engaged || g.calms(now),
 	}
 	if g.live(now) {
@@ -222,7 +222,7 @@ func (g *gate) take(lease workflows.Lease, asked, now time.Time) {
 	}
 	for i := len(g.waiting) - 1; i >= 0; i = min(i, len(g.waiting)) - 1 {
 		if w := g.waiting[i]; !w.called {
-			g.waiting.answer(w, nil, nil)
+			g.answer(w, nil, nil)
 			g.refuseUntil = now.Add(refusing)
 			i = len(g.waiting) // the others have moved
 		}
@@ -245,7 +245,7 @@ func (g *gate) close() bool {
 		g.timer.Stop()
 	}
 	for len(g.waiting) > 0 {
-		g.waiting.answer(g.waiting[0], nil, errClosed)
+		g.answer(g.waiting[0], nil, errClosed)
 	}
 	return g.live(g.p.config.Now()) || g.engaged && g.seen != postdate.Observed{}
 }

@@ -1,13 +1,11 @@
 package pacer
 
-import (
-	"container/heap"
-	"time"
-)
+import "time"
 
 // waiter is a claim that waits in place.
 type waiter struct {
 	since  time.Time
+	turns  int // how many it wants, at once
 	called bool
 	place  int // in the heap: -1 once it is answered
 
@@ -42,11 +40,4 @@ func (w *waiters) Pop() any {
 	*w = (*w)[:last]
 	one.place = -1
 	return one
-}
-
-// answer ends the waiting of one.
-func (w *waiters) answer(one *waiter, t *turn, err error) {
-	heap.Remove(w, one.place)
-	one.turn, one.err = t, err
-	close(one.done)
 }

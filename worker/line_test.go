@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/histories"
 	"github.com/postdate/postdate/workflows"
 )
 
@@ -154,6 +155,28 @@ func TestWaitingThenCancelled(t *testing.T) {
 	callLines(t)
 	result, _ := requireLine(t, line, "")
 	require.Empty(t, result.Delivered, "whoever is over needs no turn")
+}
+
+func TestWaitingThenChanged(t *testing.T) {
+	t.Parallel()
+	setBusy(t)
+	d := deliver(t, 0, answers(postdate.Accepted, 200), toEndpoint(t))
+	line := d.lineOf()
+	_, err := d.update(workflows.UpdateReschedule, postdate.Change{Data: []byte(`{"amount":2}`)})
+	require.NoError(t, err)
+	require.NotEqual(t, d.run.GetRunID(), d.latestRun())
+	require.Equal(t, line.GetID(), d.lineOf().GetID(), "it keeps its place")
+	record(t, d)
+
+	callLines(t)
+	_, err = d.end()
+	require.NoError(t, err)
+	var delivered workflows.DeliverResult
+	require.NoError(t, engineClient.GetWorkflow(t.Context(), d.run.GetID(), "").Get(t.Context(), &delivered))
+	require.Len(t, delivered.Attempts, 1)
+	requireLine(t, line, "")
+	histories.Record(t, engineClient, "deliver/changed-in-line", d.run.GetID(), "")
+	require.Len(t, d.arrived, 1, "it was sent once")
 }
 
 func TestWaitingThenSuperseded(t *testing.T) {

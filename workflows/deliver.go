@@ -57,14 +57,28 @@ func (d *delivery) takeOver() {
 
 // wait sleeps until d is due or somebody wishes otherwise.
 func (d *delivery) wait(ctx workflow.Context) {
-	if early := d.Shipment.DueAt.Sub(workflow.Now(ctx)); early > 0 {
+	if d.Line != "" {
+		heard(ctx) // it may have been called before this run began
+	}
+	early := d.Shipment.DueAt.Sub(workflow.Now(ctx))
+	if early > 0 {
 		_, _ = workflow.AwaitWithTimeout(ctx, early, d.wished) // fails only with ctx, which nobody cancels
 	}
-	d.state = postdate.Sending
-	d.heed()
 	if d.Plan == nil {
 		d.plan.Since = workflow.Now(ctx)
 	}
+	switch {
+	case d.Line == "":
+	case d.released: // its line calls it no more
+		d.Shipment.Called, d.left, d.released = true, true, false
+	case early <= 0:
+		// It keeps its place: another line would call it too, and what comes while
+		// an attempt is under way has the engine make that again.
+		d.state = postdate.Waiting
+		return
+	}
+	d.state = postdate.Sending
+	d.heed()
 	if d.state == postdate.Sending && d.plan.Expired(d.plan.Since) {
 		d.finish(postdate.Expired, "expired at "+d.ExpiresAt.Format(time.RFC3339)+", before its first attempt")
 	}
@@ -77,8 +91,10 @@ func (d *delivery) try(ctx workflow.Context) {
 		StartToCloseTimeout: d.Shipment.Bound() + grace,
 		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 1},
 	})
+	shipment := d.Shipment
+	shipment.Number = d.Attempts.Next()
 	var made postdate.Attempt
-	err := workflow.ExecuteLocalActivity(ctx, activities.SendName, d.Shipment).Get(ctx, &made)
+	err := workflow.ExecuteLocalActivity(ctx, activities.SendName, shipment).Get(ctx, &made)
 	d.Shipment.Called = false // it has been
 	if err != nil {
 		// No attempt was made, for a reason of our own: the engine tries again.
@@ -223,6 +239,9 @@ func (d *delivery) recall(ctx workflow.Context) {
 // end closes the execution with the status that says how the delivery ended, or
 // starts it anew where it was put off.
 func (d *delivery) end(ctx workflow.Context) (*DeliverResult, error) {
+	if d.line != "" && d.state == postdate.Scheduled {
+		heard(ctx) // it may have been called just now
+	}
 	_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
 	switch d.state {
 	case postdate.Delivered:
@@ -231,6 +250,10 @@ func (d *delivery) end(ctx workflow.Context) (*DeliverResult, error) {
 		return nil, temporal.NewCanceledError(DeliverResult{Attempts: d.Attempts, Reason: d.reason})
 	case postdate.Scheduled:
 		d.mark(ctx, "")
+		if d.Line = d.line; d.left || d.released {
+			d.Line = ""
+			d.Shipment.Called = d.Shipment.Called || d.released
+		}
 		return nil, workflow.NewContinueAsNewErrorWithOptions(ctx, workflow.ContinueAsNewErrorOptions{
 			BackoffStartInterval: max(0, d.Shipment.DueAt.Sub(workflow.Now(ctx))),
 		}, DeliverName, d.DeliverInput)

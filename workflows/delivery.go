@@ -25,6 +25,8 @@ type DeliverInput struct {
 	// Plan is that of a round which goes on after the execution had to start
 	// anew. Without it a round begins.
 	Plan *postdate.Plan `json:"plan,omitempty"`
+	// Line is the one in which it waits, where it was changed while it did.
+	Line string `json:"line,omitempty"`
 }
 
 // DeliverResult is what a delivery leaves behind that was delivered or
@@ -97,6 +99,7 @@ func newDelivery(in DeliverInput) *delivery {
 		DeliverInput: in,
 		plan:         postdate.Plan{Retry: in.Retry, ExpiresAt: in.ExpiresAt, Before: in.Attempts.Next() - 1},
 		state:        postdate.Scheduled,
+		line:         in.Line,
 	}
 	if in.Handed {
 		d.plan.Before--

@@ -42,7 +42,9 @@ func (e *endpoint) decide(ctx workflow.Context, ask *AskLease) Lease {
 	if err := recorded.Get(&d); err != nil {
 		panic(err) // the task is tried again: what was decided cannot be guessed
 	}
+	before := e.Flow
 	e.Flow = d.Flow
+	e.logBreaker(before)
 	e.Bank = Bank{Tokens: d.Tokens, At: now}
 	e.forget(now)
 	if ask != nil {

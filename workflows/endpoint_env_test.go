@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -34,6 +35,25 @@ type endpointEnv struct {
 	announced []activities.Announcement
 	settings  func() workflows.EndpointSettings
 	reads     int
+	logged    *warnings
+}
+
+// warnings keeps what is logged at that level, and forgets all else.
+type warnings struct {
+	silent
+
+	lines []string
+}
+
+func (w *warnings) Warn(text string, pairs ...any) {
+	var line strings.Builder
+	line.WriteString(text)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if name := fmt.Sprint(pairs[i]); strings.ToLower(name[:1]) == name[:1] { // those are the engine's own
+			fmt.Fprintf(&line, " %s=%v", name, pairs[i+1])
+		}
+	}
+	w.lines = append(w.lines, line.String())
 }
 
 // call is one that an endpoint made.
@@ -52,8 +72,9 @@ func enabled(pace postdate.Pace) workflows.EndpointSettings {
 func newEndpointEnv(t *testing.T, pace postdate.Pace) *endpointEnv {
 	t.Helper()
 	suite := testsuite.WorkflowTestSuite{}
-	suite.SetLogger(silent{})
-	e := &endpointEnv{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, gone: map[string]bool{}}
+	e := &endpointEnv{t: t, gone: map[string]bool{}, logged: &warnings{}}
+	suite.SetLogger(e.logged)
+	e.TestWorkflowEnvironment = suite.NewTestWorkflowEnvironment()
 	e.in = workflows.EndpointInput{Tenant: "acme", ID: "ep_1", Settings: enabled(pace)}
 	e.settings = func() workflows.EndpointSettings { return e.in.Settings }
 	e.SetStartTime(start)

@@ -1,16 +1,13 @@
 package workflows
 
 import (
-	"encoding/json"
 	"math"
 	"strings"
 	"time"
 
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
 )
 
 // Lately is what attempts came to, in sums of which half is forgotten in
@@ -74,14 +71,61 @@ func after(from time.Time, n int, perSecond float64) time.Time {
 	return from.Add(time.Duration(min(float64(n)/perSecond, longest) * float64(time.Second)))
 }
 
-// health answers [QueryHealth], as of the last time that anything happened.
-func (e *endpoint) health() (postdate.Health, error) {
+// EndpointHealth answers [QueryHealth], as of the last time that anything happened.
+type EndpointHealth struct {
+	postdate.Health
+
+	// Front are the first lines, up to the first that was not called: who waits in
+	// them by now they know better. Behind is since when the first after them waits.
+	Front  []FrontLine `json:"front,omitempty"`
+	Behind time.Time   `json:"behind,omitzero"`
+	// DrainsAt is from when on those in line are sent to, and PerSecond how many: 0
+	// where nobody knows.
+	DrainsAt  time.Time `json:"drains_at,omitzero"`
+	PerSecond float64   `json:"per_second,omitempty"`
+}
+
+// FrontLine is one of the first lines, of which so many wait as far as is known.
+type FrontLine struct {
+	ID      string `json:"id"`
+	Waiting int    `json:"waiting"`
+}
+
+// maxFront bounds [EndpointHealth.Front]: lines are shorter where there are more of
+// them, and come back the sooner.
+const maxFront = 10
+
+// front are the first lines, up to the first that was not called.
+func (e *endpoint) front(now time.Time) (front []FrontLine) {
+	for _, q := range e.Lines[:min(maxFront, len(e.Lines))] {
+		front = append(front, FrontLine{q.ID, q.live()})
+		if !q.called(now) {
+			break
+		}
+	}
+	return front
+}
+
+// Drained is when none of so many will wait any more, as seen at now: zero where
+// nobody knows.
+func (h EndpointHealth) Drained(waiting int, now time.Time) time.Time {
+	if h.PerSecond == 0 || waiting == 0 {
+		return time.Time{}
+	}
+	return after(latest(h.DrainsAt, now), waiting, h.PerSecond).UTC()
+}
+
+// health answers [QueryHealth].
+func (e *endpoint) health() (EndpointHealth, error) {
 	now := workflow.Now(e.ctx)
 	state, until := e.Flow.Breaker(now)
-	h := postdate.Health{
+	h := EndpointHealth{Health: postdate.Health{
 		State: e.Settings.State, Breaker: state, BreakerUntil: until, Reason: e.reason(e.Flow, now),
 		Limit: e.Settings.Pace, Pace: e.pace(e.Flow, now),
 		Waiting: 0, Overloaded: !e.OverloadedAt.IsZero(), AsOf: e.Lately.At,
+	}}
+	if e.Flow.NotBefore.After(now) {
+		h.NotBefore = e.Flow.NotBefore.UTC()
 	}
 	for _, holder := range e.Leases {
 		if holder.Until.After(now) {
@@ -90,8 +134,10 @@ func (e *endpoint) health() (postdate.Health, error) {
 	}
 	if len(e.Lines) > 0 {
 		h.Waiting, h.OldestWaiting = e.waiting(), time.UnixMilli(e.Lines[0].Since).UTC()
-		if from, perSecond := e.drain(e.Flow, e.Lately, now); perSecond > 0 {
-			h.DrainedAt = after(from, h.Waiting, perSecond).UTC()
+		h.DrainsAt, h.PerSecond = e.drain(e.Flow, e.Lately, now)
+		h.DrainedAt = h.Drained(h.Waiting, now)
+		if h.Front = e.front(now); len(h.Front) < len(e.Lines) {
+			h.Behind = time.UnixMilli(e.Lines[len(h.Front)].Since).UTC()
 		}
 	}
 	if e.Lately.Answered > 0 {
@@ -150,62 +196,4 @@ func (e *endpoint) overloaded(f postdate.Flow, l Lately, now time.Time) bool {
 		}
 	}
 	return false
-}
-
-// overloadNews is what the operator's endpoints are told.
-type overloadNews struct {
-	Tenant        string    `json:"tenant"`
-	Endpoint      string    `json:"endpoint"`
-	Reason        string    `json:"reason"`
-	Waiting       int       `json:"waiting"`
-	OldestWaiting time.Time `json:"oldest_waiting"`
-	DrainedAt     time.Time `json:"drained_at,omitzero"`
-}
-
-// overload notes whether the endpoint is overloaded, and has it told when it begins.
-func (e *endpoint) overload(is bool, now time.Time) {
-	switch began := e.OverloadedAt.IsZero(); {
-	case !is:
-		e.OverloadedAt = time.Time{}
-		return
-	case !began:
-		return
-	}
-	e.OverloadedAt = now
-	if e.Tenant == postdate.OperatorTenant || e.News != nil || len(e.Lines) == 0 {
-		return
-	}
-	news := overloadNews{
-		Tenant: e.Tenant, Endpoint: e.ID, Waiting: e.waiting(), OldestWaiting: time.UnixMilli(e.Lines[0].Since).UTC(),
-		Reason: "more waits than can be sent in time",
-	}
-	if from, perSecond := e.drain(e.Flow, e.Lately, now); perSecond > 0 {
-		news.DrainedAt = after(from, news.Waiting, perSecond).UTC()
-	}
-	data, err := json.Marshal(news) //workflowcheck:ignore
-	if err != nil {
-		return // no text or time of ours fails
-	}
-	e.News = &activities.Announcement{
-		ID:     activities.AnnouncementID(postdate.EndpointOverloaded, e.Tenant, e.ID, now.UTC().Format(time.RFC3339Nano)),
-		Tenant: e.Tenant, Type: postdate.EndpointOverloaded, At: now, Data: data,
-	}
-	e.announce(*e.News)
-}
-
-// announce has news told, however long that takes: the next run goes on with it.
-func (e *endpoint) announce(news activities.Announcement) {
-	ctx := workflow.WithActivityOptions(e.ctx, workflow.ActivityOptions{
-		TaskQueue:           ControlQueue,
-		StartToCloseTimeout: 3 * grace,
-		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: announceTries,
-		},
-	})
-	workflow.Go(ctx, func(ctx workflow.Context) {
-		if err := workflow.ExecuteActivity(ctx, activities.AnnounceName, news).Get(ctx, nil); err != nil {
-			workflow.GetLogger(ctx).Warn("an overload was not announced", "tenant", e.Tenant, "endpoint", e.ID, "error", err)
-		}
-		e.News = nil
-	})
 }

@@ -173,11 +173,11 @@ func (e *endpoint) reason(f postdate.Flow, now time.Time) string {
 	case !e.enabled():
 		return "the endpoint is " + string(e.Settings.State)
 	case state == postdate.BreakerOpen:
-		return "too many attempts failed: the breaker is open"
+		return tooManyFailed
 	case f.NotBefore.After(now):
-		return "the receiver asked to be left alone"
+		return "the receiver asked to be left alone until " + f.NotBefore.UTC().Format(time.RFC3339)
 	case state == postdate.BreakerHalfOpen:
-		return "too many attempts failed: one is made to see whether the receiver is back"
+		return "one attempt is made to see whether the receiver is back"
 	case f.Cut > 0:
 		return "slowed down, as the receiver asked for less, took long, or was away"
 	}

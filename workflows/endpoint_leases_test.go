@@ -193,11 +193,16 @@ func TestEndpoint_ARetryAfterIsForAllWorkers(t *testing.T) {
 		Failed: 1, Slowed: 1, Trailing: 1, Answered: 1, NotBefore: start.Add(time.Minute),
 	}})
 	closed := e.lease(time.Second, workflows.AskLease{Worker: "b", Asking: 1})
+	health := e.health(2 * time.Second)
 	open := e.lease(61*time.Second, workflows.AskLease{Worker: "b", Asking: 1})
+	later := e.health(62 * time.Second)
 	e.run()
+	require.Equal(t, start.Add(time.Minute), health.NotBefore)
+	require.Equal(t, closed.Reason, health.Reason)
+	require.Zero(t, later.NotBefore)
 	require.Zero(t, closed.Pace.InFlight)
 	require.True(t, start.Add(time.Minute).Equal(closed.ClosedUntil))
-	require.Equal(t, "the receiver asked to be left alone", closed.Reason)
+	require.Equal(t, "the receiver asked to be left alone until 2026-11-21T09:01:00Z", closed.Reason)
 	require.Equal(t, 5, open.Pace.InFlight)
 }
 

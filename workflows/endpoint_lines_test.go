@@ -178,6 +178,11 @@ func TestEndpoint_TellsOfAnOverloadOnceEachTime(t *testing.T) {
 	require.NoError(t, json.Unmarshal(e.announced[0].Data, &news))
 	require.InDelta(t, 500, news["waiting"], 0)
 	require.Equal(t, "ep_1", news["endpoint"])
+	require.Equal(t, []string{
+		"endpoint is overloaded tenant=acme endpoint=ep_1 reason=more waits than can be sent in time waiting=500 drained_at=2026-11-21T09:00:51Z",
+		"endpoint is no longer overloaded tenant=acme endpoint=ep_1 waiting=100 since=2026-11-21T09:00:01Z",
+	}, e.logged.lines[:2])
+	require.Len(t, e.logged.lines, 4)
 }
 
 func TestEndpoint_CarriesAllIntoItsNextRun(t *testing.T) {

@@ -73,8 +73,9 @@ type GroupedEvent struct {
 	Endpoints []string `json:"endpoints"`
 	// At is when it was accepted, in a Line: in a Dispatch that of the group says so.
 	At time.Time `json:"at,omitzero"`
-	// Cancelled says, in a Line, why it was.
-	Cancelled string `json:"cancelled,omitempty"`
+	// Cancelled says, in a Line, why it was, and CancelledAt when.
+	Cancelled   string    `json:"cancelled,omitempty"`
+	CancelledAt time.Time `json:"cancelled_at,omitzero"`
 }
 
 const (

@@ -81,6 +81,9 @@ func newLine(in LineInput) *line {
 	if l.Done.Cancelled == nil {
 		l.Done.Cancelled = map[int]string{}
 	}
+	if l.Done.CancelledAt == nil {
+		l.Done.CancelledAt = map[int]time.Time{}
+	}
 	for place := range l.fates {
 		if _, done := l.Done.Delivered[place]; done {
 			l.fates[place] = isDelivered
@@ -148,7 +151,9 @@ func (l *line) send(ctx workflow.Context) {
 		return
 	}
 	l.write(ctx, postdate.Sending)
-	shipments := activities.LineShipments{Tenant: l.Tenant, Endpoint: l.Endpoint, Waiters: make([]activities.Waiter, len(l.Waiters))}
+	shipments := activities.LineShipments{
+		Tenant: l.Tenant, Endpoint: l.Endpoint, Waiters: make([]activities.Waiter, len(l.Waiters)), Again: l.Lost,
+	}
 	for place, w := range l.Waiters {
 		if l.fates[place] == waits {
 			shipments.Waiters[place] = w
@@ -163,19 +168,21 @@ func (l *line) send(ctx workflow.Context) {
 		WaitForCancellation: true, // what is under way comes to something
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
 	}), activities.SendLineName, shipments)
-	if err := sending.Get(ctx, &made); err == nil { // else all wait on
-		l.judge(made)
+	if err := sending.Get(ctx, &made); err == nil {
+		l.judge(ctx, made)
+	} else { // all wait on
+		l.Lost = l.Lost || !temporal.IsCanceledError(err)
 	}
 	l.stop = nil
 	for place, unwanted := range l.unwanted {
 		if unwanted && l.fates[place] == waits {
-			l.cancel(place, byWish)
+			l.cancel(ctx, place, byWish)
 		}
 	}
 }
 
 // judge decides what follows from what was made.
-func (l *line) judge(progress activities.LineProgress) {
+func (l *line) judge(ctx workflow.Context, progress activities.LineProgress) {
 	for place := range l.Waiters {
 		made, ok := progress.Made[place]
 		switch {
@@ -185,7 +192,7 @@ func (l *line) judge(progress activities.LineProgress) {
 			l.Done.Delivered[place] = made
 		case made.Outcome == postdate.Deleted:
 			_, reason := made.Outcome.End()
-			l.cancel(place, reason)
+			l.cancel(ctx, place, reason)
 		case made.Outcome.Made():
 			l.failed = append(l.failed, activities.LeftParcel{
 				Parcel: activities.Parcel{Event: place, Endpoint: l.Endpoint}, At: l.Waiters[place].At,
@@ -204,9 +211,9 @@ const (
 	byNewer = "a newer message took its place"
 )
 
-func (l *line) cancel(place int, why string) {
+func (l *line) cancel(ctx workflow.Context, place int, why string) {
 	l.fates[place] = isCancelled
-	l.Done.Cancelled[place] = why
+	l.Done.Cancelled[place], l.Done.CancelledAt[place] = why, workflow.Now(ctx)
 	l.changed = true
 }
 
@@ -217,7 +224,7 @@ func (l *line) supersede(ctx workflow.Context, places []int) {
 		switch {
 		case place >= len(l.fates) || l.fates[place] != waits:
 		case l.Waiters[place].Message != nil:
-			l.cancel(place, byNewer)
+			l.cancel(ctx, place, byNewer)
 		default:
 			told.IDs = append(told.IDs, l.Waiters[place].DeliveryID)
 			l.fates[place] = hasLeft
@@ -229,8 +236,8 @@ func (l *line) supersede(ctx workflow.Context, places []int) {
 	}
 }
 
-// handOver gives what failed, and was not cancelled meanwhile, a Deliver of its own;
-// the engine tries that until it is done.
+// handOver gives what failed, and was neither handed over at once nor cancelled
+// meanwhile, a Deliver of its own; the engine tries that until it is done.
 func (l *line) handOver(ctx workflow.Context) error {
 	l.failed = slices.DeleteFunc(l.failed, func(failed activities.LeftParcel) bool { return l.fates[failed.Event] != waits })
 	if len(l.failed) == 0 {

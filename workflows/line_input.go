@@ -24,6 +24,8 @@ type LineInput struct {
 	// Done and Left tell what became of waiters before the execution started anew.
 	Done LineResult `json:"done,omitzero"`
 	Left []int      `json:"left,omitempty"`
+	// Lost: a call was lost with its worker, and so may be what it did.
+	Lost bool `json:"lost,omitempty"`
 	// Call is one that has come, and for which nobody was sent yet.
 	Call *Call `json:"call,omitempty"`
 }
@@ -34,6 +36,8 @@ type LineResult struct {
 	Delivered map[int]postdate.Attempt `json:"delivered,omitempty"`
 	// Cancelled says why each of them was.
 	Cancelled map[int]string `json:"cancelled,omitempty"`
+	// CancelledAt is when.
+	CancelledAt map[int]time.Time `json:"cancelled_at,omitempty"`
 }
 
 const (
@@ -76,7 +80,7 @@ func (in LineInput) entry(place int) GroupedEvent {
 	w := in.Waiters[place]
 	return GroupedEvent{
 		ID: w.Message.ID, Type: w.Message.Type, Entity: w.Message.Entity, Endpoints: []string{in.Endpoint}, At: w.At,
-		Cancelled: in.Done.Cancelled[place],
+		Cancelled: in.Done.Cancelled[place], CancelledAt: in.Done.CancelledAt[place],
 	}
 }
 

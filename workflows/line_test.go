@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/postdate/postdate"
@@ -31,6 +32,7 @@ type lineEnv struct {
 	superseded []string
 	groups     []workflows.Group
 	leaving    func() // what happens as it leaves
+	losing     bool   // the next call is lost
 }
 
 // newLineEnv has n messages wait in a line.
@@ -57,6 +59,11 @@ func newLineEnv(t *testing.T, n int, sends ...func(activities.LineShipments) act
 		return nil
 	})
 	e.register(activities.SendLineName, func(_ context.Context, in activities.LineShipments) (activities.LineProgress, error) {
+		if e.losing {
+			e.losing = false
+			require.False(t, in.Again)
+			return activities.LineProgress{}, temporal.NewNonRetryableApplicationError("lost", "", nil)
+		}
 		send := e.sends[0]
 		e.sends = e.sends[1:]
 		return send(in), nil
@@ -171,6 +178,33 @@ func TestLine_HandsOverWhatFailed(t *testing.T) {
 	require.Equal(t, []string{"evt_1"}, e.listed())
 }
 
+func TestLine_HandsOverOnlyWhatWasNotYet(t *testing.T) {
+	t.Parallel()
+	e := newLineEnv(t, 3, func(in activities.LineShipments) activities.LineProgress {
+		progress := came(map[int]postdate.Outcome{0: notAccepted, 1: accepted})(in)
+		progress.Told = []int{2}
+		return progress
+	})
+	e.call(time.Minute)
+	require.Len(t, e.run().Delivered, 1)
+	require.Len(t, e.handed, 1)
+	require.Zero(t, e.handed[0].Event)
+	require.Equal(t, []int{0}, e.left)
+	require.Equal(t, []string{"evt_1"}, e.listed())
+}
+
+func TestLine_TellsThatACallWasLost(t *testing.T) {
+	t.Parallel()
+	e := newLineEnv(t, 1, func(in activities.LineShipments) activities.LineProgress {
+		require.True(t, in.Again)
+		return came(map[int]postdate.Outcome{0: accepted})(in)
+	})
+	e.losing = true
+	e.call(time.Minute)
+	e.call(2 * time.Minute)
+	require.Len(t, e.run().Delivered, 1)
+}
+
 func TestLine_IsLeftByThoseWhoWereTold(t *testing.T) {
 	t.Parallel()
 	e := newLineEnv(t, 2, func(in activities.LineShipments) activities.LineProgress {
@@ -193,11 +227,13 @@ func TestLine_CancelsWhoWaits(t *testing.T) {
 	e.call(3 * time.Minute)
 	result := e.run()
 	require.Equal(t, map[int]string{0: "cancelled"}, result.Cancelled)
+	require.WithinDuration(t, start.Add(time.Minute), result.CancelledAt[0], time.Second)
 	require.Equal(t, postdate.Cancelled, first.standing.State)
 	require.Equal(t, postdate.Cancelled, again.standing.State, "twice is answered alike")
 	require.Equal(t, postdate.NotFound, unknown.refusal.Code)
 	last := e.groups[len(e.groups)-1].Events
 	require.Equal(t, []string{"cancelled", ""}, []string{last[0].Cancelled, last[1].Cancelled})
+	require.Equal(t, result.CancelledAt[0], last[0].CancelledAt.UTC())
 }
 
 func TestLine_CancelsWhoWaitsWhileOthersAreBeingSent(t *testing.T) {

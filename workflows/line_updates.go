@@ -31,7 +31,7 @@ func (l *line) cancelWaiter(ctx workflow.Context, id string) (Standing, error) {
 	switch {
 	case l.fates[place] != waits:
 	case l.stop == nil:
-		l.cancel(place, byWish)
+		l.cancel(ctx, place, byWish)
 	default: // who was not sent by now is called again
 		l.stop()
 	}

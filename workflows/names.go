@@ -63,7 +63,7 @@ const (
 // [EndpointSettings].
 const SignalSettings = "settings"
 
-// The Queries that Endpoint answers: QueryHealth a postdate.Health, QueryTurn,
+// The Queries that Endpoint answers: QueryHealth an [EndpointHealth], QueryTurn,
 // which takes a line's id, a postdate.Turn.
 const (
 	QueryHealth = "health"

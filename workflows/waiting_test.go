@@ -123,3 +123,33 @@ func TestDeliver_GoesInAnotherLineOnceItsOwnHasCalledIt(t *testing.T) {
 	require.Len(t, e.engine.queued, 2)
 	require.Empty(t, e.engine.queued[1].Line, "the one that called it does not call it again")
 }
+
+func TestDeliver_KeepsItsPlaceInLineWhereItIsChanged(t *testing.T) {
+	t.Parallel()
+	changed := newWaitingEnv(t)
+	changed.update(time.Minute, workflows.UpdateReschedule, postdate.Change{Data: []byte(`{"amount":2}`)})
+	changed.deliver(0, toEndpoint)
+	next, _ := changed.requireAnew()
+	require.Equal(t, "line_1", next.Line)
+
+	e := newWaitingEnv(t)
+	e.engine.busy = false // the place in line is kept even so
+	e.SetStartTime(start.Add(time.Minute))
+	e.signal(time.Minute, workflows.SignalRelease)
+	e.deliver(0, func(in *workflows.DeliverInput) { *in = next })
+	require.Len(t, e.requireDelivered(), 1)
+	require.Equal(t, []time.Duration{2 * time.Minute}, e.times())
+	require.Len(t, e.engine.queued, 1)
+	require.Equal(t, "line_1", e.engine.queued[0].Line, "it stays in the line that knows it")
+	require.JSONEq(t, `{"amount":2}`, string(e.sent[0].message.Data))
+}
+
+func TestDeliver_IsCalledWhileItSleepsUntilAnotherTime(t *testing.T) {
+	t.Parallel()
+	e := newWaitingEnv(t)
+	e.signal(time.Minute, workflows.SignalRelease)
+	e.deliver(time.Hour, toEndpoint, func(in *workflows.DeliverInput) { in.Line = "line_1" })
+	require.Len(t, e.requireDelivered(), 1)
+	require.Equal(t, []time.Duration{time.Hour}, e.times())
+	require.Empty(t, e.engine.queued, "no other line would call it while it is sent")
+}

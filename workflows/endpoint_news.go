@@ -1,0 +1,102 @@
+package workflows
+
+import (
+	"encoding/json"
+	"time"
+
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/activities"
+)
+
+// log is silent while e is replayed. That a trouble is over is told at the level at
+// which the trouble was: who sees the one sees the other.
+func (e *endpoint) log() log.Logger {
+	return log.With(workflow.GetLogger(e.ctx), "tenant", e.Tenant, "endpoint", e.ID)
+}
+
+// logBreaker tells that the breaker opened, or closed.
+func (e *endpoint) logBreaker(before postdate.Flow) {
+	was, is := before.Circuit.OpenUntil, e.Flow.Circuit.OpenUntil
+	switch {
+	case was.Equal(is):
+	case is.IsZero():
+		e.log().Warn("circuit breaker closed", "reason", "the receiver answers again", "waiting", e.waiting())
+	case was.IsZero():
+		e.log().Warn("circuit breaker opened", "reason", tooManyFailed, "until", is.UTC().Format(time.RFC3339), "waiting", e.waiting())
+	default:
+		e.log().Warn("circuit breaker stays open", "reason", "the attempt made to try the receiver failed",
+			"until", is.UTC().Format(time.RFC3339), "waiting", e.waiting())
+	}
+}
+
+const (
+	tooManyFailed = "too many attempts failed"
+	tooMuch       = "more waits than can be sent in time"
+)
+
+// overloadNews is what the operator's endpoints are told.
+type overloadNews struct {
+	Tenant        string    `json:"tenant"`
+	Endpoint      string    `json:"endpoint"`
+	Reason        string    `json:"reason"`
+	Waiting       int       `json:"waiting"`
+	OldestWaiting time.Time `json:"oldest_waiting"`
+	DrainedAt     time.Time `json:"drained_at,omitzero"`
+}
+
+// overload notes whether the endpoint is overloaded, and has it told when it begins.
+func (e *endpoint) overload(is bool, now time.Time) {
+	was := !e.OverloadedAt.IsZero()
+	switch {
+	case is == was:
+		return
+	case was:
+		e.log().Warn("endpoint is no longer overloaded", "waiting", e.waiting(), "since", e.OverloadedAt.UTC().Format(time.RFC3339))
+		e.OverloadedAt = time.Time{}
+		return
+	}
+	e.OverloadedAt = now
+	from, perSecond := e.drain(e.Flow, e.Lately, now)
+	var drained time.Time
+	if perSecond > 0 {
+		drained = after(from, e.waiting(), perSecond).UTC()
+	}
+	e.log().Warn("endpoint is overloaded", "reason", tooMuch, "waiting", e.waiting(), "drained_at", drained.Format(time.RFC3339))
+	if e.Tenant == postdate.OperatorTenant || e.News != nil || len(e.Lines) == 0 {
+		return
+	}
+	news := overloadNews{
+		Tenant: e.Tenant, Endpoint: e.ID, Waiting: e.waiting(), OldestWaiting: time.UnixMilli(e.Lines[0].Since).UTC(),
+		Reason: tooMuch, DrainedAt: drained,
+	}
+	data, err := json.Marshal(news) //workflowcheck:ignore
+	if err != nil {
+		return // no text or time of ours fails
+	}
+	e.News = &activities.Announcement{
+		ID:     activities.AnnouncementID(postdate.EndpointOverloaded, e.Tenant, e.ID, now.UTC().Format(time.RFC3339Nano)),
+		Tenant: e.Tenant, Type: postdate.EndpointOverloaded, At: now, Data: data,
+	}
+	e.announce(*e.News)
+}
+
+// announce has news told, however long that takes: the next run goes on with it.
+func (e *endpoint) announce(news activities.Announcement) {
+	ctx := workflow.WithActivityOptions(e.ctx, workflow.ActivityOptions{
+		TaskQueue:           ControlQueue,
+		StartToCloseTimeout: 3 * grace,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: announceTries,
+		},
+	})
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		if err := workflow.ExecuteActivity(ctx, activities.AnnounceName, news).Get(ctx, nil); err != nil {
+			workflow.GetLogger(ctx).Warn("an overload was not announced", "tenant", e.Tenant, "endpoint", e.ID, "error", err)
+		}
+		e.News = nil
+	})
+}
