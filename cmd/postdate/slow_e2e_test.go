@@ -212,8 +212,8 @@ func TestASlowEndpointKeepsItsOwnWaitingAndNobodyElse(t *testing.T) {
 		place[id] = at
 	}
 	for i, id := range ids {
-		// Who comes within a moment of another may pass it, in another line.
-		require.InDelta(t, i, place[id], events/4+inFlight, "%s came out of order", id)
+		// Two lines are called at a time: who is in one may pass those in the other.
+		require.InDelta(t, i, place[id], events/2+inFlight, "%s came out of order", id)
 	}
 	p.health(id, func(h map[string]any) bool { return number(h["waiting"]) == 0 && number(h["in_flight"]) == 0 })
 	for _, done := range []string{ids[events-1] + "." + id, "with-its-own", "named." + id} {
