@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -66,7 +69,6 @@ func newProcessWith(t *testing.T, env []string, temporal string, args ...string)
 	t.Helper()
 	addr := "127.0.0.1:" + freePort(t)
 	p := &process{t: t, url: "http://" + addr, temporal: temporal, args: append(args, "--http", addr), env: env}
-	p.start()
 	t.Cleanup(func() {
 		if p.cmd.ProcessState == nil {
 			p.stop(syscall.SIGKILL)
@@ -75,6 +77,7 @@ func newProcessWith(t *testing.T, env []string, temporal string, args ...string)
 			t.Log(p.log.String())
 		}
 	})
+	p.start()
 	return p
 }
 
@@ -274,15 +277,26 @@ func TestAKillLosesNothing(t *testing.T) {
 	in.await(t, ids)
 }
 
+// freePort is one that nobody listens on, below those that the system gives to
+// whoever asks for any: until it is used, it is not given to a connection.
 func freePort(t *testing.T) string {
 	t.Helper()
-	socket, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer socket.Close()
-	_, port, err := net.SplitHostPort(socket.Addr().String())
-	require.NoError(t, err)
-	return port
+	for {
+		port := strconv.Itoa(int(lastPort.Add(1)))
+		socket, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:"+port)
+		if err == nil {
+			require.NoError(t, socket.Close())
+			return port
+		}
+		require.ErrorIs(t, err, syscall.EADDRINUSE)
+	}
 }
+
+var lastPort = func() *atomic.Int32 {
+	var port atomic.Int32
+	port.Store(10_000 + rand.Int32N(8_000)) // so that two runs side by side do not meet
+	return &port
+}()
 
 // lockedBuffer is a buffer that several goroutines may write to.
 type lockedBuffer struct {
