@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -30,10 +29,6 @@ type senders int
 // start starts the batch job in database or, where that is "", on an SQLite file
 // in the stage's folder.
 func (n senders) start(ctx context.Context, s *stage, database string) (*batchJob, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find the bench itself: %w", err)
-	}
 	ports, err := freePorts(ctx, 1)
 	if err != nil {
 		return nil, err
@@ -42,17 +37,10 @@ func (n senders) start(ctx context.Context, s *stage, database string) (*batchJo
 		url: "http://" + net.JoinHostPort("127.0.0.1", ports[0]) + "/", every: s.batchEvery,
 		http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: s.clients}},
 	}
-	b.child, err = startChild(ctx, "the batch job", os.Environ(), self, batchCommand,
+	b.child, err = startSelf(ctx, "the batch job", b.url, batchCommand,
 		"--db", filepath.Join(s.dir, "batch.db"), "--postgres", database, "--http", ports[0],
 		"--every", b.every.String(), "--senders", strconv.Itoa(int(n)))
-	if err != nil {
-		return nil, err
-	}
-	if err := b.ready(ctx, b.url); err != nil {
-		b.stop()
-		return nil, err
-	}
-	return b, nil
+	return b, err
 }
 
 // publish returns once the row is committed.

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"time"
 
@@ -42,16 +41,9 @@ func serveBatch(ctx context.Context, args []string, stderr io.Writer) error {
 	defer func() { _ = table.db.Close() }()
 	c := &scanner{table: table, senders: senders, http: keepingConnections(senders), secret: signature.NewSecret()}
 	i := &intake{table: table, next: make(chan time.Time)}
-	server := &http.Server{Addr: net.JoinHostPort("127.0.0.1", httpPort), Handler: i, ReadHeaderTimeout: time.Second}
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return c.loop(ctx, every, i.next) })
-	both.Go(func() error {
-		defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-		if err := server.ListenAndServe(); ctx.Err() == nil {
-			return fmt.Errorf("serve the batch job: %w", err)
-		}
-		return nil
-	})
+	both.Go(func() error { return serveHTTP(ctx, httpPort, i) })
 	return both.Wait() //nolint:wrapcheck // both say what they were about
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -51,6 +52,28 @@ func startChild(ctx context.Context, name string, env []string, path string, arg
 		close(c.gone)
 	}()
 	return c, nil
+}
+
+// startReady starts a process, and waits until url answers for it.
+func startReady(ctx context.Context, name, url string, env []string, path string, args ...string) (*child, error) {
+	c, err := startChild(ctx, name, env, path, args...)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.ready(ctx, url); err != nil {
+		c.stop()
+		return nil, err
+	}
+	return c, nil
+}
+
+// startSelf does so with the bench itself, called by another name: the first of args.
+func startSelf(ctx context.Context, name, url string, args ...string) (*child, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find the bench itself: %w", err)
+	}
+	return startReady(ctx, name, url, os.Environ(), self, args...)
 }
 
 // stop asks the child to end, and sees to it that it does.

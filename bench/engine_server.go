@@ -48,14 +48,15 @@ func serveEngine(ctx context.Context, args []string, stderr io.Writer) error {
 
 // sayReady answers on the port until ctx ends.
 func sayReady(ctx context.Context, httpPort string) error {
-	server := &http.Server{
-		Addr:              net.JoinHostPort("127.0.0.1", httpPort),
-		Handler:           http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
-		ReadHeaderTimeout: time.Second,
-	}
+	return serveHTTP(ctx, httpPort, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+}
+
+// serveHTTP has h answer on the port until ctx ends.
+func serveHTTP(ctx context.Context, port string, h http.Handler) error {
+	server := &http.Server{Addr: net.JoinHostPort("127.0.0.1", port), Handler: h, ReadHeaderTimeout: time.Second}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	if err := server.ListenAndServe(); ctx.Err() == nil {
-		return fmt.Errorf("say that it is ready: %w", err)
+		return fmt.Errorf("serve port %s: %w", port, err)
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 
 	"go.temporal.io/sdk/client"
@@ -28,25 +27,13 @@ type floor struct {
 // startFloor starts the floor in database or, where that is "", in the stage's
 // folder. What has run is told to the stage's receiver, for nothing is sent.
 func startFloor(ctx context.Context, s *stage, database string) (*floor, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find the bench itself: %w", err)
-	}
 	ports, err := freePorts(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
 	f := &floor{url: "http://" + net.JoinHostPort("127.0.0.1", ports[0]) + "/", receiver: s.receiver}
-	f.child, err = startChild(ctx, "the floor", os.Environ(), self, floorCommand,
-		"--data", s.dir, "--postgres", database, "--http", ports[0])
-	if err != nil {
-		return nil, err
-	}
-	if err := f.ready(ctx, f.url); err != nil {
-		f.stop()
-		return nil, err
-	}
-	return f, nil
+	f.child, err = startSelf(ctx, "the floor", f.url, floorCommand, "--data", s.dir, "--postgres", database, "--http", ports[0])
+	return f, err
 }
 
 // publish returns once an execution named like m has run.
@@ -55,13 +42,8 @@ func (f *floor) publish(ctx context.Context, m *item) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", m.id, err)
 	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("start %s: %w", m.id, err)
-	}
-	_ = res.Body.Close()
-	if res.StatusCode != http.StatusNoContent {
-		return fmt.Errorf("start %s: %s", m.id, res.Status)
+	if err := expectDone(http.DefaultClient, req); err != nil {
+		return err
 	}
 	f.receiver.arrive(m.id)
 	return nil

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
-	"time"
 
 	"go.temporal.io/sdk/client"
 
@@ -56,10 +53,5 @@ func serveFloor(ctx context.Context, args []string, stderr io.Writer) error {
 		return fmt.Errorf("start the floor's worker: %w", err)
 	}
 	defer w.Stop()
-	server := &http.Server{Addr: net.JoinHostPort("127.0.0.1", httpPort), Handler: r, ReadHeaderTimeout: time.Second}
-	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-	if err := server.ListenAndServe(); ctx.Err() == nil {
-		return fmt.Errorf("serve the floor: %w", err)
-	}
-	return nil
+	return serveHTTP(ctx, httpPort, r)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -81,10 +80,6 @@ type naive struct {
 // startNaive starts the naive program in database or, where that is "", in the
 // stage's folder.
 func startNaive(ctx context.Context, s *stage, database string) (*naive, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find the bench itself: %w", err)
-	}
 	ports, err := freePorts(ctx, 2)
 	if err != nil {
 		return nil, err
@@ -96,11 +91,7 @@ func startNaive(ctx context.Context, s *stage, database string) (*naive, error) 
 		args = append(args, "--wal")
 	}
 	n := &naive{}
-	if n.child, err = startChild(ctx, "the naive program", os.Environ(), self, args...); err != nil {
-		return nil, err
-	}
-	if err := n.ready(ctx, "http://"+net.JoinHostPort("127.0.0.1", ports[0])); err != nil {
-		n.stop()
+	if n.child, err = startSelf(ctx, "the naive program", "http://"+net.JoinHostPort("127.0.0.1", ports[0]), args...); err != nil {
 		return nil, err
 	}
 	n.client, err = client.DialContext(ctx, client.Options{HostPort: net.JoinHostPort("127.0.0.1", ports[1]), Logger: silent{}})

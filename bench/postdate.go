@@ -77,14 +77,8 @@ func (p *postdate) start(ctx context.Context) error {
 		args = append(args, "--db", p.database)
 	}
 	var err error
-	if p.child, err = startChild(ctx, "postdate", p.env, p.binary, args...); err != nil {
-		return err
-	}
-	if err := p.ready(ctx, p.url("/readyz", nil)); err != nil {
-		p.stop()
-		return err
-	}
-	return nil
+	p.child, err = startReady(ctx, "postdate", p.url("/readyz", nil), p.env, p.binary, args...)
+	return err
 }
 
 func (p *postdate) processes() []*child { return append([]*child{p.child}, p.beside...) }

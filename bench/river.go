@@ -29,14 +29,8 @@ func startRiver(ctx context.Context, s *stage, database string) (*river, error) 
 		url:  "http://" + net.JoinHostPort("127.0.0.1", ports[0]) + "/",
 		http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: s.clients}},
 	}
-	if r.child, err = startChild(ctx, "River", os.Environ(), s.river, "--db", database, "--http", ports[0]); err != nil {
-		return nil, err
-	}
-	if err := r.ready(ctx, r.url); err != nil {
-		r.stop()
-		return nil, err
-	}
-	return r, nil
+	r.child, err = startReady(ctx, "River", r.url, os.Environ(), s.river, "--db", database, "--http", ports[0])
+	return r, err
 }
 
 // publish returns once the job is committed.

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/url"
-	"os"
 
 	"github.com/postdate/postdate/signature"
 )
@@ -22,7 +21,9 @@ func (n serves) start(ctx context.Context, s *stage, database string) (*postdate
 	}
 	p := newPostdate(s.options)
 	p.ports = []string{"", "", ports[0]}
-	if p.child, err = startBareEngine(ctx, database, ports[0], ports[1]); err != nil {
+	p.child, err = startSelf(ctx, "the engine", "http://127.0.0.1:"+ports[1]+"/", engineCommand,
+		"--postgres", database, "--temporal", ports[0], "--http", ports[1])
+	if err != nil {
 		return nil, err
 	}
 	p.env = append(p.env, "TEMPORAL_ADDRESS=127.0.0.1:"+ports[0], "POSTDATE_ALLOW_HTTP=true", "POSTDATE_ALLOW_NETWORKS=127.0.0.0/8",
@@ -36,33 +37,15 @@ func (n serves) start(ctx context.Context, s *stage, database string) (*postdate
 	return p, nil
 }
 
-// startBareEngine starts an engine alone, and waits until it is ready.
-func startBareEngine(ctx context.Context, database, port, httpPort string) (*child, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find the bench itself: %w", err)
-	}
-	c, err := startChild(ctx, "the engine", os.Environ(), self, engineCommand,
-		"--postgres", database, "--temporal", port, "--http", httpPort)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.ready(ctx, "http://127.0.0.1:"+httpPort+"/"); err != nil {
-		c.stop()
-		return nil, err
-	}
-	return c, nil
-}
-
 // addServe starts one more process whose API is at address.
 func (p *postdate) addServe(ctx context.Context, n int, address string) error {
-	serve, err := startChild(ctx, fmt.Sprintf("postdate serve %d", n), p.env, p.binary, "serve", "--http", address)
+	at := url.URL{Scheme: "http", Host: address, Path: "/readyz"}
+	serve, err := startReady(ctx, fmt.Sprintf("postdate serve %d", n), at.String(), p.env, p.binary, "serve", "--http", address)
 	if err != nil {
 		return err
 	}
 	p.beside, p.apis = append(p.beside, serve), append(p.apis, address)
-	at := url.URL{Scheme: "http", Host: address, Path: "/readyz"}
-	return serve.ready(ctx, at.String())
+	return nil
 }
 
 // newEncryptionKey is one as POSTDATE_ENCRYPTION_KEYS takes it.

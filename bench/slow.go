@@ -133,7 +133,7 @@ func (c slowCRM) run(ctx context.Context, s *stage) (*measured, error) {
 	if got.peak, err = memory(s.child.pid, rssPeak); err != nil {
 		return nil, err
 	}
-	got.Transitions, err = s.postdate.transitions(ctx, got.since)
+	got.Transitions, err = s.postdate.transitions(ctx, got.since, "Dispatch", "Line", "Deliver", "Endpoint")
 	got.perWaiting(len(got.items))
 	return got, err
 }

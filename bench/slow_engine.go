@@ -10,17 +10,17 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
-// transitions are how many state transitions the executions of each workflow
-// took since a moment: what the engine had to write.
-func (p *postdate) transitions(ctx context.Context, since time.Time) (map[string]float64, error) {
+// transitions are how many state transitions the executions of each of these
+// workflows took that were started since a moment: what the engine had to write.
+func (p *postdate) transitions(ctx context.Context, since time.Time, kinds ...string) (map[string]float64, error) {
 	engine, err := client.DialContext(ctx, client.Options{HostPort: "127.0.0.1:" + p.ports[2], Logger: silent{}})
 	if err != nil {
 		return nil, fmt.Errorf("dial the engine: %w", err)
 	}
 	defer engine.Close()
 	sums := make(map[string]float64)
-	for _, kind := range []string{"Dispatch", "Line", "Deliver", "Endpoint"} {
-		query := fmt.Sprintf("WorkflowType = '%s' AND StartTime >= '%s'", kind, since.UTC().Format(time.RFC3339))
+	for _, kind := range kinds {
+		query := fmt.Sprintf("WorkflowType = '%s' AND StartTime >= '%s'", kind, since.UTC().Format(time.RFC3339Nano))
 		if sums[kind], err = sumTransitions(ctx, engine, query); err != nil {
 			return nil, fmt.Errorf("ask the engine about its %s executions: %w", kind, err)
 		}

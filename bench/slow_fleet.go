@@ -36,14 +36,11 @@ func (f *fleet) addWorkers(ctx context.Context, p *postdate, n int) error {
 			return err
 		}
 		at := url.URL{Scheme: "http", Host: "127.0.0.1:" + ports[0], Path: "/readyz"}
-		worker, err := startChild(ctx, fmt.Sprintf("worker %d", i+1), settings, p.binary, "worker", "--http", at.Host)
+		worker, err := startReady(ctx, fmt.Sprintf("worker %d", i+1), at.String(), settings, p.binary, "worker", "--http", at.Host)
 		if err != nil {
 			return err
 		}
 		f.children = append(f.children, worker)
-		if err := worker.ready(ctx, at.String()); err != nil {
-			return err
-		}
 	}
 	return nil
 }

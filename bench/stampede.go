@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
-
-	"go.temporal.io/sdk/client"
 )
 
 // stampede is messages accepted beforehand that are all due at one instant: so
@@ -44,7 +41,10 @@ func (t stampede) run(ctx context.Context, s *stage) (*measured, error) {
 	}
 	got.statements = s.statements(ctx) - served
 	if s.postdate != nil {
-		got.transitions, err = s.postdate.deliverTransitions(ctx, start)
+		const carrier = "Deliver" // of each schedule
+		var sums map[string]float64
+		sums, err = s.postdate.transitions(ctx, start, carrier)
+		got.transitions = sums[carrier]
 	}
 	return got, err
 }
@@ -83,19 +83,4 @@ func (m *meter) idleUntil(ctx context.Context, due time.Time) error {
 		return err
 	}
 	return m.start()
-}
-
-// deliverTransitions is how many state transitions the executions took that
-// carry a schedule each and were started since.
-func (p *postdate) deliverTransitions(ctx context.Context, since time.Time) (float64, error) {
-	engine, err := client.DialContext(ctx, client.Options{HostPort: "127.0.0.1:" + p.ports[2], Logger: silent{}})
-	if err != nil {
-		return 0, fmt.Errorf("dial the engine: %w", err)
-	}
-	defer engine.Close()
-	sum, err := sumTransitions(ctx, engine, fmt.Sprintf("WorkflowType = 'Deliver' AND StartTime >= '%s'", since.UTC().Format(time.RFC3339Nano)))
-	if err != nil {
-		return 0, fmt.Errorf("ask the engine about its executions: %w", err)
-	}
-	return sum, nil
 }

@@ -169,12 +169,8 @@ func (l *Ledger) staying(ctx context.Context, tenant string, rows []Row) ([]Row,
 		if row.State != postdate.Sending && row.State != postdate.Retrying {
 			continue // it does not leave
 		}
-		asking.Go(func() error {
-			_, err := l.describe(ctx, workflows.DeliveryID(tenant, row.ID), row.ID)
-			left[i] = err == nil
-			if postdate.CodeOf(err) == postdate.NotFound {
-				return nil
-			}
+		asking.Go(func() (err error) {
+			left[i], err = l.Started(ctx, tenant, row.ID)
 			return err
 		})
 	}

@@ -65,6 +65,15 @@ func (e *endpoint) drain(f postdate.Flow, l Lately, now time.Time) (time.Time, f
 	return from, l.throughput(f.Part(e.Settings.Pace))
 }
 
+// drained is when none of so many in line will wait any more: zero where nobody knows.
+func (e *endpoint) drained(waiting int, now time.Time) time.Time {
+	from, perSecond := e.drain(e.Flow, e.Lately, now)
+	if perSecond == 0 {
+		return time.Time{}
+	}
+	return after(from, waiting, perSecond).UTC()
+}
+
 // after is from and the time that n attempts take.
 func after(from time.Time, n int, perSecond float64) time.Time {
 	const longest = 100 * 365 * 24 * 3600
@@ -160,9 +169,7 @@ func (e *endpoint) turn(line string) (postdate.Turn, error) {
 			turn.Ahead += q.live()
 			continue
 		}
-		if from, perSecond := e.drain(e.Flow, e.Lately, workflow.Now(e.ctx)); perSecond > 0 {
-			turn.At = after(from, turn.Ahead, perSecond).UTC()
-		}
+		turn.At = e.drained(turn.Ahead, workflow.Now(e.ctx))
 		return turn, nil
 	}
 	return turn, refuse(postdate.Errorf(postdate.NotFound, "", "no such line waits"))

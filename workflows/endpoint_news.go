@@ -60,11 +60,7 @@ func (e *endpoint) overload(is bool, now time.Time) {
 		return
 	}
 	e.OverloadedAt = now
-	from, perSecond := e.drain(e.Flow, e.Lately, now)
-	var drained time.Time
-	if perSecond > 0 {
-		drained = after(from, e.waiting(), perSecond).UTC()
-	}
+	drained := e.drained(e.waiting(), now)
 	e.log().Warn("endpoint is overloaded", "reason", tooMuch, "waiting", e.waiting(), "drained_at", drained.Format(time.RFC3339))
 	if e.Tenant == postdate.OperatorTenant || e.News != nil || len(e.Lines) == 0 {
 		return

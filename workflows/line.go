@@ -130,11 +130,11 @@ func (l *line) join(ctx workflow.Context) {
 // wait waits for the call, or until nobody waits any more.
 func (l *line) wait(ctx workflow.Context) {
 	for l.Call == nil && l.waiting() > 0 {
-		inTime, _ := workflow.AwaitWithTimeout(ctx, rejoinAfter, func() bool { return l.Call != nil || l.changed })
+		_, _ = workflow.AwaitWithTimeout(ctx, rejoinAfter, func() bool { return l.Call != nil || l.changed })
 		if l.changed {
 			l.write(ctx, postdate.Waiting)
 		}
-		if l.Call == nil && l.waiting() > 0 && (!inTime || !l.changed) {
+		if l.Call == nil && l.waiting() > 0 {
 			l.join(ctx)
 		}
 	}

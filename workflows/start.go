@@ -25,34 +25,22 @@ func DeliverOptions(in DeliverInput, told Accepted, now time.Time) client.StartW
 	if to.Endpoint != "" {
 		attributes = append(attributes, Endpoint.ValueSet([]string{to.Endpoint}))
 	}
-	return client.StartWorkflowOptions{
-		ID:                                       DeliveryID(message.Tenant, in.Shipment.ID()),
-		TaskQueue:                                TaskQueue,
-		StartDelay:                               max(0, in.Shipment.DueAt.Sub(now)),
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
-		Memo:                                     map[string]any{MemoAccepted: told},
-		StaticSummary:                            summary(message.Type, destination(in)),
-		Priority:                                 fairTo(message.Tenant),
-	}
+	options := onceOptions(DeliveryID(message.Tenant, in.Shipment.ID()), TaskQueue, message.Tenant)
+	options.StartDelay = max(0, in.Shipment.DueAt.Sub(now))
+	options.TypedSearchAttributes = temporal.NewSearchAttributes(attributes...)
+	options.Memo = map[string]any{MemoAccepted: told}
+	options.StaticSummary = summary(message.Type, destination(in))
+	return options
 }
 
 // DispatchOptions says how a Dispatch is started: once for its id, at once. Its
 // search attributes and its memo tell of its own part of in alone.
 func DispatchOptions(id string, in DispatchInput) client.StartWorkflowOptions {
-	return client.StartWorkflowOptions{
-		ID:                                       id,
-		TaskQueue:                                TaskQueue,
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		TypedSearchAttributes:                    in.attributes(),
-		Memo:                                     map[string]any{MemoGroup: in.Group()},
-		StaticSummary:                            in.line(),
-		Priority:                                 fairTo(in.Events[0].Message.Tenant),
-	}
+	options := onceOptions(id, TaskQueue, in.Events[0].Message.Tenant)
+	options.TypedSearchAttributes = in.attributes()
+	options.Memo = map[string]any{MemoGroup: in.Group()}
+	options.StaticSummary = in.line()
+	return options
 }
 
 // TenantOptions says how a Tenant is started, where it does not run.
@@ -77,28 +65,28 @@ func controlOptions(id, tenant, about string) client.StartWorkflowOptions {
 
 // LineOptions says how a Line is started: once for its id, at once.
 func LineOptions(in LineInput) client.StartWorkflowOptions {
-	return client.StartWorkflowOptions{
-		ID:                                       LineID(in.Tenant, in.Endpoint, in.ID),
-		TaskQueue:                                TaskQueue,
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		TypedSearchAttributes:                    in.attributes(),
-		Memo:                                     map[string]any{MemoGroup: in.Group()},
-		StaticSummary:                            in.line(),
-		Priority:                                 fairTo(in.Tenant),
-	}
+	options := onceOptions(LineID(in.Tenant, in.Endpoint, in.ID), TaskQueue, in.Tenant)
+	options.TypedSearchAttributes = in.attributes()
+	options.Memo = map[string]any{MemoGroup: in.Group()}
+	options.StaticSummary = in.line()
+	return options
 }
 
 // SweepOptions says how a Sweep is started: once for its id, at once.
 func SweepOptions(tenant, id string) client.StartWorkflowOptions {
+	options := onceOptions(SweepID(tenant, id), ControlQueue, tenant)
+	options.TypedSearchAttributes = temporal.NewSearchAttributes(Tenant.ValueSet(tenant))
+	return options
+}
+
+// onceOptions starts an execution once for its id: whoever asks again is told.
+func onceOptions(id, queue, tenant string) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
-		ID:                                       SweepID(tenant, id),
-		TaskQueue:                                ControlQueue,
+		ID:                                       id,
+		TaskQueue:                                queue,
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		TypedSearchAttributes:                    temporal.NewSearchAttributes(Tenant.ValueSet(tenant)),
 		Priority:                                 fairTo(tenant),
 	}
 }

@@ -7,16 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -276,27 +272,6 @@ func TestAKillLosesNothing(t *testing.T) {
 	p.start()
 	in.await(t, ids)
 }
-
-// freePort is one that nobody listens on, below those that the system gives to
-// whoever asks for any: until it is used, it is not given to a connection.
-func freePort(t *testing.T) string {
-	t.Helper()
-	for {
-		port := strconv.Itoa(int(lastPort.Add(1)))
-		socket, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:"+port)
-		if err == nil {
-			require.NoError(t, socket.Close())
-			return port
-		}
-		require.ErrorIs(t, err, syscall.EADDRINUSE)
-	}
-}
-
-var lastPort = func() *atomic.Int32 {
-	var port atomic.Int32
-	port.Store(10_000 + rand.Int32N(8_000)) // so that two runs side by side do not meet
-	return &port
-}()
 
 // lockedBuffer is a buffer that several goroutines may write to.
 type lockedBuffer struct {
