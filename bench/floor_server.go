@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime/debug"
 
 	"go.temporal.io/sdk/client"
 
@@ -32,6 +33,7 @@ func serveFloor(ctx context.Context, args []string, stderr io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return fmt.Errorf("read the flags: %w", err)
 	}
+	debug.SetGCPercent(engine.GCPercent) // as "postdate dev" does
 	running, err := engine.Start(ctx, engine.Config{
 		DataDir: data, Postgres: database, Namespace: client.DefaultNamespace, Logger: warnings(stderr),
 	})

@@ -14,6 +14,12 @@ import (
 // about a second, in which the clients' long polls end.
 const stopTimeout = 15 * time.Second
 
+// GCPercent suits a process that has the engine in it, for
+// [runtime/debug.SetGCPercent]. Most of what it holds in memory stays (caches,
+// schemas, what is compiled of them), and is looked through at each collection:
+// half as many are worth the memory that waits for them.
+const GCPercent = 200
+
 // Engine is a running Temporal server.
 type Engine struct {
 	address, uiURL string

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -28,6 +29,14 @@ func TestTasks_AreHandedOutFairly(t *testing.T) {
 		begin(strconv.Itoa(n), "many")
 	}
 	begin("the one", "one")
+	require.Eventually(t, func() bool {
+		described, err := c.WorkflowService().DescribeTaskQueue(t.Context(), &workflowservice.DescribeTaskQueueRequest{
+			Namespace: client.DefaultNamespace, TaskQueue: &taskqueuepb.TaskQueue{Name: queue},
+			TaskQueueType: enumspb.TASK_QUEUE_TYPE_WORKFLOW, ReportStats: true,
+		})
+		require.NoError(t, err)
+		return described.GetStats().GetApproximateBacklogCount() == many+1
+	}, 15*time.Second, 10*time.Millisecond, "all of them wait")
 
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()

@@ -21,8 +21,9 @@ import (
 )
 
 const (
-	// sqliteShards: one connection writes, so more shards would only wait longer.
-	sqliteShards = 4
+	// sqliteShards: one connection writes, so several would only wait for each other.
+	// It is for new folders: where there is data, the number stays what it was.
+	sqliteShards = 1
 
 	sqliteMainSchema       = "sqlite/v3/temporal/schema.sql"
 	sqliteVisibilitySchema = "sqlite/v3/visibility/schema.sql"
@@ -42,7 +43,7 @@ var sqliteStatistics = []string{
 		WHEN 'by_execution_time' THEN '10'
 		WHEN 'by_workflow_id' THEN '2'
 		WHEN 'sqlite_autoindex_executions_visibility_1' THEN '1'
-		ELSE '10000' END
+		ELSE '20000' END
 	FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'executions_visibility'`,
 	"ANALYZE sqlite_schema", // reads the table
 }
@@ -80,6 +81,11 @@ func openFolder(ctx context.Context, c Config) (_ *store, err error) {
 		"mode":         "rwc",
 		"journal_mode": "wal",
 		"synchronous":  string(c.Synchronous),
+		// What is written lands all over the files, for ids are random: the more
+		// pages are at hand, and the more often a page changes before it is moved
+		// out of the write-ahead log, the fewer are read and written. KiB; pages.
+		"cache_size":         "-32768",
+		"wal_autocheckpoint": "8000",
 		// Somebody may look into the files while we run.
 		"busy_timeout": "10000",
 		// STARTS_WITH is a LIKE. It minds the case, as on PostgreSQL, and can then

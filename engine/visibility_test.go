@@ -123,18 +123,35 @@ func TestVisibility_SearchesTheIndexThatNarrowsMost(t *testing.T) {
 	}
 }
 
+// TestVisibility_CountsWhatIsDueByItsTime has what a tenant has due within a second
+// counted among that, and not among all of the tenant's.
+func TestVisibility_CountsWhatIsDueByItsTime(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{DataDir: t.TempDir(), SearchAttributes: attributes})
+	require.Contains(t, explain(t, e, `SELECT count(*) FROM executions_visibility WHERE namespace_id = 'n'
+		AND (Keyword02 = 'acme' AND Keyword01 IS NULL AND status = 1 AND execution_time >= '2030-01-01' AND execution_time < '2030-01-02')
+		AND TemporalNamespaceDivision IS NULL`), " USING INDEX by_execution_time (")
+	require.Contains(t, explain(t, e, `SELECT count(*) FROM executions_visibility WHERE namespace_id = 'n'
+		AND (Keyword01 = 'acme 2030-01-01T00:00:00Z' AND status = 1) AND TemporalNamespaceDivision IS NULL`),
+		" USING INDEX postdate_by_keyword_01")
+}
+
 // plan is how SQLite goes about a list, as the server asks for it.
 func plan(t *testing.T, e *Engine, where string) string {
+	t.Helper()
+	return explain(t, e, `SELECT run_id FROM executions_visibility
+		WHERE namespace_id = 'n' AND (`+where+`) AND TemporalNamespaceDivision IS NULL
+		ORDER BY coalesce(close_time, '9999-12-31 23:59:59+00:00') DESC, start_time DESC, run_id LIMIT 20`)
+}
+
+func explain(t *testing.T, e *Engine, query string) string {
 	t.Helper()
 	db, err := e.store.openVisibility()
 	require.NoError(t, err)
 	defer db.Close()
 	var id, parent, unused int
 	var detail string
-	require.NoError(t, db.QueryRowContext(t.Context(), `EXPLAIN QUERY PLAN SELECT run_id FROM executions_visibility
-		WHERE namespace_id = 'n' AND (`+where+`) AND TemporalNamespaceDivision IS NULL
-		ORDER BY coalesce(close_time, '9999-12-31 23:59:59+00:00') DESC, start_time DESC, run_id LIMIT 20`).
-		Scan(&id, &parent, &unused, &detail))
+	require.NoError(t, db.QueryRowContext(t.Context(), "EXPLAIN QUERY PLAN "+query).Scan(&id, &parent, &unused, &detail))
 	return detail
 }
 

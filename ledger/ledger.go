@@ -29,6 +29,9 @@ type Config struct {
 	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
 	// their own. Default 100.
 	MaxInFlight int
+	// DuePerSecond is how many of what a tenant has due within one second are woken
+	// then, and in each second that follows. 0: all.
+	DuePerSecond int
 	// EagerStart hands what is due at once straight to a worker in this process,
 	// if one runs here on the same Temporal client.
 	EagerStart bool
@@ -44,6 +47,7 @@ type Ledger struct {
 	failures  converter.FailureConverter
 	gathering *gathering
 	lining    *lining
+	crowding  *crowding
 }
 
 // New makes a ledger.
@@ -61,13 +65,15 @@ func New(c Config) *Ledger {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Ledger{
+	l := &Ledger{
 		Config: c,
 		failures: temporal.NewDefaultFailureConverter(
 			temporal.DefaultFailureConverterOptions{DataConverter: c.DataConverter}),
 		gathering: &gathering{waiting: make(map[lane][]*passenger)},
 		lining:    newLining(),
 	}
+	l.crowding = newCrowding(c.DuePerSecond, l.countOpen)
+	return l
 }
 
 // unknown refuses what nothing is known of.

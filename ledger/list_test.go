@@ -20,17 +20,22 @@ import (
 // schedule starts a delivery to a bare url that is due after delay.
 func (t *tenant) schedule(id string, delay time.Duration) *ledger.Sight {
 	t.t.Helper()
+	seen, err := t.due(id, time.Now().Add(delay), time.Time{})
+	require.NoError(t.t, err)
+	return seen
+}
+
+// due starts a delivery to a bare url that is due at that time, and expires.
+func (t *tenant) due(id string, at, expires time.Time) (*ledger.Sight, error) {
 	now := time.Now()
-	seen, err := t.Start(t.t.Context(), workflows.DeliverInput{
+	return t.Start(t.t.Context(), workflows.DeliverInput{
 		Shipment: activities.Shipment{
 			Message: postdate.Message{ID: id, Tenant: t.name, Type: "t", Timestamp: now},
 			To:      postdate.Destination{URL: "https://nobody.example"},
-			DueAt:   now.Add(delay), Timeout: postdate.Duration(time.Second),
+			DueAt:   at, Timeout: postdate.Duration(time.Second),
 		},
-		Retry: postdate.Retry{}.WithDefaults(),
+		Retry: postdate.Retry{}.WithDefaults(), ExpiresAt: expires,
 	}, workflows.Accepted{At: now})
-	require.NoError(t.t, err)
-	return seen
 }
 
 func ids(rows []ledger.Row) []string {

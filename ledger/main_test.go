@@ -84,10 +84,14 @@ func run(m *testing.M) (int, error) {
 	return m.Run(), nil
 }
 
-func newLedger() *ledger.Ledger {
+func newLedger() *ledger.Ledger { return newCrowdedLedger(0) }
+
+// newCrowdedLedger is one that has so many of a crowd woken in each second.
+func newCrowdedLedger(duePerSecond int) *ledger.Ledger {
 	return ledger.New(ledger.Config{
 		Temporal: temporal, DataConverter: encoded, Directory: world, EagerStart: true, Log: quiet,
 		WorkerPolling: func(context.Context) (bool, error) { return true, nil },
+		DuePerSecond:  duePerSecond,
 	})
 }
 

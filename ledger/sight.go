@@ -105,6 +105,16 @@ func stateOf(info *workflowpb.WorkflowExecutionInfo, now time.Time) postdate.Sta
 	}
 }
 
+// putOff is how long after it is due it is woken, being one of a crowd. Where the
+// engine's clock and ours differ a little, that is nothing.
+func (v *Sight) putOff() time.Duration {
+	late := asTime(v.Info.GetExecutionTime()).Sub(v.Input.Shipment.DueAt)
+	if late < time.Second {
+		return 0
+	}
+	return late
+}
+
 // isAwake tells whether a worker is at it.
 func (v *Sight) isAwake() bool {
 	return v.task.GetState() == enumspb.PENDING_WORKFLOW_TASK_STATE_STARTED
@@ -120,6 +130,9 @@ func (v *Sight) waitsForRetry() bool {
 func (v *Sight) NextAttempt(now time.Time) time.Time {
 	switch v.State(now) {
 	case postdate.Scheduled:
+		if v.putOff() > 0 {
+			return asTime(v.Info.GetExecutionTime())
+		}
 		return v.Input.Shipment.DueAt
 	case postdate.Waiting:
 		if v.turn != nil {
@@ -138,6 +151,9 @@ func (v *Sight) Reason(now time.Time) string {
 	number := v.Attempts.Next()
 	switch v.State(now) {
 	case postdate.Scheduled:
+		if late := v.putOff(); late > 0 {
+			return fmt.Sprintf("sleeps until it is due, and %s longer: many of the tenant's are due at that moment", late.Round(time.Second))
+		}
 		return "sleeps until it is due"
 	case postdate.Waiting:
 		return v.whyWaiting(now)

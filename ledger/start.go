@@ -11,6 +11,7 @@ import (
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/postdate/postdate"
@@ -26,7 +27,27 @@ var ErrExists = errors.New("something of this id exists")
 
 // Start starts a delivery of its own. Where its id is taken it answers [ErrExists].
 func (l *Ledger) Start(ctx context.Context, in workflows.DeliverInput, told workflows.Accepted) (*Sight, error) {
-	return l.start(ctx, in, told, workflows.DeliverOptions(in, told, l.Now()))
+	options := workflows.DeliverOptions(in, told, l.Now())
+	if options.StartDelay == 0 {
+		return l.start(ctx, in, told, options)
+	}
+	tenant, due := in.Shipment.Message.Tenant, in.Shipment.DueAt
+	late := l.crowding.join(ctx, tenant, due)
+	if !in.ExpiresAt.IsZero() {
+		late = min(late, in.ExpiresAt.Sub(due)/2) // no crowd has it expire
+	}
+	if late > 0 {
+		options.StartDelay = min(options.StartDelay+late, postdate.MaxDelay)
+		options.TypedSearchAttributes = temporal.NewSearchAttributes(
+			options.TypedSearchAttributes.Copy(), workflows.Crowd.ValueSet(workflows.CrowdOf(tenant, due)))
+	}
+	seen, err := l.start(ctx, in, told, options)
+	if err != nil {
+		l.crowding.leave(tenant, due)
+		return nil, err
+	}
+	seen.Info.ExecutionTime = timestamppb.New(due.Add(late))
+	return seen, nil
 }
 
 func (l *Ledger) start(

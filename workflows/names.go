@@ -3,6 +3,7 @@ package workflows
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 
@@ -100,10 +101,18 @@ var (
 	// is retrying, waiting or parked, a failed one that expired. Unset otherwise, for each
 	// time it is set is a write.
 	State = temporal.NewSearchAttributeKeyKeyword("State")
+	// Crowd is set on what is woken late because many of its tenant are due at its
+	// moment: see [CrowdOf].
+	Crowd = temporal.NewSearchAttributeKeyKeyword("Crowd")
 )
 
 // SearchAttributes lists all of them, to be registered with the engine.
-var SearchAttributes = []temporal.SearchAttributeKey{Tenant, Entity, Endpoint, MessageType, State}
+var SearchAttributes = []temporal.SearchAttributeKey{Tenant, Entity, Endpoint, MessageType, State, Crowd}
+
+// CrowdOf names what a tenant has due within the second of due.
+func CrowdOf(tenant string, due time.Time) string {
+	return tenant + " " + due.UTC().Truncate(time.Second).Format(time.RFC3339)
+}
 
 // ScheduleID is the workflow id of a tenant's schedule.
 func ScheduleID(tenant, id string) string { return "schedule/" + tenant + "/" + id }

@@ -8,10 +8,11 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"runtime/debug"
 
-	"go.temporal.io/sdk/client"
-
+	"github.com/caarlos0/env/v11"
 	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
 
 	"github.com/postdate/postdate/engine"
 	"github.com/postdate/postdate/internal/codec"
@@ -75,6 +76,9 @@ func (d dev) run(ctx context.Context, environ []string, stdout, stderr io.Writer
 	c.AllowHTTP = true
 	c.AllowNetworks = append(c.AllowNetworks, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
 	log := c.logger(stderr)
+	if _, set := env.ToMap(environ)["GOGC"]; !set {
+		debug.SetGCPercent(engine.GCPercent)
+	}
 
 	running, err := engine.Start(ctx, d.engineConfig(c, log))
 	if err != nil {

@@ -134,6 +134,7 @@ func (n node) stores(temporal client.Client) (*directory.Directory, *ledger.Ledg
 		Namespace:     n.temporal.Namespace,
 		Directory:     tenants,
 		MaxInFlight:   n.MaxInFlight,
+		DuePerSecond:  n.DuePerSecond,
 		EagerStart:    n.worker,
 		WorkerPolling: func(ctx context.Context) (bool, error) { return worker.Polling(ctx, temporal) },
 		Log:           n.log,
