@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -19,7 +18,7 @@ import (
 type child struct {
 	name string
 	pid  int
-	log  *tail
+	log  logFile
 	end  context.CancelFunc
 	gone chan struct{} // closed when the process is gone
 	how  error         // how it ended, once it is
@@ -29,17 +28,22 @@ type child struct {
 
 // startChild starts a process that lives until ctx ends or stop is called.
 func startChild(ctx context.Context, name string, env []string, path string, args ...string) (*child, error) {
+	log, err := newLogFile()
+	if err != nil {
+		return nil, err
+	}
 	ctx, end := context.WithCancel(ctx)
-	c := &child{name: name, log: &tail{}, end: end, gone: make(chan struct{})}
+	c := &child{name: name, log: log, end: end, gone: make(chan struct{})}
 	cmd := exec.CommandContext(ctx, path, args...) //nolint:gosec // to run what one is told to is what --binary is for
 	cmd.Env = env
-	cmd.Stdout, cmd.Stderr = c.log, c.log
+	cmd.Stdout, cmd.Stderr = log.File, log.File
 	// A group of its own: Ctrl-C in the terminal is for us, and we tell it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 20 * time.Second
 	if err := cmd.Start(); err != nil {
 		end()
+		_ = log.Close()
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	c.pid = cmd.Process.Pid
@@ -49,6 +53,7 @@ func startChild(ctx context.Context, name string, env []string, path string, arg
 			err = errors.New("exit status 0")
 		}
 		c.how = fmt.Errorf("%s ended: %w; the end of its log:\n%s", name, err, c.log)
+		_ = log.Close()
 		close(c.gone)
 	}()
 	return c, nil
@@ -192,28 +197,28 @@ func peaks(processes []*child) (int64, error) {
 	return sum, nil
 }
 
-// tail keeps the end of what is written to it.
-type tail struct {
-	mu  sync.Mutex
-	end []byte
-}
+// logFile is where a child logs. A pipe would have us at work while it is measured.
+type logFile struct{ *os.File }
 
-const tailLength = 8 << 10
+// logEnd is how much of it is told, in bytes.
+const logEnd = 8 << 10
 
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.end = append(t.end, p...)
-	if extra := len(t.end) - tailLength; extra > 0 {
-		t.end = append(t.end[:0], t.end[extra:]...)
+func newLogFile() (logFile, error) {
+	f, err := os.CreateTemp("", "postdate-bench-*.log")
+	if err != nil {
+		return logFile{}, fmt.Errorf("make a file for a log: %w", err)
 	}
-	return len(p), nil
+	return logFile{f}, os.Remove(f.Name()) //nolint:wrapcheck // it names the file. That goes once nobody has it open
 }
 
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return strings.TrimSpace(string(t.end))
+func (f logFile) String() string {
+	info, err := f.Stat()
+	if err != nil {
+		return err.Error()
+	}
+	end := make([]byte, min(info.Size(), logEnd))
+	n, _ := f.ReadAt(end, info.Size()-int64(len(end))) // what cannot be read is not told
+	return strings.TrimSpace(string(end[:n]))
 }
 
 // freePorts finds n ports of the loopback address that nobody listens on.

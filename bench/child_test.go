@@ -30,15 +30,15 @@ func TestChild_ThatIsStoppedDidNotCrash(t *testing.T) {
 	require.ErrorContains(t, c.how, "it ended")
 }
 
-func TestTail_KeepsTheEnd(t *testing.T) {
+func TestLogFile_TellsItsEnd(t *testing.T) {
 	t.Parallel()
-	log := &tail{}
-	for range 2 * tailLength {
-		_, _ = log.Write([]byte("x"))
-	}
-	_, _ = log.Write([]byte("the end"))
-	require.Len(t, log.String(), tailLength)
+	log, err := newLogFile()
+	require.NoError(t, err)
+	defer log.Close()
+	_, err = log.WriteString(strings.Repeat("x", 2*logEnd) + "the end\n")
+	require.NoError(t, err)
 	require.True(t, strings.HasSuffix(log.String(), "xthe end"))
+	require.Len(t, log.String(), logEnd-1) // without the line break
 }
 
 func TestFreePorts_Differ(t *testing.T) {

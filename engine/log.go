@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,7 +18,10 @@ import (
 // logger hands the engine's log to slog. Everyday talk goes one level down, so
 // that a program that logs at info level shows the engine's troubles only.
 type logger struct {
-	slog  *slog.Logger
+	slog *slog.Logger
+	// tags are added to whatever is said. They are kept as they are: the engine
+	// makes a logger for each request, and few of them ever say anything.
+	tags  []tag.Tag
 	state *logState
 }
 
@@ -49,7 +53,7 @@ func (l *logger) log(level slog.Level, msg string, tags []tag.Tag) {
 	if !l.slog.Enabled(ctx, level) {
 		return
 	}
-	as := attrs(tags)
+	as := attrs(slices.Concat(l.tags, tags))
 	if level > slog.LevelDebug {
 		held, ok := l.state.repeats.pass(msg, time.Now())
 		if !ok {
@@ -100,11 +104,7 @@ func (l *logger) Fatal(msg string, tags ...tag.Tag) {
 
 // With implements log.WithLogger.
 func (l *logger) With(tags ...tag.Tag) log.Logger {
-	args := make([]any, len(tags))
-	for i, a := range attrs(tags) {
-		args[i] = a
-	}
-	return &logger{slog: l.slog.With(args...), state: l.state}
+	return &logger{slog: l.slog, tags: slices.Concat(l.tags, tags), state: l.state}
 }
 
 // repeatAfter is how long a trouble stays logged.
