@@ -67,7 +67,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.singles, "singles", size.singles, "messages in due_in_2s")
 	flags.DurationVar(&o.steady, "steady", size.steady, "how long steady lasts")
 	flags.DurationVar(&o.streams, "streams", 0, "how long the streams of slow_crm, slow_crm_3, outage and rate_50 last; unless said, a minute where scenarios are named, 15s otherwise")
-	flags.IntVar(&o.pending, "pending", size.pending, "schedules in far_future; a million takes about an hour and 8 GB of disk")
+	flags.IntVar(&o.pending, "pending", size.pending, "schedules in far_future; a million takes half an hour or more, and 8 GB of disk")
 	flags.DurationVar(&o.batchEvery, "batch-every", size.batchEvery, "how often the batch job scans its table")
 	flags.BoolVar(&o.rivals, "rivals", true, "measure what it is compared with too: the floor, the naive program and others")
 	flags.BoolVar(&o.naiveWAL, "naive-wal", false, "give the naive program a write-ahead log, which Temporal's defaults do not")

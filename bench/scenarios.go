@@ -64,6 +64,19 @@ func (o options) alone(s scenario) bool {
 	return !o.rivals || o.quick && len(o.only) == 0 && s.name != "immediate"
 }
 
+// roundsOf is how often s is measured. What is judged by small differences is
+// measured more often.
+func (o options) roundsOf(s scenario) int {
+	switch {
+	case len(s.rivals) == 0:
+		return 1
+	case s.name == "immediate":
+		return 3 * o.rounds
+	default:
+		return o.rounds
+	}
+}
+
 // leftOut are the scenarios that a run of that extent leaves out and a larger
 // one has.
 func leftOut(of extent) []string {
@@ -84,18 +97,15 @@ func scenarioNames() []string {
 	return names
 }
 
-// amount is how many messages are sent. The naive program is spared five of six,
-// for it takes so long; that its database stays small is a kindness.
-func (s *stage) amount() int {
-	if _, naive := s.engine.(*naive); naive {
-		return max(min(s.messages, 100), s.messages/6)
-	}
-	return s.messages
-}
-
 // immediate: as many messages as it takes, due at once, as fast as they are accepted.
+// The naive program is spared five of six, for it takes so long; that its database
+// stays small is a kindness.
 func immediate(ctx context.Context, s *stage) (*measured, error) {
-	items := newItems(s.amount(), "immediate", s.receiver.url, time.Time{})
+	n := s.messages
+	if _, naive := s.engine.(*naive); naive {
+		n = max(min(n, 100), n/6)
+	}
+	items := newItems(n, "immediate", s.receiver.url, time.Time{})
 	m, err := s.begin()
 	if err != nil {
 		return nil, err

@@ -174,10 +174,7 @@ func measureAll(ctx context.Context, o options, progress io.Writer) ([]result, e
 // second round, so that a machine that slows down or speeds up meanwhile
 // favours none.
 func (s scenario) measureRounds(ctx context.Context, o options, progress io.Writer) ([]result, error) {
-	engines, rounds := o.entrants(s), 1
-	if len(s.rivals) > 0 {
-		rounds = o.rounds
-	}
+	engines, rounds := o.entrants(s), o.roundsOf(s)
 	all := make(map[string][]*measured)
 	for round := range rounds {
 		order := slices.Clone(engines)

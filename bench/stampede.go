@@ -11,7 +11,7 @@ import (
 type stampede struct{ times int }
 
 func (t stampede) run(ctx context.Context, s *stage) (*measured, error) {
-	n := s.amount() * t.times
+	n := s.messages * t.times
 	due, err := s.instant(ctx, n)
 	if err != nil {
 		return nil, err
