@@ -289,7 +289,10 @@ type CreateSchedule struct {
 	// Example: 1h30m
 	Delay *postdate.Duration `json:"delay,omitempty"`
 
-	// DueAt When to send it, at most 100 years ahead. A time that has passed means now, and so does none.
+	// DueAt When to send it, at most 100 years ahead. A time that has passed means now, and so does none. Where hundreds
+	// of the tenant's are due within one second, the later ones are sent in the seconds that follow, as the
+	// operator allows: the answer's `next_attempt_at` says when.
+	//
 	//
 	// Example: 2027-01-01T09:00:00Z
 	DueAt time.Time `json:"due_at,omitempty,omitzero"`
