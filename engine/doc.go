@@ -49,8 +49,9 @@
 // SQLite writes ahead (WAL) and, unless Synchronous is Normal, waits for the
 // disk at each commit. One connection per file: a second one only waits for the
 // first, and is slower. One history shard, since shards are for writing side by
-// side. Its pages are cached more generously, and moved out of the write-ahead log
-// less often, than by SQLite's defaults, which are for small devices.
+// side; it looks for what is due more often than each of many would. Pages are
+// cached more generously, and moved out of the write-ahead log less often, than by
+// SQLite's defaults, which are for small devices.
 //
 // PostgreSQL writes side by side and commits in groups, so there are many
 // shards, each with several writes under way. The number of shards is fixed

@@ -9,6 +9,11 @@ import (
 // unlimited is far above what one machine can do.
 const unlimited = 1_000_000
 
+// pollsPerShard is how often a second a shard looks for what is due, and for what is
+// to be handed to workers. By default 20 times: then half of all wait 25 ms and
+// longer.
+const pollsPerShard = 200
+
 // PayloadWarning and MemoWarning are from how many bytes on the server and its clients
 // warn of a value, and of a memo. See the package comment.
 const (
@@ -42,6 +47,8 @@ func dynamicConfig(s *store) dynamicconfig.StaticClient {
 
 		dynamicconfig.ShardIOConcurrency.Key():                 s.shardIO,
 		dynamicconfig.TimerProcessorSchedulerWorkerCount.Key(): s.timers,
+		dynamicconfig.TimerProcessorMaxPollRPS.Key():           pollsPerShard,
+		dynamicconfig.TransferProcessorMaxPollRPS.Key():        pollsPerShard,
 
 		dynamicconfig.BlobSizeLimitWarn.Key(): PayloadWarning,
 		dynamicconfig.MemoSizeLimitWarn.Key(): MemoWarning,
