@@ -49,7 +49,7 @@ func (a *Activities) Announce(ctx context.Context, news Announcement) error {
 		return nil
 	}
 	_, err = a.Engine.Publish(ctx, postdate.OperatorTenant, postdate.Event{
-		ID: news.ID, Type: news.Type, Entity: news.Tenant, Timestamp: news.At, Data: news.Data,
+		ID: news.ID, Type: news.Type, Entity: news.Tenant, Timestamp: &news.At, Data: news.Data,
 	}, "")
 	told, final := errors.AsType[*postdate.Error](err)
 	if final && told.Code != postdate.Unavailable {

@@ -167,7 +167,7 @@ func standing(e postdate.Endpoint) string {
 func (a *Activities) publish(ctx context.Context, s Shipment) (postdate.Attempt, error) {
 	began, m := a.Now(), s.Message
 	subscribers, err := a.Engine.Publish(ctx, m.Tenant, postdate.Event{
-		ID: m.ID, Type: m.Type, Entity: m.Entity, Data: m.Data, Timestamp: s.DueAt, CloudEvent: m.CloudEvent,
+		ID: m.ID, Type: m.Type, Entity: m.Entity, Data: m.Data, Timestamp: &s.DueAt, CloudEvent: m.CloudEvent,
 	}, m.TraceParent)
 	made := postdate.Attempt{At: began, DurationMS: a.Now().Sub(began).Milliseconds()}
 	switch code := postdate.CodeOf(err); {

@@ -66,6 +66,9 @@ func (s *server) identify(r *http.Request) (caller, error) {
 		return caller{}, postdate.Errorf(postdate.Unauthorized, "", "a key is needed, in a header: Authorization: Bearer and the key")
 	}
 	key, named := strings.TrimSpace(key), r.Header.Get(tenantHeader)
+	if values := r.Header.Values(tenantHeader); len(values) > 1 || len(values) == 1 && named == "" {
+		return caller{}, postdate.Errorf(postdate.Invalid, "/"+tenantHeader, "must name one tenant: leave it out to act for that of the key")
+	}
 	// Hashes are compared, for they tell nothing of the key's length either.
 	if given := hash(key); subtle.ConstantTimeCompare(given[:], s.keyHash[:]) == 1 {
 		tenant := cmp.Or(named, postdate.DefaultTenant)

@@ -148,7 +148,7 @@ func TestEndpoints_RefusesWhatCouldNeverBeSentTo(t *testing.T) {
 		`{"url":"http://crm.example"}`:                       "/url",
 		`{"url":"https://10.0.0.1/"}`:                        "/url",
 		`{"url":""}`:                                         "/url",
-		`{"event_types":["a*"]}`:                             "/event_types",
+		`{"event_types":["a*"]}`:                             "/event_types/0",
 		`{"event_types":[]}`:                                 "/event_types",
 		`{"headers":{"Host":"x"}}`:                           "/headers/Host",
 		`{"headers":{"webhook-id":"x"}}`:                     "/headers/webhook-id",

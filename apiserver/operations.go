@@ -57,6 +57,11 @@ func loadOperations() (map[route]*operation, error) {
 	return operations, nil
 }
 
+// schema is that of a body of that media type.
+func (op *operation) schema(media string) *openapi3.Schema {
+	return op.Operation.RequestBody.Value.Content[media].Schema.Value
+}
+
 // scopeOf is what a key needs for op: to write, or of a GET to read, unless the
 // specification says more.
 func scopeOf(method string, op *openapi3.Operation) (postdate.Scope, error) {

@@ -78,9 +78,9 @@ func New(c Config) (http.Handler, error) {
 	e.HTTPErrorHandler = s.answerError
 	e.Use(
 		otelecho.Middleware("postdate", otelecho.WithPropagators(traceContext), otelecho.WithSkipper(isAside)),
-		s.observe, s.authenticate, s.limit, s.authorize, s.acceptCloudEvents, s.validate,
+		s.observe, s.authenticate, s.limit, s.authorize, s.validate,
 	)
-	RegisterHandlers(e, NewStrictHandler(s, nil))
+	RegisterHandlers(e, cloudEventsServer{ServerInterface: NewStrictHandler(s, nil), server: s})
 	s.registerPages(e)
 	return e, nil
 }

@@ -43,8 +43,8 @@ func TestDirectory_ChangesEndpoints(t *testing.T) {
 	asked := sweeps.of(d.tenant)
 	for i := range asked {
 		if asked[i].Action == workflows.SweepCancel {
-			require.False(t, asked[i].Filter.AcceptedBefore.IsZero(), "what is made later is for another endpoint")
-			asked[i].Filter.AcceptedBefore = time.Time{}
+			require.NotNil(t, asked[i].Filter.AcceptedBefore, "what is made later is for another endpoint")
+			asked[i].Filter.AcceptedBefore = nil
 		}
 	}
 	require.ElementsMatch(t, []workflows.SweepInput{

@@ -43,8 +43,8 @@ func digestOf(events ...postdate.Event) string {
 	alike := make([]postdate.Event, len(events))
 	for i, e := range events {
 		e.Data = Sorted(e.Data)
-		if !e.Timestamp.IsZero() {
-			e.Timestamp = e.Timestamp.UTC()
+		if e.Timestamp != nil {
+			e.Timestamp = new(e.Timestamp.UTC())
 		}
 		alike[i] = e
 	}

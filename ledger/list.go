@@ -143,7 +143,7 @@ func (l *Ledger) rows(ctx context.Context, f postdate.Filter, info *workflowpb.W
 			f.Type != "" && f.Type != row.Type ||
 			f.Endpoint != "" && f.Endpoint != row.To.Endpoint ||
 			f.State != "" && f.State != row.State ||
-			!f.AcceptedBefore.IsZero() && row.CreatedAt.After(f.AcceptedBefore)
+			f.AcceptedBefore != nil && row.CreatedAt.After(*f.AcceptedBefore)
 	})
 	if info.GetType().GetName() != workflows.DeliverName && info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
 		return l.staying(ctx, f.Tenant, all)

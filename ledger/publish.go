@@ -220,12 +220,13 @@ func (p *publishing) publications(places []int) []workflows.Publication {
 	all := make([]workflows.Publication, len(places))
 	for i, place := range places {
 		e := p.Events[place]
-		if e.Timestamp.IsZero() {
-			e.Timestamp = p.at
+		happened := p.at
+		if e.Timestamp != nil {
+			happened = e.Timestamp.UTC()
 		}
 		all[i] = workflows.Publication{
 			Message: postdate.Message{
-				Tenant: p.Tenant, Entity: e.Entity, Type: e.Type, Timestamp: e.Timestamp.UTC(),
+				Tenant: p.Tenant, Entity: e.Entity, Type: e.Type, Timestamp: happened,
 				Data: e.Data, TraceParent: p.TraceParent, CloudEvent: e.CloudEvent,
 			},
 			Endpoints: p.configured.Subscribers(e.Type),

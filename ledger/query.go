@@ -31,11 +31,11 @@ func query(f postdate.Filter, now time.Time) string {
 			conditions = append(conditions, equals(list.key, list.value))
 		}
 	}
-	if !f.DueBefore.IsZero() {
-		conditions = append(conditions, "ExecutionTime < "+quoteTime(f.DueBefore))
+	if f.DueBefore != nil {
+		conditions = append(conditions, "ExecutionTime < "+quoteTime(*f.DueBefore))
 	}
-	if !f.DueAfter.IsZero() {
-		conditions = append(conditions, "ExecutionTime >= "+quoteTime(f.DueAfter))
+	if f.DueAfter != nil {
+		conditions = append(conditions, "ExecutionTime >= "+quoteTime(*f.DueAfter))
 	}
 	return strings.Join(conditions, " AND ")
 }

@@ -144,8 +144,8 @@ func (d *delivery) heed() {
 		d.anew = false
 	case toPutOff:
 		due := d.Shipment.DueAt
-		if !d.change.DueAt.IsZero() {
-			due = d.change.DueAt
+		if d.change.DueAt != nil {
+			due = *d.change.DueAt
 		}
 		if d.change.Data != nil {
 			d.Shipment.Message.Data = d.change.Data

@@ -97,7 +97,7 @@ func (d *draft) deleteEndpoint(id string) error {
 	d.answer.Endpoint = &deleted
 	d.Endpoints = slices.DeleteFunc(d.Endpoints, func(e postdate.Endpoint) bool { return e.ID == id })
 	d.change()
-	d.sweep = &SweepInput{Action: SweepCancel, Filter: postdate.Filter{Tenant: d.name, Endpoint: id, AcceptedBefore: d.now}}
+	d.sweep = &SweepInput{Action: SweepCancel, Filter: postdate.Filter{Tenant: d.name, Endpoint: id, AcceptedBefore: new(d.now)}}
 	return nil
 }
 
