@@ -36,6 +36,12 @@ func (d *Directory) Report(ctx context.Context, tenant, endpoint string, made po
 		return
 	}
 	of, now := watched{tenant, endpoint}, d.config.Now()
+	if made.Disable {
+		d.tell(ctx, of, 0, workflows.UpdateSetEndpointState, workflows.SetEndpointState{
+			ID: endpoint, State: postdate.Disabled, Reason: "it asked for that by webhook-delivery: disable",
+		})
+		return
+	}
 	switch made.Outcome {
 	case postdate.Gone:
 		d.tell(ctx, of, 0, workflows.UpdateSetEndpointState, workflows.SetEndpointState{
