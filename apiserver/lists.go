@@ -21,15 +21,21 @@ func (s *server) list(ctx context.Context, filter postdate.Filter, limit int, cu
 	if err := filter.Validate(); err != nil {
 		return DeliveryList{}, err
 	}
-	after, err := s.openCursor(filter, cursor)
-	if err != nil {
-		return DeliveryList{}, err
+	var after *ledger.Position
+	if cursor != "" {
+		after = new(ledger.Position)
+		if err := s.openCursor(filter, cursor, after); err != nil {
+			return DeliveryList{}, err
+		}
 	}
 	rows, next, err := s.Ledger.List(ctx, filter, after, cmp.Or(limit, defaultLimit))
 	if err != nil {
 		return DeliveryList{}, err
 	}
-	page := DeliveryList{Data: make([]DeliverySummary, len(rows)), HasMore: next != nil, NextCursor: s.cursor(filter, next)}
+	page := DeliveryList{Data: make([]DeliverySummary, len(rows)), HasMore: next != nil}
+	if next != nil {
+		page.NextCursor = s.cursor(filter, next)
+	}
 	for i, row := range rows {
 		page.Data[i] = s.summaryOf(row)
 	}
@@ -40,43 +46,33 @@ func (s *server) list(ctx context.Context, filter postdate.Filter, limit int, cu
 var errCursor = postdate.Errorf(postdate.Invalid, "/cursor",
 	"not the next_cursor of a page with these filters: start again without a cursor")
 
-// seal says that token is ours, and of the list that filter means.
-func (s *server) seal(filter postdate.Filter, token []byte) []byte {
-	filters := mustMarshal(filter)
+// seal says that token is ours, and of that list: the filters that it was asked by.
+func (s *server) seal(list any, token []byte) []byte {
 	mac := hmac.New(sha256.New, s.keyHash[:])
-	fmt.Fprintf(mac, "cursor\n%s\n%s", filters, token)
+	fmt.Fprintf(mac, "cursor\n%s\n%s", mustMarshal(list), token)
 	return mac.Sum(nil)[:sealSize]
 }
 
 const sealSize = 16
 
-// cursor is a position in a list, sealed.
-func (s *server) cursor(filter postdate.Filter, p *ledger.Position) string {
-	if p == nil {
-		return ""
-	}
-	token := mustMarshal(p)
-	return base64.RawURLEncoding.EncodeToString(append(s.seal(filter, token), token...))
+// cursor is a position in a list, sealed. It is one between those that were shown
+// and those that come: what was shown may be gone when it is used.
+func (s *server) cursor(list, position any) string {
+	token := mustMarshal(position)
+	return base64.RawURLEncoding.EncodeToString(append(s.seal(list, token), token...))
 }
 
 // openCursor is the inverse of cursor.
-func (s *server) openCursor(filter postdate.Filter, cursor string) (*ledger.Position, error) {
-	if cursor == "" {
-		return nil, nil //nolint:nilnil // the list's beginning is no position
-	}
+func (s *server) openCursor(list any, cursor string, position any) error {
 	sealed, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil || len(sealed) <= sealSize {
-		return nil, errCursor
+		return errCursor
 	}
 	token := sealed[sealSize:]
-	if !hmac.Equal(sealed[:sealSize], s.seal(filter, token)) {
-		return nil, errCursor
+	if !hmac.Equal(sealed[:sealSize], s.seal(list, token)) || json.Unmarshal(token, position) != nil {
+		return errCursor
 	}
-	p := new(ledger.Position)
-	if err := json.Unmarshal(token, p); err != nil {
-		return nil, errCursor
-	}
-	return p, nil
+	return nil
 }
 
 func mustMarshal(v any) []byte {

@@ -87,6 +87,10 @@ func echoPath(path string) string {
 
 // operation is what the request asks for, if the specification knows it.
 func (s *server) operation(c echo.Context) (*operation, bool) {
-	op, ok := s.operations[route{c.Request().Method, c.Path()}]
+	method := c.Request().Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	op, ok := s.operations[route{method, c.Path()}]
 	return op, ok
 }

@@ -3,6 +3,7 @@ package apiserver
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -141,11 +142,23 @@ func acceptBody(c echo.Context, op *operation) (body []byte, options *openapi3fi
 func formFaults(c echo.Context, op *operation, options *openapi3filter.Options) []FieldError {
 	params := make(map[string]string)
 	for i, name := range c.ParamNames() {
-		params[name] = c.ParamValues()[i]
+		params[name] = pathValue(c, c.ParamValues()[i])
 	}
 	return fieldErrors(openapi3filter.ValidateRequest(c.Request().Context(), &openapi3filter.RequestValidationInput{
 		Request: c.Request(), PathParams: params, Route: &op.Route, Options: options,
 	}))
+}
+
+// pathValue is a parameter of the path as it is meant: Echo leaves those encoded of
+// a path that has another form in Go's own encoding.
+func pathValue(c echo.Context, value string) string {
+	if c.Request().URL.RawPath == "" {
+		return value
+	}
+	if decoded, err := url.PathUnescape(value); err == nil {
+		return decoded
+	}
+	return value // net/http has read the path, so it can be decoded
 }
 
 // invalid is the problem of a request with faults, of which there is at least one.
