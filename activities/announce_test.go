@@ -44,7 +44,7 @@ func (o *operators) announce(t *testing.T, tenant string) error {
 	t.Helper()
 	suite := testsuite.WorkflowTestSuite{}
 	env := suite.NewTestActivityEnvironment()
-	env.RegisterActivity(&activities.Activities{Directory: o, Engine: o})
+	(&activities.Activities{Directory: o, Engine: o}).Register(env)
 	_, err := env.ExecuteActivity(activities.AnnounceName, activities.Announcement{
 		ID: "op_1", Tenant: tenant, Type: postdate.EndpointFailing,
 		At: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC), Data: json.RawMessage(`{"endpoint":"ep_1"}`),

@@ -91,10 +91,10 @@ func newWorld(t *testing.T, endpoints ...postdate.Endpoint) *world {
 	w.answer = func(context.Context, postdate.Message, postdate.Target) (postdate.Attempt, error) {
 		return postdate.Attempt{At: now, Outcome: postdate.Accepted, Status: 204}, nil
 	}
-	w.RegisterActivity(&activities.Activities{
+	(&activities.Activities{
 		Sender: w, Directory: w, Engine: w, Pacer: w, Now: func() time.Time { return now },
 		Log: slog.New(slog.NewJSONHandler(&w.log, nil)),
-	})
+	}).Register(w)
 	return w
 }
 

@@ -78,7 +78,7 @@ func sweepEnv(t *testing.T, c *crowd) *testsuite.TestActivityEnvironment {
 	c.did = make(map[string][]string)
 	suite := testsuite.WorkflowTestSuite{}
 	env := suite.NewTestActivityEnvironment()
-	env.RegisterActivity(&activities.Activities{Engine: c, Log: slog.New(slog.DiscardHandler)})
+	(&activities.Activities{Engine: c, Log: slog.New(slog.DiscardHandler)}).Register(env)
 	return env
 }
 

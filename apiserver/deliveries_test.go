@@ -153,9 +153,9 @@ func TestDelivery_ShowsAnAttemptThatNoRetryHasReported(t *testing.T) {
 	defer stop()
 	half := sdk.New(c, workflows.TaskQueue, sdk.Options{LocalActivityWorkerOnly: true})
 	workflows.Register(half)
-	half.RegisterActivity(&activities.Activities{
+	(&activities.Activities{
 		Sender: &senders, Directory: newDirectory(c), Log: slog.New(slog.DiscardHandler), Now: time.Now,
-	})
+	}).Register(half)
 	require.NoError(t, half.Start())
 	defer half.Stop()
 

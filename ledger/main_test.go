@@ -75,7 +75,7 @@ func run(m *testing.M) (int, error) {
 			MaxConcurrentLocalActivityExecutionSize: 200, MaxHeartbeatThrottleInterval: 50 * time.Millisecond,
 		})
 		register(w)
-		w.RegisterActivity(act)
+		act.Register(w)
 		if err := w.Start(); err != nil {
 			return 0, err
 		}

@@ -12,7 +12,6 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
-	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
@@ -74,11 +73,9 @@ func New(c Config) *Worker {
 		Log: c.Log, Now: time.Now,
 	}
 	workflows.Register(w.deliveries)
-	w.deliveries.RegisterActivity(all)
+	all.Register(w.deliveries)
 	workflows.RegisterControl(w.control)
-	w.control.RegisterActivityWithOptions(all.Announce, activity.RegisterOptions{Name: activities.AnnounceName})
-	w.control.RegisterActivityWithOptions(all.SweepDeliveries, activity.RegisterOptions{Name: activities.SweepName})
-	w.control.RegisterActivityWithOptions(all.EndpointSettings, activity.RegisterOptions{Name: activities.SettingsName})
+	all.RegisterControl(w.control)
 	return w
 }
 

@@ -181,9 +181,9 @@ func newDeliverEnv(t *testing.T, answers ...postdate.Attempt) *deliverEnv {
 	sender := &script{env: env, answers: answers}
 	e := &deliverEnv{env, sender, &directory{}, &engine{script: sender}, t}
 	workflows.Register(env)
-	env.RegisterActivity(&activities.Activities{
+	(&activities.Activities{
 		Sender: sender, Directory: e.directory, Engine: e.engine, Pacer: e.engine, Log: slog.New(slog.DiscardHandler), Now: env.Now,
-	})
+	}).Register(env)
 	return e
 }
 

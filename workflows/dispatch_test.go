@@ -63,9 +63,9 @@ func newDispatchEnv(t *testing.T) *dispatchEnv {
 	e := &dispatchEnv{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, handed: map[string]activities.Handover{}}
 	e.SetStartTime(start)
 	workflows.Register(e)
-	e.RegisterActivity(&activities.Activities{
+	(&activities.Activities{
 		Sender: e, Directory: e, Engine: e, Pacer: e, Log: slog.New(slog.DiscardHandler), Now: e.Now,
-	})
+	}).Register(e)
 	return e
 }
 
