@@ -69,7 +69,7 @@ func (s Schedule) Validate(now time.Time, allowHTTP bool) error {
 	if err := s.validateTimes(now); err != nil {
 		return err
 	}
-	if t := s.Timeout; t != nil && (t.Std() <= 0 || t.Std() > MaxTimeout) {
+	if t := s.Timeout; t != nil && (t.Duration() <= 0 || t.Duration() > MaxTimeout) {
 		return Errorf(Invalid, "/timeout", "an attempt's timeout is more than 0 and at most %s", MaxTimeout)
 	}
 	if s.Retry != nil {
@@ -84,7 +84,7 @@ func (s Schedule) validateTimes(now time.Time) error {
 		return Errorf(Invalid, "/delay", "due_at and delay exclude each other")
 	case s.Delay != nil && *s.Delay < 0:
 		return Errorf(Invalid, "/delay", "a delay cannot be negative")
-	case s.Spread != nil && (*s.Spread < 0 || s.Spread.Std() > MaxSpread):
+	case s.Spread != nil && (*s.Spread < 0 || s.Spread.Duration() > MaxSpread):
 		return Errorf(Invalid, "/spread", "a spread is from 0 to %s", MaxSpread)
 	case s.Delay != nil:
 		return validateDue("/delay", due, s.ExpiresAt, now)
@@ -109,7 +109,7 @@ func (s Schedule) Due(now time.Time) time.Time {
 	due := s.DueAt
 	switch {
 	case s.Delay != nil:
-		due = now.Add(s.Delay.Std())
+		due = now.Add(s.Delay.Duration())
 	case due.IsZero():
 		due = now
 	}
@@ -123,7 +123,7 @@ func (s Schedule) shift() time.Duration {
 	if s.Spread == nil {
 		return 0
 	}
-	most := s.Spread.Std()
+	most := s.Spread.Duration()
 	if most <= 0 {
 		return 0
 	}

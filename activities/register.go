@@ -1,6 +1,10 @@
 package activities
 
-import "go.temporal.io/sdk/activity"
+import (
+	"go.temporal.io/sdk/activity"
+
+	"github.com/postdate/postdate/protocol"
+)
 
 // Registry is what activities are registered with: a worker, or a test that lists them.
 type Registry interface {
@@ -12,23 +16,23 @@ type Registry interface {
 // activity, which executions that sleep for years would ask for in vain.
 func (a *Activities) Register(r Registry) {
 	a.RegisterControl(r)
-	register(r, SendName, a.Send)
-	register(r, RetryName, a.Retry)
-	register(r, RecallName, a.Recall)
-	register(r, SendGroupName, a.SendGroup)
-	register(r, HandOverName, a.HandOver)
-	register(r, QueueName, a.Queue)
-	register(r, SendLineName, a.SendLine)
-	register(r, JoinLineName, a.JoinLine)
-	register(r, LeaveLineName, a.LeaveLine)
-	register(r, SupersedeName, a.Supersede)
+	register(r, protocol.SendActivity, a.Send)
+	register(r, protocol.RetryActivity, a.Retry)
+	register(r, protocol.RecallActivity, a.Recall)
+	register(r, protocol.SendGroupActivity, a.SendGroup)
+	register(r, protocol.HandOverActivity, a.HandOver)
+	register(r, protocol.QueueActivity, a.Enqueue)
+	register(r, protocol.SendLineActivity, a.SendLine)
+	register(r, protocol.JoinLineActivity, a.JoinLine)
+	register(r, protocol.LeaveLineActivity, a.LeaveLine)
+	register(r, protocol.SupersedeActivity, a.Supersede)
 }
 
 // RegisterControl registers those that the control queue needs.
 func (a *Activities) RegisterControl(r Registry) {
-	register(r, AnnounceName, a.Announce)
-	register(r, SweepName, a.SweepDeliveries)
-	register(r, SettingsName, a.EndpointSettings)
+	register(r, protocol.AnnounceActivity, a.Announce)
+	register(r, protocol.SweepActivity, a.SweepDeliveries)
+	register(r, protocol.SettingsActivity, a.EndpointSettings)
 }
 
 func register(r Registry, name string, f any) {

@@ -3,54 +3,33 @@ package activities
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"time"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/throttle"
+	"github.com/postdate/postdate/protocol"
 )
 
-// Shipment is a message on its way: all that an attempt needs.
-type Shipment struct {
-	// DeliveryID names the delivery: of a schedule it is the message's id. It is
-	// empty in what was started before deliveries had ids of their own.
-	DeliveryID string               `json:"delivery_id,omitempty"`
-	Message    postdate.Message     `json:"message"`
-	To         postdate.Destination `json:"to"`
-	DueAt      time.Time            `json:"due_at"`
-	// Timeout bounds each attempt. 0: as the endpoint has it.
-	Timeout postdate.Duration `json:"timeout"`
-	// Test has it sent to an endpoint that is not enabled, too.
-	Test bool `json:"test,omitempty"`
-	// Called: it has waited in line for its turn, which has come.
-	Called bool `json:"called,omitempty"`
-	// Number is which attempt the next one is. 0: the first.
-	Number int `json:"number,omitempty"`
-}
-
-// ID is the delivery's id.
-func (s Shipment) ID() string { return cmp.Or(s.DeliveryID, s.Message.ID) }
-
-// Bound is the longest that an attempt at s may take.
-func (s Shipment) Bound() time.Duration { return cmp.Or(s.Timeout.Std(), postdate.MaxTimeout) }
-
 // Send makes one attempt and answers what came of it, success or not.
-func (a *Activities) Send(ctx context.Context, s Shipment) (postdate.Attempt, error) {
+func (a *Activities) Send(ctx context.Context, s protocol.DeliveryTask) (postdate.Attempt, error) {
 	return a.attempt(ctx, s, max(1, s.Number))
 }
 
 const (
-	// turnTimeout bounds the wait for a turn, and reportTimeout what it may take to
+	// permitTimeout bounds the wait for a permit, and reportTimeout what it may take to
 	// tell the directory of an attempt. Both fit into what an activity gets beyond
 	// the attempt's own timeout.
-	turnTimeout   = 5 * time.Second
+	permitTimeout = 5 * time.Second
 	reportTimeout = 3 * time.Second
 )
 
 // attempt sends s. An attempt that has begun is not broken off by a cancelled
 // context, so that what it came to is known: its own timeout bounds it.
-func (a *Activities) attempt(ctx context.Context, s Shipment, number int) (postdate.Attempt, error) {
+func (a *Activities) attempt(ctx context.Context, s protocol.DeliveryTask, number int) (postdate.Attempt, error) {
 	if err := ctx.Err(); err != nil {
 		return postdate.Attempt{}, err
 	}
@@ -62,24 +41,24 @@ func (a *Activities) attempt(ctx context.Context, s Shipment, number int) (postd
 }
 
 // report tells what an attempt came to.
-func (a *Activities) report(ctx context.Context, s Shipment, target postdate.Target, made postdate.Attempt, err error) {
+func (a *Activities) report(ctx context.Context, s protocol.DeliveryTask, target postdate.Target, made postdate.Attempt, err error) {
 	a.logAttempt(ctx, s, target, made, err)
-	if err == nil && s.To.Endpoint != "" && made.Outcome.Made() {
+	if err == nil && s.To.Endpoint != "" && protocol.Attempted(made.Outcome) {
 		ctx, stop := context.WithTimeout(ctx, reportTimeout)
 		defer stop()
-		a.Directory.Report(ctx, s.Message.Tenant, s.To.Endpoint, made)
+		a.Tenants.Report(ctx, s.Message.Tenant, s.To.Endpoint, made)
 	}
 }
 
 // deliver sends s to where it goes as things are now: the target that it answers.
-func (a *Activities) deliver(ctx context.Context, s Shipment) (postdate.Attempt, postdate.Target, error) {
-	looking, stop := context.WithTimeout(ctx, s.Bound())
+func (a *Activities) deliver(ctx context.Context, s protocol.DeliveryTask) (postdate.Attempt, postdate.Target, error) {
+	looking, stop := context.WithTimeout(ctx, s.AttemptTimeout())
 	defer stop()
 	if s.To.Subscribers() {
 		made, err := a.publish(looking, s)
 		return made, postdate.Target{}, err
 	}
-	tenant, endpoint, known, err := a.whereTo(looking, s.Message.Tenant, s.To.Endpoint)
+	tenant, endpoint, known, err := a.resolve(looking, s.Message.Tenant, s.To.Endpoint)
 	if err != nil {
 		return postdate.Attempt{}, postdate.Target{}, fmt.Errorf("look up where %s goes: %w", s.ID(), err)
 	}
@@ -89,39 +68,41 @@ func (a *Activities) deliver(ctx context.Context, s Shipment) (postdate.Attempt,
 		made, err := a.send(ctx, s, target)
 		return made, target, err
 	case !known:
-		return postdate.Attempt{At: a.Now(), Outcome: postdate.Deleted}, target, nil
+		return postdate.Attempt{At: a.Now(), Outcome: protocol.EndpointDeleted}, target, nil
 	case endpoint.State != postdate.Enabled && !s.Test:
-		return postdate.Attempt{At: a.Now(), Outcome: postdate.Held, Error: standing(endpoint)}, target, nil
+		return postdate.Attempt{At: a.Now(), Outcome: protocol.NotEnabled, Error: disabledReason(endpoint)}, target, nil
 	}
-	turn, err := a.take(ctx, s.Message.Tenant, endpoint, Claim{Called: s.Called || s.Test, Since: s.DueAt, Patience: s.patience()})
+	permit, err := a.acquire(ctx, s.Message.Tenant, endpoint, throttle.PermitRequest{
+		Dequeued: s.Dequeued || s.Test, Since: s.DueAt, MaxWait: maxWait(s),
+	})
 	switch {
+	case errors.Is(err, throttle.ErrNoPermit) && s.Test: // it asks how the receiver is now
+		permit = throttle.Unlimited
+	case errors.Is(err, throttle.ErrNoPermit):
+		return noPermit(a.Now()), target, nil
 	case err != nil:
-		return postdate.Attempt{}, target, fmt.Errorf("ask whether it is the turn of %s: %w", s.ID(), err)
-	case turn == nil && s.Test: // it asks how the receiver is now
-		turn = always{}
-	case turn == nil:
-		return noTurn(a.Now()), target, nil
+		return postdate.Attempt{}, target, fmt.Errorf("acquire a permit for %s: %w", s.ID(), err)
 	}
-	return a.sendInTurn(ctx, turn, s, endpoint)
+	return a.sendWithPermit(ctx, permit, s, endpoint)
 }
 
-// noTurn says that no attempt was made, for no turn came.
-func noTurn(now time.Time) postdate.Attempt {
-	return postdate.Attempt{At: now, Outcome: postdate.Queued, Error: "no turn comes soon"}
+// noPermit says that no attempt was made, since no permit came.
+func noPermit(now time.Time) postdate.Attempt {
+	return postdate.Attempt{At: now, Outcome: protocol.NoPermit, Error: "no permit comes soon"}
 }
 
-// patience is how long s waits for a turn in place: longer where it was called,
-// for others were called with it.
-func (s Shipment) patience() time.Duration {
-	if s.Called {
-		return turnTimeout
+// maxWait is how long s waits for a permit in place: longer after its line was woken,
+// since the others of that line were woken with it.
+func maxWait(s protocol.DeliveryTask) time.Duration {
+	if s.Dequeued {
+		return permitTimeout
 	}
-	return 0 // the pacer's own
+	return 0 // the limiter's own
 }
 
-// sendInTurn sends s to an endpoint, and ends the turn.
-func (a *Activities) sendInTurn(ctx context.Context, turn Turn, s Shipment, e postdate.Endpoint) (made postdate.Attempt, target postdate.Target, err error) {
-	defer func() { turn.Done(made) }()
+// sendWithPermit sends s to an endpoint, and releases the permit.
+func (a *Activities) sendWithPermit(ctx context.Context, permit throttle.Permit, s protocol.DeliveryTask, e postdate.Endpoint) (made postdate.Attempt, target postdate.Target, err error) {
+	defer func() { permit.Release(made) }()
 	target = e.Target(a.Now())
 	s.Timeout = cmp.Or(s.Timeout, e.Timeout)
 	made, err = a.send(ctx, s, target)
@@ -129,8 +110,8 @@ func (a *Activities) sendInTurn(ctx context.Context, turn Turn, s Shipment, e po
 }
 
 // send sends s to target, within the time that an attempt may take.
-func (a *Activities) send(ctx context.Context, s Shipment, target postdate.Target) (postdate.Attempt, error) {
-	ctx, stop := context.WithTimeout(ctx, cmp.Or(s.Timeout.Std(), postdate.DefaultTimeout))
+func (a *Activities) send(ctx context.Context, s protocol.DeliveryTask, target postdate.Target) (postdate.Attempt, error) {
+	ctx, stop := context.WithTimeout(ctx, cmp.Or(s.Timeout.Duration(), postdate.DefaultTimeout))
 	defer stop()
 	made, err := a.Sender.Send(ctx, s.Message, target)
 	if err != nil {
@@ -139,11 +120,11 @@ func (a *Activities) send(ctx context.Context, s Shipment, target postdate.Targe
 	return made, nil
 }
 
-// whereTo looks up a tenant and its endpoint, if one is meant. That there is no
+// resolve looks up a tenant and its endpoint, if one is meant. That there is no
 // such endpoint is believed of the newest knowledge only: it may have been made
 // just now, elsewhere.
-func (a *Activities) whereTo(ctx context.Context, name, id string) (t *postdate.Tenant, e postdate.Endpoint, known bool, err error) {
-	for _, look := range []func(context.Context, string) (*postdate.Tenant, error){a.Directory.Tenant, a.Directory.Fresh} {
+func (a *Activities) resolve(ctx context.Context, name, id string) (t *postdate.Tenant, e postdate.Endpoint, known bool, err error) {
+	for _, look := range []func(context.Context, string) (*postdate.Tenant, error){a.Tenants.Tenant, a.Tenants.Fresh} {
 		if t, err = look(ctx, name); err != nil {
 			return nil, postdate.Endpoint{}, false, err
 		}
@@ -154,8 +135,8 @@ func (a *Activities) whereTo(ctx context.Context, name, id string) (t *postdate.
 	return t, e, known, nil
 }
 
-// standing says why an endpoint is not sent to.
-func standing(e postdate.Endpoint) string {
+// disabledReason says why an endpoint is not sent to.
+func disabledReason(e postdate.Endpoint) string {
 	if e.Reason == "" {
 		return string(e.State)
 	}
@@ -164,9 +145,9 @@ func standing(e postdate.Endpoint) string {
 
 // publish makes of s, which is due, an event of the same id. That it cannot be
 // one is told by the attempt; any other failure is our own.
-func (a *Activities) publish(ctx context.Context, s Shipment) (postdate.Attempt, error) {
+func (a *Activities) publish(ctx context.Context, s protocol.DeliveryTask) (postdate.Attempt, error) {
 	began, m := a.Now(), s.Message
-	subscribers, err := a.Engine.Publish(ctx, m.Tenant, postdate.Event{
+	subscribers, err := a.Publisher.Publish(ctx, m.Tenant, postdate.Event{
 		ID: m.ID, Type: m.Type, Entity: m.Entity, Data: m.Data, Timestamp: s.DueAt, CloudEvent: m.CloudEvent,
 	}, m.TraceParent)
 	made := postdate.Attempt{At: began, DurationMS: a.Now().Sub(began).Milliseconds()}
@@ -183,9 +164,9 @@ func (a *Activities) publish(ctx context.Context, s Shipment) (postdate.Attempt,
 
 // logAttempt writes the one wide line that each attempt gets. Of the
 // destination it tells the host alone: a path can be a secret.
-func (a *Activities) logAttempt(ctx context.Context, s Shipment, target postdate.Target, made postdate.Attempt, err error) {
+func (a *Activities) logAttempt(ctx context.Context, s protocol.DeliveryTask, target postdate.Target, made postdate.Attempt, err error) {
 	level := slog.LevelInfo
-	if made.Outcome == postdate.Queued {
+	if made.Outcome == protocol.NoPermit {
 		level = slog.LevelDebug // none was made
 	}
 	attrs := []slog.Attr{
@@ -208,7 +189,7 @@ func (a *Activities) logAttempt(ctx context.Context, s Shipment, target postdate
 	if made.Number == 1 && !made.At.IsZero() {
 		attrs = append(attrs, slog.Int64("late_ms", made.At.Sub(s.DueAt).Milliseconds()))
 	}
-	if made.Outcome.Made() && made.Outcome != postdate.Accepted && made.Outcome != postdate.Rescheduled {
+	if protocol.Attempted(made.Outcome) && made.Outcome != postdate.Accepted && made.Outcome != postdate.Rescheduled {
 		level = slog.LevelWarn
 	}
 	if made.Error != "" {

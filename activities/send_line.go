@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -11,35 +12,34 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/throttle"
+	"github.com/postdate/postdate/protocol"
 )
 
 const (
-	// lineTakes is how long turns are taken for a line.
-	lineTakes = time.Minute
-	// LinePatience is how long, from the same moment, a turn is waited for: at one a
-	// minute it comes.
-	LinePatience = 90 * time.Second
-	// lineBeat is how often it is told how far a line is. What was not told is sent
+	// lineDuration is how long turns are taken for a line.
+	lineDuration = time.Minute
+	// lineHeartbeat is how often it is told how far a line is. What was not told is sent
 	// again where the worker dies.
-	lineBeat = time.Second
-	// tellEvery is how long the turn of a delivery with an execution of its own is
+	lineHeartbeat = time.Second
+	// permitHold is how long the turn of a delivery with an execution of its own is
 	// kept for it: it takes about as long to come for one.
-	tellEvery = 200 * time.Millisecond
+	permitHold = 200 * time.Millisecond
 )
 
 // SendLine makes the first attempts at the waiters of a line, one after another
 // as turns come, and tells those that have executions of their own. What fails goes
 // on as a delivery of its own at once. It ends when all is done, when no turn comes
 // for a while, or after a minute: what it does not mention still waits.
-func (a *Activities) SendLine(ctx context.Context, in LineShipments) (LineProgress, error) {
-	line := &callOfLine{
-		Activities: a, LineShipments: in, until: time.Now().Add(LinePatience), starting: make(chan struct{}, handOverSideBySide),
+func (a *Activities) SendLine(ctx context.Context, in protocol.SendLineInput) (protocol.LineProgress, error) {
+	line := &lineSend{
+		Activities: a, SendLineInput: in, until: time.Now().Add(protocol.LineMaxWait), starting: make(chan struct{}, handOverSideBySide),
 	}
 	line.Again = in.Again || activity.GetInfo(ctx).Attempt > 1
 	if activity.HasHeartbeatDetails(ctx) {
 		line.Again = true
 		if err := activity.GetHeartbeatDetails(ctx, &line.progress); err != nil {
-			return LineProgress{}, fmt.Errorf("read how far the line is: %w", err)
+			return protocol.LineProgress{}, fmt.Errorf("read how far the line is: %w", err)
 		}
 	}
 	line.progress.Sending = nil
@@ -61,43 +61,43 @@ func (a *Activities) SendLine(ctx context.Context, in LineShipments) (LineProgre
 
 	activity.RecordHeartbeat(ctx, line.soFar())
 	if err != nil && line.size() == before {
-		return LineProgress{}, err
+		return protocol.LineProgress{}, err
 	}
 	return line.soFar(), nil // what an error stopped waits on
 }
 
-// callOfLine is what SendLine does.
-type callOfLine struct {
+// lineSend is what SendLine does.
+type lineSend struct {
 	*Activities
-	LineShipments
+	protocol.SendLineInput
 
 	until    time.Time // no turn is waited for any longer
 	underWay sync.WaitGroup
 	starting chan struct{} // bounds how many are handed over at once
 
 	mu       sync.Mutex
-	progress LineProgress
+	progress protocol.LineProgress
 }
 
 // resume goes on where an earlier call was lost: what had failed by then is handed
 // over, and who was handed over, which it did not live to tell, has left.
-func (l *callOfLine) resume(ctx context.Context) error {
+func (l *lineSend) resume(ctx context.Context) error {
 	for place, made := range l.soFar().Made {
-		l.underWay.Go(func() { l.goOn(ctx, place, made) })
+		l.underWay.Go(func() { l.moveFailed(ctx, place, made) })
 	}
 	if !l.Again {
 		return nil
 	}
 	asking, all := errgroup.WithContext(ctx)
 	asking.SetLimit(handOverSideBySide)
-	for place, w := range l.Waiters {
+	for place, w := range l.Entries {
 		if w.Message == nil || l.done(place) {
 			continue
 		}
 		asking.Go(func() error {
-			started, err := l.Engine.Started(all, l.Tenant, w.DeliveryID)
+			started, err := l.Starter.Started(all, l.Tenant, w.DeliveryID)
 			if started {
-				l.hasLeft(place)
+				l.markMoved(place)
 			}
 			return err
 		})
@@ -106,46 +106,46 @@ func (l *callOfLine) resume(ctx context.Context) error {
 }
 
 // send takes turns for one waiter after another.
-func (l *callOfLine) send(ctx context.Context) error {
-	took := time.Now().Add(lineTakes)
+func (l *lineSend) send(ctx context.Context) error {
+	took := time.Now().Add(lineDuration)
 	taking, stop := context.WithDeadline(ctx, l.until)
 	defer stop()
 	go stopWith(taking, activity.GetWorkerStopChannel(ctx), stop)
-	for place, w := range l.Waiters {
+	for place, w := range l.Entries {
 		if w.DeliveryID == "" || l.done(place) {
 			continue
 		}
 		if time.Now().After(took) || taking.Err() != nil {
 			return nil
 		}
-		_, e, known, err := l.whereTo(taking, l.Tenant, l.Endpoint)
+		_, e, known, err := l.resolve(taking, l.Tenant, l.Endpoint)
 		switch {
 		case err != nil:
 			return err
 		case !known:
-			l.farewell()
-			return l.tellAll(ctx)
+			l.failDeleted()
+			return l.releaseAll(ctx)
 		case e.State != postdate.Enabled:
 			return nil
 		}
-		turn, err := l.take(taking, l.Tenant, e, Claim{Called: true, Since: w.At, Patience: time.Until(l.until)})
+		permit, err := l.acquire(taking, l.Tenant, e, throttle.PermitRequest{Dequeued: true, Since: w.At, MaxWait: time.Until(l.until)})
 		switch {
 		case taking.Err() != nil:
-			if turn != nil {
-				turn.Done(postdate.Attempt{})
+			if err == nil {
+				permit.Release(postdate.Attempt{})
 			}
 			return nil
-		case err != nil:
-			return fmt.Errorf("ask whether it is the turn of %s: %w", w.DeliveryID, err)
-		case turn == nil:
+		case errors.Is(err, throttle.ErrNoPermit):
 			return nil
+		case err != nil:
+			return fmt.Errorf("acquire a permit for %s: %w", w.DeliveryID, err)
 		}
-		// It may have been paused while its turn was waited for.
-		if _, e, known, err = l.whereTo(taking, l.Tenant, l.Endpoint); err != nil || !known || e.State != postdate.Enabled {
-			turn.Done(postdate.Attempt{})
+		// It may have been paused while the permit was waited for.
+		if _, e, known, err = l.resolve(taking, l.Tenant, l.Endpoint); err != nil || !known || e.State != postdate.Enabled {
+			permit.Release(postdate.Attempt{})
 			return err
 		}
-		if err := l.use(ctx, place, turn, e); err != nil {
+		if err := l.use(ctx, place, permit, e); err != nil {
 			return err
 		}
 	}
@@ -161,41 +161,41 @@ func stopWith(taking context.Context, stopping <-chan struct{}, stop context.Can
 	}
 }
 
-// use uses a turn for the waiter at place.
-func (l *callOfLine) use(ctx context.Context, place int, turn Turn, e postdate.Endpoint) error {
-	if l.Waiters[place].Message != nil {
+// use uses a permit for the entry at place.
+func (l *lineSend) use(ctx context.Context, place int, permit throttle.Permit, e postdate.Endpoint) error {
+	if l.Entries[place].Message != nil {
 		l.begin(place)
-		l.underWay.Go(func() { l.attempt(ctx, place, turn, e) })
+		l.underWay.Go(func() { l.attempt(ctx, place, permit, e) })
 		return nil
 	}
-	// Until it is there itself, its turn is not another's: so no more are told than
+	// Until it is there itself, its permit is not another's: so no more are told than
 	// find one.
 	l.underWay.Go(func() {
-		time.Sleep(tellEvery)
-		turn.Done(postdate.Attempt{})
+		time.Sleep(permitHold)
+		permit.Release(postdate.Attempt{})
 	})
-	return l.tell(ctx, place)
+	return l.release(ctx, place)
 }
 
 // attempt sends the message of the waiter at place.
-func (l *callOfLine) attempt(ctx context.Context, place int, turn Turn, e postdate.Endpoint) {
-	w := l.Waiters[place]
-	made, err := l.attemptInTurn(ctx, turn, Shipment{
+func (l *lineSend) attempt(ctx context.Context, place int, permit throttle.Permit, e postdate.Endpoint) {
+	w := l.Entries[place]
+	made, err := l.attemptWithPermit(ctx, permit, protocol.DeliveryTask{
 		DeliveryID: w.DeliveryID, Message: *w.Message, To: postdate.Destination{Endpoint: l.Endpoint}, DueAt: w.At,
 	}, e)
 	if err != nil {
 		l.end(place)
 		return // for a reason of our own: it waits on
 	}
-	made = made.Excerpt(min(postdate.MaxResponse, maxGroupResponses/len(l.Waiters)))
+	made = made.Excerpt(min(postdate.MaxResponse, maxGroupResponses/len(l.Entries)))
 	l.note(place, made)
-	l.goOn(ctx, place, made)
+	l.moveFailed(ctx, place, made)
 }
 
-// goOn hands the waiter at place over, if its attempt failed. The line does so when
+// moveFailed hands the waiter at place over, if its attempt failed. The line does so when
 // the call is over to whom it was not done here: it knows who was cancelled meanwhile.
-func (l *callOfLine) goOn(ctx context.Context, place int, made postdate.Attempt) {
-	if !made.Outcome.Made() || made.Outcome == postdate.Accepted {
+func (l *lineSend) moveFailed(ctx context.Context, place int, made postdate.Attempt) {
+	if !protocol.Attempted(made.Outcome) || made.Outcome == postdate.Accepted {
 		return
 	}
 	l.starting <- struct{}{}
@@ -203,42 +203,42 @@ func (l *callOfLine) goOn(ctx context.Context, place int, made postdate.Attempt)
 	if ctx.Err() != nil {
 		return
 	}
-	w := l.Waiters[place]
-	err := l.handOver(ctx, HandOverInput{Messages: []postdate.Message{*w.Message}, At: w.At},
-		LeftParcel{Parcel: Parcel{Endpoint: l.Endpoint}, Attempts: postdate.Attempts{}.With(made)})
+	w := l.Entries[place]
+	err := l.handOver(ctx, protocol.HandOverInput{Messages: []postdate.Message{*w.Message}, At: w.At},
+		protocol.Undelivered{GroupItem: protocol.GroupItem{Endpoint: l.Endpoint, Terms: w.Terms}, Attempts: postdate.Attempts{}.Append(made)})
 	if err != nil {
 		l.Log.LogAttrs(ctx, slog.LevelWarn, "hand over what failed in line", slog.String("tenant", l.Tenant),
 			slog.String("id", w.DeliveryID), slog.String("error", err.Error()))
 		return
 	}
-	l.hasLeft(place)
+	l.markMoved(place)
 }
 
-// tell has a delivery with an execution of its own make its attempt. One that is
+// report has a delivery with an execution of its own make its attempt. One that is
 // over needs no turn.
-func (l *callOfLine) tell(ctx context.Context, place int) error {
-	err := l.Engine.ReleaseDelivery(ctx, l.Tenant, l.Waiters[place].DeliveryID)
+func (l *lineSend) release(ctx context.Context, place int) error {
+	err := l.Deliveries.ReleaseDelivery(ctx, l.Tenant, l.Entries[place].DeliveryID)
 	if err != nil && postdate.CodeOf(err) != postdate.NotFound {
 		return err
 	}
-	l.hasLeft(place)
+	l.markMoved(place)
 	return nil
 }
 
-// farewell says of all that travel here that their endpoint was deleted, and
+// failDeleted says of all that travel here that their endpoint was deleted, and
 // tellAll has the others find out themselves.
-func (l *callOfLine) farewell() {
-	for place, w := range l.Waiters {
+func (l *lineSend) failDeleted() {
+	for place, w := range l.Entries {
 		if w.Message != nil && !l.done(place) {
-			l.note(place, postdate.Attempt{At: l.Now(), Outcome: postdate.Deleted})
+			l.note(place, postdate.Attempt{At: l.Now(), Outcome: protocol.EndpointDeleted})
 		}
 	}
 }
 
-func (l *callOfLine) tellAll(ctx context.Context) error {
-	for place, w := range l.Waiters {
+func (l *lineSend) releaseAll(ctx context.Context) error {
+	for place, w := range l.Entries {
 		if w.Message == nil && w.DeliveryID != "" && !l.done(place) {
-			if err := l.tell(ctx, place); err != nil {
+			if err := l.release(ctx, place); err != nil {
 				return err
 			}
 		}

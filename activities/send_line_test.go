@@ -11,24 +11,25 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/internal/throttle"
+	"github.com/postdate/postdate/protocol"
 )
 
 // lineOf are n messages that wait in line, each accepted a second after the last.
-func lineOf(n int) activities.LineShipments {
-	in := activities.LineShipments{Tenant: "acme", Endpoint: "ep_1"}
+func lineOf(n int) protocol.SendLineInput {
+	in := protocol.SendLineInput{Tenant: "acme", Endpoint: "ep_1"}
 	for place := range n {
 		id := fmt.Sprintf("evt_%d", place)
-		in.Waiters = append(in.Waiters, activities.Waiter{
+		in.Entries = append(in.Entries, protocol.QueueEntry{
 			DeliveryID: id + ".ep_1", At: now.Add(time.Duration(place) * time.Second), Message: &postdate.Message{ID: id, Tenant: "acme"},
 		})
 	}
 	return in
 }
 
-func (w *world) sendLine(in activities.LineShipments) (progress activities.LineProgress) {
+func (w *fakes) sendLine(in protocol.SendLineInput) (progress protocol.LineProgress) {
 	w.t.Helper()
-	require.NoError(w.t, w.run(activities.SendLineName, in, &progress))
+	require.NoError(w.t, w.run(protocol.SendLineActivity, in, &progress))
 	return progress
 }
 
@@ -49,7 +50,7 @@ func TestSendLine_TakesTurnsInOrderAndSendsSideBySide(t *testing.T) {
 	require.Empty(t, progress.Sending)
 	require.Len(t, w.ended, n, "each turn ends once")
 	for place, claim := range w.claims {
-		require.True(t, claim.Called)
+		require.True(t, claim.Dequeued)
 		require.Equal(t, now.Add(time.Duration(place)*time.Second), claim.Since)
 	}
 }
@@ -57,7 +58,7 @@ func TestSendLine_TakesTurnsInOrderAndSendsSideBySide(t *testing.T) {
 func TestSendLine_EndsWhereNoTurnComes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
-	w.turns = func(activities.Claim) bool { return len(w.claims) < 2 }
+	w.turns = func(throttle.PermitRequest) bool { return len(w.claims) < 2 }
 	progress := w.sendLine(lineOf(5))
 	require.Len(t, progress.Made, 2)
 	require.Contains(t, progress.Made, 0)
@@ -69,18 +70,18 @@ func TestSendLine_GoesOnWhereItsLastWorkerDied(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
 	in := lineOf(5)
-	w.SetHeartbeatDetails(activities.LineProgress{
+	w.SetHeartbeatDetails(protocol.LineProgress{
 		Made: map[int]postdate.Attempt{
 			0: {Number: 1, Outcome: postdate.Failed, Status: 500}, 4: {Number: 1, Outcome: postdate.Accepted, Status: 200},
-		}, Told: []int{1},
+		}, Moved: []int{1},
 	})
-	w.started[in.Waiters[3].DeliveryID] = activities.Handover{} // which it did not live to tell
+	w.started[in.Entries[3].DeliveryID] = protocol.DeliverInput{} // which it did not live to tell
 	progress := w.sendLine(in)
 	require.Len(t, w.claims, 1, "what was made or told is not again")
 	require.Len(t, progress.Made, 2)
 	require.Equal(t, postdate.Accepted, progress.Made[2].Outcome)
 	require.Equal(t, 200, progress.Made[4].Status)
-	require.ElementsMatch(t, []int{0, 1, 3}, progress.Told)
+	require.ElementsMatch(t, []int{0, 1, 3}, progress.Moved)
 	require.Equal(t, 500, w.started["evt_0.ep_1"].Attempts.Last().Status, "what failed is handed over")
 }
 
@@ -99,13 +100,13 @@ func TestSendLine_HandsOverWhatFailsAtOnce(t *testing.T) {
 	}
 	w.onStart = func() { close(handed) }
 	progress := w.sendLine(in)
-	require.Equal(t, []int{0}, progress.Told)
+	require.Equal(t, []int{0}, progress.Moved)
 	require.Len(t, progress.Made, 1)
 	require.Contains(t, progress.Made, 1)
 	require.Len(t, w.started, 1)
 	started := w.started["evt_0.ep_1"]
-	require.Equal(t, *in.Waiters[0].Message, started.Shipment.Message)
-	require.Equal(t, in.Waiters[0].At, started.At)
+	require.Equal(t, *in.Entries[0].Message, started.Shipment.Message)
+	require.Equal(t, in.Entries[0].At, started.Shipment.DueAt)
 	require.Equal(t, e.Retry.Schedule, started.Retry.Schedule)
 	require.Equal(t, postdate.Duration(time.Minute), started.Attempts.Last().RetryAfter)
 }
@@ -118,7 +119,7 @@ func TestSendLine_LeavesToTheLineWhatCannotBeHandedOver(t *testing.T) {
 		return postdate.Attempt{At: now, Outcome: postdate.Failed, Status: 503}, nil
 	}
 	progress := w.sendLine(lineOf(1))
-	require.Empty(t, progress.Told)
+	require.Empty(t, progress.Moved)
 	require.Equal(t, 503, progress.Made[0].Status)
 }
 
@@ -140,10 +141,10 @@ func TestSendLine_SendsNothingAgainThatALostCallHandedOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
 	in := lineOf(2)
-	w.started[in.Waiters[0].DeliveryID] = activities.Handover{}
+	w.started[in.Entries[0].DeliveryID] = protocol.DeliverInput{}
 	in.Again = true
 	progress := w.sendLine(in)
-	require.Equal(t, []int{0}, progress.Told)
+	require.Equal(t, []int{0}, progress.Moved)
 	require.Len(t, progress.Made, 1)
 	require.Contains(t, progress.Made, 1)
 }
@@ -159,11 +160,11 @@ func TestSendLine_EndsAllWhereTheEndpointWasDeleted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	in := lineOf(3)
-	in.Waiters[1].Message = nil
+	in.Entries[1].Message = nil
 	progress := w.sendLine(in)
-	require.Equal(t, postdate.Deleted, progress.Made[0].Outcome)
-	require.Equal(t, postdate.Deleted, progress.Made[2].Outcome)
-	require.Equal(t, []int{1}, progress.Told)
+	require.Equal(t, protocol.EndpointDeleted, progress.Made[0].Outcome)
+	require.Equal(t, protocol.EndpointDeleted, progress.Made[2].Outcome)
+	require.Equal(t, []int{1}, progress.Moved)
 	require.Equal(t, []string{"evt_1.ep_1"}, w.released, "it finds that out itself")
 }
 
@@ -171,9 +172,9 @@ func TestSendLine_TellsThoseThatHaveExecutionsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
 	in := lineOf(2)
-	in.Waiters[0].Message = nil
+	in.Entries[0].Message = nil
 	progress := w.sendLine(in)
-	require.Equal(t, []int{0}, progress.Told)
+	require.Equal(t, []int{0}, progress.Moved)
 	require.Len(t, progress.Made, 1)
 	require.Equal(t, []string{"evt_0.ep_1"}, w.released)
 	require.ElementsMatch(t, []postdate.Outcome{"", postdate.Accepted}, w.ended)
@@ -185,9 +186,9 @@ func TestSend_EndsItsTurnOnce(t *testing.T) {
 	s := shipment(postdate.Destination{Endpoint: "ep_1"})
 	w.send(s)
 	require.Equal(t, []postdate.Outcome{postdate.Accepted}, w.ended)
-	require.Equal(t, []activities.Claim{{Since: s.DueAt}}, w.claims)
+	require.Equal(t, []throttle.PermitRequest{{Since: s.DueAt}}, w.claims)
 
-	w.turns = func(activities.Claim) bool { return false }
-	require.Equal(t, postdate.Queued, w.send(s).Outcome)
+	w.turns = func(throttle.PermitRequest) bool { return false }
+	require.Equal(t, protocol.NoPermit, w.send(s).Outcome)
 	require.Len(t, w.ended, 1)
 }

@@ -8,11 +8,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/protocol"
 )
 
 // capture has w keep where it is sent to, and how much time there is.
-func (w *world) capture() (to *postdate.Target, left *time.Duration) {
+func (w *fakes) capture() (to *postdate.Target, left *time.Duration) {
 	to, left = new(postdate.Target), new(time.Duration)
 	w.answer = func(ctx context.Context, _ postdate.Message, target postdate.Target) (postdate.Attempt, error) {
 		deadline, _ := ctx.Deadline()
@@ -99,9 +99,9 @@ func TestSend_MakesNoAttemptAtAnEndpointThatIsNotEnabled(t *testing.T) {
 	w := newWorld(t, endpoint("ep_1", postdate.Paused), disabled)
 	to, _ := w.capture()
 	for id, want := range map[string]postdate.Attempt{
-		"ep_1": {Outcome: postdate.Held, Error: "paused"},
-		"ep_2": {Outcome: postdate.Held, Error: "disabled, HTTP 410 Gone"},
-		"ep_3": {Outcome: postdate.Deleted},
+		"ep_1": {Outcome: protocol.NotEnabled, Error: "paused"},
+		"ep_2": {Outcome: protocol.NotEnabled, Error: "disabled, HTTP 410 Gone"},
+		"ep_3": {Outcome: protocol.EndpointDeleted},
 	} {
 		want.Number, want.At = 1, now
 		require.Equal(t, want, w.send(shipment(postdate.Destination{Endpoint: id})))
@@ -129,9 +129,9 @@ func TestSend_FailsForAFaultOfOurOwn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.fault, w.refusal = errOurs, errOurs
-	require.ErrorContains(t, w.run(activities.SendName, shipment(postdate.Destination{Endpoint: "ep_1"}), nil), errOurs.Error())
+	require.ErrorContains(t, w.run(protocol.SendActivity, shipment(postdate.Destination{Endpoint: "ep_1"}), nil), errOurs.Error())
 	require.Equal(t, "ERROR", w.line()["level"])
-	require.ErrorContains(t, w.run(activities.SendName, shipment(postdate.Destination{}), nil), errOurs.Error())
+	require.ErrorContains(t, w.run(protocol.SendActivity, shipment(postdate.Destination{}), nil), errOurs.Error())
 	require.Empty(t, w.reported)
 }
 
@@ -149,10 +149,10 @@ func TestRetry_EndsWhereNoAttemptCanBeMade(t *testing.T) {
 			w := newWorld(t, endpoint("ep_1", postdate.Paused))
 			log := postdate.Attempts{{Number: 1, Outcome: postdate.Failed, Status: 500}}
 			w.SetHeartbeatDetails(log)
-			err := w.run(activities.RetryName, activities.Retries{
-				Shipment: shipment(postdate.Destination{Endpoint: id}), Plan: postdate.Plan{Retry: postdate.Retry{}.WithDefaults()},
+			err := w.run(protocol.RetryActivity, protocol.RetryInput{
+				Shipment: shipment(postdate.Destination{Endpoint: id}), Plan: postdate.RetryPlan{Retry: postdate.Retry{}.WithDefaults()},
 			}, nil)
-			state, reason, kept := activities.ReadEnd(err, nil)
+			state, reason, kept := protocol.DecodeEnd(err, nil)
 			require.Equal(t, test.state, state)
 			require.Equal(t, test.reason, reason)
 			require.Equal(t, log, kept)
@@ -167,9 +167,9 @@ func TestRetry_MakesTheFirstAttemptOfARound(t *testing.T) {
 	w := newWorld(t)
 	earlier := postdate.Attempts{{Number: 1, Outcome: postdate.Gone, Status: 410}}
 	var log postdate.Attempts
-	require.NoError(t, w.run(activities.RetryName, activities.Retries{
+	require.NoError(t, w.run(protocol.RetryActivity, protocol.RetryInput{
 		Shipment: shipment(postdate.Destination{URL: "https://b.example/hooks"}), Attempts: earlier,
-		Plan: postdate.Plan{Retry: postdate.Retry{}.WithDefaults(), Since: now, Before: 1},
+		Plan: postdate.RetryPlan{Retry: postdate.Retry{}.WithDefaults(), Since: now, Before: 1},
 	}, &log))
 	require.Len(t, log, 2)
 	require.Equal(t, postdate.Accepted, log.Last().Outcome)
@@ -180,6 +180,6 @@ func TestSend_KnowsAnEndpointThatWasMadeElsewhereJustNow(t *testing.T) {
 	w := newWorld(t)
 	w.made = []postdate.Endpoint{endpoint("ep_new", postdate.Enabled)}
 	var made postdate.Attempt
-	require.NoError(t, w.run(activities.SendName, shipment(postdate.Destination{Endpoint: "ep_new"}), &made))
+	require.NoError(t, w.run(protocol.SendActivity, shipment(postdate.Destination{Endpoint: "ep_new"}), &made))
 	require.Equal(t, postdate.Accepted, made.Outcome)
 }

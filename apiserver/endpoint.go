@@ -40,7 +40,7 @@ func (s *server) endpointOf(body CreateEndpoint) postdate.Endpoint {
 		Coalesce:    body.Coalesce,
 		Mode:        cmp.Or(body.Mode, postdate.Standard),
 		Signature:   signed,
-		Secrets:     postdate.DatedSecrets{{Secret: newSecret(signed)}},
+		Secrets:     postdate.ExpiringSecrets{{Secret: newSecret(signed)}},
 		State:       postdate.Enabled,
 		CreatedAt:   now,
 		UpdatedAt:   now,

@@ -55,7 +55,7 @@ func TestEndpoints_HaveDefaults(t *testing.T) {
 	require.Equal(t, postdate.Standard, made.Mode)
 	require.Equal(t, postdate.HMAC, made.Signature)
 	require.Equal(t, postdate.Enabled, made.State)
-	require.Equal(t, postdate.DefaultTimeout, made.Timeout.Std())
+	require.Equal(t, postdate.DefaultTimeout, made.Timeout.Duration())
 	require.Equal(t, postdate.DefaultRetry.Schedule, made.Retry.Schedule)
 	require.Equal(t, []string{}, made.Headers)
 }

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"strconv"
 
+	"github.com/postdate/postdate/internal/ingest"
+
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/ledger"
 )
 
 // PublishEvent publishes an event to those who subscribed to its type.
@@ -15,7 +16,7 @@ func (s *server) PublishEvent(ctx context.Context, r PublishEventRequestObject) 
 	if err := event.Validate(); err != nil {
 		return nil, err
 	}
-	published, err := s.Ledger.PublishBatch(ctx, ledger.Batch{
+	published, err := s.Ingester.PublishBatch(ctx, ingest.Batch{
 		Tenant: tenantOf(ctx), Events: []postdate.Event{event}, Key: r.Params.IdempotencyKey, TraceParent: traceParent(ctx),
 	})
 	if err != nil {
@@ -30,18 +31,18 @@ func (s *server) PublishEvent(ctx context.Context, r PublishEventRequestObject) 
 
 // PublishEvents publishes several. One that is refused does not keep the others back.
 func (s *server) PublishEvents(ctx context.Context, r PublishEventsRequestObject) (PublishEventsResponseObject, error) {
-	batch := ledger.Batch{Tenant: tenantOf(ctx), Key: r.Params.IdempotencyKey, TraceParent: traceParent(ctx)}
-	answers := make([]ledger.Published, len(r.Body.Events))
+	batch := ingest.Batch{Tenant: tenantOf(ctx), Key: r.Params.IdempotencyKey, TraceParent: traceParent(ctx)}
+	answers := make([]ingest.Published, len(r.Body.Events))
 	var places []int
 	for place, body := range r.Body.Events {
 		event := eventOf(body)
 		if err := event.Validate(); err != nil {
-			answers[place] = ledger.Published{ID: event.ID, Err: within(place, err)}
+			answers[place] = ingest.Published{ID: event.ID, Err: within(place, err)}
 			continue
 		}
 		batch.Events, places = append(batch.Events, event), append(places, place)
 	}
-	published, err := s.Ledger.PublishBatch(ctx, batch)
+	published, err := s.Ingester.PublishBatch(ctx, batch)
 	if err != nil {
 		return nil, err
 	}
@@ -80,18 +81,18 @@ func (s *server) eventError(ctx context.Context, err error) *EventError {
 
 // GetEvent shows an event and where its deliveries stand.
 func (s *server) GetEvent(ctx context.Context, r GetEventRequestObject) (GetEventResponseObject, error) {
-	seen, err := s.Ledger.LookEvent(ctx, tenantOf(ctx), r.ID)
+	event, err := s.Deliveries.GetEvent(ctx, tenantOf(ctx), r.ID)
 	if err != nil {
 		return nil, err
 	}
-	m := seen.Message
-	deliveries := make([]EventDelivery, len(seen.Deliveries))
-	for i, d := range seen.Deliveries {
+	m := event.Message
+	deliveries := make([]EventDelivery, len(event.Deliveries))
+	for i, d := range event.Deliveries {
 		deliveries[i] = EventDelivery{ID: d.ID, Endpoint: d.Endpoint, State: d.State}
 	}
 	return GetEvent200JSONResponse{
-		ID: m.ID, Type: m.Type, Entity: m.Entity, Timestamp: m.Timestamp, CreatedAt: seen.At, Data: m.Data,
-		Deliveries: deliveries, Link: s.link(seen.Info),
+		ID: m.ID, Type: m.Type, Entity: m.Entity, Timestamp: m.Timestamp, CreatedAt: event.At, Data: m.Data,
+		Deliveries: deliveries, Link: s.link(event.Execution),
 	}, nil
 }
 
@@ -107,7 +108,7 @@ func eventOf(body Event) postdate.Event {
 	}
 }
 
-func refsOf(refs []ledger.DeliveryRef) []DeliveryRef {
+func refsOf(refs []postdate.DeliveryRef) []DeliveryRef {
 	all := make([]DeliveryRef, len(refs))
 	for i, ref := range refs {
 		all[i] = DeliveryRef{ID: ref.ID, Endpoint: ref.Endpoint}

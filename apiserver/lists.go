@@ -10,7 +10,7 @@ import (
 	"fmt"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/ledger"
+	"github.com/postdate/postdate/internal/deliveries"
 )
 
 // defaultLimit is how many deliveries a page holds where the request says nothing.
@@ -25,13 +25,13 @@ func (s *server) list(ctx context.Context, filter postdate.Filter, limit int, cu
 	if err != nil {
 		return DeliveryList{}, err
 	}
-	rows, next, err := s.Ledger.List(ctx, filter, after, cmp.Or(limit, defaultLimit))
+	summaries, next, err := s.Deliveries.List(ctx, filter, after, cmp.Or(limit, defaultLimit))
 	if err != nil {
 		return DeliveryList{}, err
 	}
-	page := DeliveryList{Data: make([]DeliverySummary, len(rows)), HasMore: next != nil, NextCursor: s.cursor(filter, next)}
-	for i, row := range rows {
-		page.Data[i] = s.summaryOf(row)
+	page := DeliveryList{Data: make([]DeliverySummary, len(summaries)), HasMore: next != deliveries.Cursor{}, NextCursor: s.cursor(filter, next)}
+	for i, summary := range summaries {
+		page.Data[i] = s.summaryOf(summary)
 	}
 	return page, nil
 }
@@ -50,33 +50,32 @@ func (s *server) seal(filter postdate.Filter, token []byte) []byte {
 
 const sealSize = 16
 
-// cursor is a position in a list, sealed.
-func (s *server) cursor(filter postdate.Filter, p *ledger.Position) string {
-	if p == nil {
+// cursor is a cursor of a list, sealed: empty where nothing follows.
+func (s *server) cursor(filter postdate.Filter, next deliveries.Cursor) string {
+	if next == (deliveries.Cursor{}) {
 		return ""
 	}
-	token := mustMarshal(p)
+	token := mustMarshal(next)
 	return base64.RawURLEncoding.EncodeToString(append(s.seal(filter, token), token...))
 }
 
 // openCursor is the inverse of cursor.
-func (s *server) openCursor(filter postdate.Filter, cursor string) (*ledger.Position, error) {
+func (s *server) openCursor(filter postdate.Filter, cursor string) (c deliveries.Cursor, err error) {
 	if cursor == "" {
-		return nil, nil //nolint:nilnil // the list's beginning is no position
+		return c, nil
 	}
 	sealed, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil || len(sealed) <= sealSize {
-		return nil, errCursor
+		return c, errCursor
 	}
 	token := sealed[sealSize:]
 	if !hmac.Equal(sealed[:sealSize], s.seal(filter, token)) {
-		return nil, errCursor
+		return c, errCursor
 	}
-	p := new(ledger.Position)
-	if err := json.Unmarshal(token, p); err != nil {
-		return nil, errCursor
+	if err := json.Unmarshal(token, &c); err != nil {
+		return deliveries.Cursor{}, errCursor
 	}
-	return p, nil
+	return c, nil
 }
 
 func mustMarshal(v any) []byte {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/apiserver"
+	"github.com/postdate/postdate/internal/deliveries"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -155,9 +156,7 @@ func TestProblems_UnforeseenErrorsAreLoggedWholeAndAnsweredBare(t *testing.T) {
 // polling has the API learn of workers from ask.
 func polling(ask func(context.Context) (bool, error)) func(*apiserver.Config) {
 	return func(c *apiserver.Config) {
-		asking := *c.Ledger
-		asking.WorkerPolling = ask
-		c.Ledger = &asking
+		c.Deliveries = newDeliveries(temporal, configured, func(d *deliveries.Config) { d.WorkerPolling = ask })
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/postdate/postdate/engine"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/protocol"
 )
 
 // engineCommand is what the bench calls itself with to be an engine alone.
@@ -33,7 +33,7 @@ func serveEngine(ctx context.Context, args []string, stderr io.Writer) error {
 		return fmt.Errorf("read the flags: %w", err)
 	}
 	attributes := make(map[string]enumspb.IndexedValueType)
-	for _, attribute := range workflows.SearchAttributes {
+	for _, attribute := range protocol.SearchAttributes {
 		attributes[attribute.GetName()] = attribute.GetValueType()
 	}
 	running, err := engine.Start(ctx, engine.Config{

@@ -12,6 +12,8 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
+
+	"github.com/postdate/postdate/internal/eventually"
 )
 
 // Who has one task takes turns with who has many, also where those came before.
@@ -29,7 +31,7 @@ func TestTasks_AreHandedOutFairly(t *testing.T) {
 		begin(strconv.Itoa(n), "many")
 	}
 	begin("the one", "one")
-	require.Eventually(t, func() bool {
+	eventually.True(t, func() bool {
 		described, err := c.WorkflowService().DescribeTaskQueue(t.Context(), &workflowservice.DescribeTaskQueueRequest{
 			Namespace: client.DefaultNamespace, TaskQueue: &taskqueuepb.TaskQueue{Name: queue},
 			TaskQueueType: enumspb.TASK_QUEUE_TYPE_WORKFLOW, ReportStats: true,

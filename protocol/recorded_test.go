@@ -19,6 +19,7 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/protocol"
 	"github.com/postdate/postdate/workflows"
 )
 
@@ -37,7 +38,11 @@ func TestRecordedWords(t *testing.T) {
 	}
 	want, err := os.ReadFile(golden)
 	require.NoError(t, err)
-	require.Equal(t, string(want), words, "what histories record has changed: if that is meant, run this test with -update")
+	was, is := strings.Split(string(want), "\n"), strings.Split(words, "\n")
+	for n := range min(len(was), len(is)) {
+		require.Equal(t, was[n], is[n], "line %d: what histories record has changed; if that is meant, run this test with -update", n+1)
+	}
+	require.Len(t, is, len(was))
 }
 
 func recorded() string {
@@ -50,21 +55,21 @@ func recorded() string {
 	workflows.RegisterControl(&control)
 	new(activities.Activities).Register(&acts)
 	new(activities.Activities).RegisterControl(&controlActs)
-	section("task queues", []string{workflows.TaskQueue, workflows.ControlQueue})
-	section("workflows on "+workflows.TaskQueue, flows)
-	section("workflows on "+workflows.ControlQueue, control)
-	section("activities on "+workflows.TaskQueue, acts)
-	section("activities on "+workflows.ControlQueue, controlActs)
+	section("task queues", []string{protocol.TaskQueue, protocol.ControlQueue})
+	section("workflows on "+protocol.TaskQueue, flows)
+	section("workflows on "+protocol.ControlQueue, control)
+	section("activities on "+protocol.TaskQueue, acts)
+	section("activities on "+protocol.ControlQueue, controlActs)
 	section("updates, signals and queries", messages())
 	section("memo", []string{
-		workflows.MemoAccepted + tree(reflect.TypeFor[workflows.Accepted]()),
-		workflows.MemoGroup + tree(reflect.TypeFor[workflows.Group]()),
-		workflows.MemoLine + tree(reflect.TypeFor[string]()),
+		protocol.MemoAccepted + tree(reflect.TypeFor[protocol.Accepted]()),
+		protocol.MemoGroup + tree(reflect.TypeFor[protocol.Group]()),
+		protocol.MemoLine + tree(reflect.TypeFor[string]()),
 	})
 	section("search attributes", attributes())
 	section("ids", ids())
 	section("failure types", []string{
-		activities.Dead, activities.Expired, activities.Parked, activities.Cancelled, activities.Waiting, "Retrying",
+		protocol.FailureDead, protocol.FailureExpired, protocol.FailureParked, protocol.FailureCancelled, protocol.FailureWaiting, "Retrying",
 		string(postdate.Invalid), string(postdate.NotFound), string(postdate.Conflict), string(postdate.Unavailable),
 	})
 	return out.String()
@@ -79,39 +84,39 @@ func messages() []string {
 		}
 		return line
 	}
-	text, standing, changed := reflect.TypeFor[string](), reflect.TypeFor[workflows.Standing](), reflect.TypeFor[workflows.TenantChanged]()
-	line := reflect.TypeFor[activities.LineUp]()
+	text, standing, changed := reflect.TypeFor[string](), reflect.TypeFor[protocol.UpdateResult](), reflect.TypeFor[protocol.TenantChanged]()
+	line := reflect.TypeFor[protocol.LineStatus]()
 	return []string{
-		message("Deliver update", workflows.UpdateCancel, standing),
-		message("Deliver update", workflows.UpdateReschedule, reflect.TypeFor[postdate.Change](), standing),
-		message("Deliver update", workflows.UpdateFire, standing),
-		message("Deliver signal", workflows.SignalRelease),
-		message("Deliver signal", workflows.SignalSuperseded),
-		message("Tenant update", workflows.UpdateCreateEndpoint, reflect.TypeFor[postdate.Endpoint](), changed),
-		message("Tenant update", workflows.UpdatePatchEndpoint, reflect.TypeFor[workflows.PatchEndpoint](), changed),
-		message("Tenant update", workflows.UpdateDeleteEndpoint, text, changed),
-		message("Tenant update", workflows.UpdateSetEndpointState, reflect.TypeFor[workflows.SetEndpointState](), changed),
-		message("Tenant update", workflows.UpdateReportEndpoint, reflect.TypeFor[workflows.ReportEndpoint](), changed),
-		message("Tenant update", workflows.UpdateRotateSecret, reflect.TypeFor[workflows.RotateSecret](), changed),
-		message("Tenant update", workflows.UpdateCreateKey, reflect.TypeFor[postdate.Key](), changed),
-		message("Tenant update", workflows.UpdateRevokeKey, text, changed),
-		message("Tenant query", workflows.QueryTenant, reflect.TypeFor[int64](), reflect.TypeFor[workflows.TenantRead]()),
-		message("Endpoint update", workflows.UpdateLease, reflect.TypeFor[workflows.AskLease](), reflect.TypeFor[workflows.Lease]()),
-		message("Endpoint update", workflows.UpdateJoin, line),
-		message("Endpoint update", workflows.UpdateLeave, line),
-		message("Endpoint signal", workflows.SignalSettings, reflect.TypeFor[workflows.EndpointSettings]()),
-		message("Endpoint query", workflows.QueryHealth, reflect.TypeFor[workflows.EndpointHealth]()),
-		message("Endpoint query", workflows.QueryTurn, text, reflect.TypeFor[postdate.Turn]()),
-		message("Line signal", workflows.SignalCall, reflect.TypeFor[workflows.Call]()),
-		message("Line update", workflows.UpdateCancelWaiter, text, standing),
-		message("heartbeat of "+activities.RetryName, "details", reflect.TypeFor[postdate.Attempts]()),
-		message("heartbeat of "+activities.SendLineName, "details", reflect.TypeFor[activities.LineProgress]()),
-		message("heartbeat of "+activities.SweepName, "details", reflect.TypeFor[activities.SweepProgress]()),
+		message("Deliver update", protocol.UpdateCancel, standing),
+		message("Deliver update", protocol.UpdateReschedule, reflect.TypeFor[postdate.Change](), standing),
+		message("Deliver update", protocol.UpdateFire, standing),
+		message("Deliver signal", protocol.SignalRelease),
+		message("Deliver signal", protocol.SignalSuperseded),
+		message("Tenant update", protocol.UpdateCreateEndpoint, reflect.TypeFor[postdate.Endpoint](), changed),
+		message("Tenant update", protocol.UpdatePatchEndpoint, reflect.TypeFor[protocol.PatchEndpoint](), changed),
+		message("Tenant update", protocol.UpdateDeleteEndpoint, text, changed),
+		message("Tenant update", protocol.UpdateSetEndpointState, reflect.TypeFor[protocol.SetEndpointState](), changed),
+		message("Tenant update", protocol.UpdateReportEndpoint, reflect.TypeFor[protocol.ReportEndpoint](), changed),
+		message("Tenant update", protocol.UpdateRotateSecret, reflect.TypeFor[protocol.RotateSecret](), changed),
+		message("Tenant update", protocol.UpdateCreateKey, reflect.TypeFor[postdate.Key](), changed),
+		message("Tenant update", protocol.UpdateRevokeKey, text, changed),
+		message("Tenant query", protocol.QueryTenant, reflect.TypeFor[int64](), reflect.TypeFor[protocol.TenantRead]()),
+		message("Endpoint update", protocol.UpdateLease, reflect.TypeFor[protocol.LeaseRequest](), reflect.TypeFor[protocol.Lease]()),
+		message("Endpoint update", protocol.UpdateJoin, line),
+		message("Endpoint update", protocol.UpdateLeave, line),
+		message("Endpoint signal", protocol.SignalSettings, reflect.TypeFor[protocol.EndpointSettings]()),
+		message("Endpoint query", protocol.QueryHealth, reflect.TypeFor[protocol.EndpointHealth]()),
+		message("Endpoint query", protocol.QueryTurn, text, reflect.TypeFor[postdate.QueuePosition]()),
+		message("Line signal", protocol.SignalCall, reflect.TypeFor[protocol.Wake]()),
+		message("Line update", protocol.UpdateCancelWaiter, text, standing),
+		message("heartbeat of "+protocol.RetryActivity, "details", reflect.TypeFor[postdate.Attempts]()),
+		message("heartbeat of "+protocol.SendLineActivity, "details", reflect.TypeFor[protocol.LineProgress]()),
+		message("heartbeat of "+protocol.SweepActivity, "details", reflect.TypeFor[protocol.SweepProgress]()),
 	}
 }
 
 func attributes() (lines []string) {
-	for _, attribute := range workflows.SearchAttributes {
+	for _, attribute := range protocol.SearchAttributes {
 		lines = append(lines, attribute.GetName()+" "+attribute.GetValueType().String())
 	}
 	return lines
@@ -121,12 +126,12 @@ func attributes() (lines []string) {
 func ids() []string {
 	due := time.Date(2027, 1, 1, 9, 0, 0, 5, time.UTC)
 	return []string{
-		workflows.ScheduleID("t", "id"), workflows.EventID("t", "id"), workflows.GroupID("t", "id"),
-		workflows.PartID(workflows.EventID("t", "id"), 3), workflows.TenantID("t"), workflows.EndpointID("t", "ep_1"),
-		workflows.LineID("t", "ep_1", "id"), workflows.SweepID("t", "id"),
-		workflows.DeliveryID("t", "id"), workflows.DeliveryID("t", postdate.DeliveryID("evt", "ep_1")),
+		protocol.ScheduleID("t", "id"), protocol.EventID("t", "id"), protocol.GroupID("t", "id"),
+		protocol.PartID(protocol.EventID("t", "id"), 3), protocol.TenantID("t"), protocol.EndpointID("t", "ep_1"),
+		protocol.LineID("t", "ep_1", "id"), protocol.SweepID("t", "id"),
+		protocol.DeliveryID("t", "id"), protocol.DeliveryID("t", postdate.DeliveryID("evt", "ep_1")),
 		postdate.DeliveryID("evt", "ep_1"), postdate.GroupedID("0123456789abcdef", 7),
-		activities.AnnouncementID("type", "t", "a", "b"), workflows.CrowdOf("t", due),
+		protocol.AnnouncementID("type", "t", "a", "b"), protocol.BurstOf("t", due),
 	}
 }
 

@@ -11,25 +11,25 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
-	"github.com/postdate/postdate/internal/histories"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/internal/historytest"
+	"github.com/postdate/postdate/internal/throttle"
+	"github.com/postdate/postdate/protocol"
 )
 
 // TestLineAndItsEndpointContinueAsNew has few turns come at each call: so both are
 // started anew while some wait, and were called, and others are over.
 func TestLineAndItsEndpointContinueAsNew(t *testing.T) {
 	t.Parallel()
-	short := histories.ShortRuns(t, 40, workflows.SearchAttributes)
+	short := historytest.ShortRuns(t, 40, protocol.SearchAttributes)
 	w := newWorker(short)
 	require.NoError(t, w.Start())
 	defer w.Stop()
 	setEndpoint(t, postdate.Enabled)
 	slow.Store(t.Name(), new(atomic.Int64))
-	tellEndpoint(t, short, workflows.EndpointSettings{Version: 1, State: postdate.Paused})
+	tellEndpoint(t, short, protocol.EndpointSettings{Version: 1, State: postdate.Paused})
 
 	const all, cancelled, failed = 16, 1, 2
-	in := workflows.LineInput{Tenant: t.Name(), Endpoint: "ep_1", ID: "l1", Since: time.Now().UTC()}
+	in := protocol.LineInput{Tenant: t.Name(), Endpoint: "ep_1", ID: "l1", Since: time.Now().UTC()}
 	var sent [all]atomic.Int64
 	for place := range all {
 		id := unique(t)
@@ -40,20 +40,20 @@ func TestLineAndItsEndpointContinueAsNew(t *testing.T) {
 			}
 			return accept("")
 		}))
-		in.Waiters = append(in.Waiters, activities.Waiter{DeliveryID: postdate.DeliveryID(id, "ep_1"), At: in.Since, Message: &postdate.Message{
+		in.Entries = append(in.Entries, protocol.QueueEntry{DeliveryID: postdate.DeliveryID(id, "ep_1"), At: in.Since, Message: &postdate.Message{
 			ID: id, Tenant: t.Name(), Type: "payment_request.expired", Timestamp: in.Since, Data: json.RawMessage(`{"amount":1}`),
 		}})
 	}
-	line, err := short.ExecuteWorkflow(t.Context(), workflows.LineOptions(in), workflows.LineName, in)
+	line, err := short.ExecuteWorkflow(t.Context(), protocol.LineOptions(in), protocol.LineWorkflow, in)
 	require.NoError(t, err)
-	ask(t, short, line.GetID(), workflows.UpdateCancelWaiter, in.Waiters[cancelled].DeliveryID)
-	ask(t, short, workflows.EndpointID(t.Name(), "ep_1"), workflows.UpdateLease,
-		workflows.AskLease{Worker: "w", InFlight: 1, Asking: 3, Seen: postdate.Observed{Failed: 1, Trailing: 1}})
-	tellEndpoint(t, short, workflows.EndpointSettings{Version: 2, State: postdate.Enabled, Pace: postdate.Pace{InFlight: 100}})
+	ask(t, short, line.GetID(), protocol.UpdateCancelWaiter, in.Entries[cancelled].DeliveryID)
+	ask(t, short, protocol.EndpointID(t.Name(), "ep_1"), protocol.UpdateLease,
+		protocol.LeaseRequest{Worker: "w", InFlight: 1, Waiting: 3, Feedback: throttle.Feedback{Failed: 1, Trailing: 1}})
+	tellEndpoint(t, short, protocol.EndpointSettings{Version: 2, State: postdate.Enabled, Pace: postdate.Pace{InFlight: 100}})
 
 	soon, stop := context.WithTimeout(t.Context(), time.Minute) // a call that was lost comes again after three
 	defer stop()
-	var result workflows.LineResult
+	var result protocol.LineResult
 	require.NoError(t, line.Get(soon, &result))
 	require.Equal(t, map[int]string{cancelled: "cancelled"}, result.Cancelled)
 	require.Len(t, result.Delivered, all-2)
@@ -66,15 +66,15 @@ func TestLineAndItsEndpointContinueAsNew(t *testing.T) {
 			require.Equal(t, int64(1), sent[place].Load(), "place %d", place)
 		}
 	}
-	_, err = short.DescribeWorkflowExecution(soon, workflows.DeliveryID(t.Name(), in.Waiters[failed].DeliveryID), "")
+	_, err = short.DescribeWorkflowExecution(soon, protocol.DeliveryID(t.Name(), in.Entries[failed].DeliveryID), "")
 	require.NoError(t, err, "it has an execution of its own")
 	require.Len(t, groupOf(t, short, line).Events, all-1)
 
-	for name, id := range map[string]string{"line": line.GetID(), "endpoint": workflows.EndpointID(t.Name(), "ep_1")} {
-		runs := histories.Runs(t, short, id)
+	for name, id := range map[string]string{"line": line.GetID(), "endpoint": protocol.EndpointID(t.Name(), "ep_1")} {
+		runs := historytest.Runs(t, short, id)
 		require.Greater(t, len(runs), 2)
-		histories.Record(t, short, name+"/continued-as-new", id, runs[0])
-		histories.Record(t, short, name+"/carried-on", id, runs[1])
+		historytest.Record(t, short, name+"/continued-as-new", id, runs[0])
+		historytest.Record(t, short, name+"/carried-on", id, runs[1])
 	}
 }
 

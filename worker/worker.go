@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/protocol"
 	"github.com/postdate/postdate/workflows"
 )
 
@@ -24,10 +25,13 @@ type Config struct {
 	// Client must be the one that starts deliveries too, where both share a
 	// process: then their first task comes here without a trip to the queue.
 	Client    client.Client
-	Sender    activities.Sender
-	Directory activities.Directory
-	Engine    activities.Engine
-	Pacer     activities.Pacer
+	Sender activities.Sender
+	// Tenants knows what is configured, Ingester starts and enqueues deliveries,
+	// Deliveries reads and changes them, and Limiter issues permits for endpoints.
+	Tenants    activities.Tenants
+	Ingester   Ingester
+	Deliveries Deliveries
+	Limiter    activities.Limiter
 	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
 	// their own.
 	MaxInFlight int
@@ -37,6 +41,19 @@ type Config struct {
 	Slots int
 	// StopTimeout is how long attempts under way are waited for.
 	StopTimeout time.Duration
+}
+
+// Ingester is the way in, as activities use it.
+type Ingester interface {
+	activities.Starter
+	activities.Publisher
+	activities.Queue
+}
+
+// Deliveries are those that exist, as activities use them.
+type Deliveries interface {
+	activities.Deliveries
+	activities.AttemptLog
 }
 
 // Worker carries deliveries, and holds what is configured for tenants. The two
@@ -50,7 +67,7 @@ const controlSlots = 20
 // New assembles a worker. It does nothing until started.
 func New(c Config) *Worker {
 	w := &Worker{
-		control: worker.New(c.Client, workflows.ControlQueue, worker.Options{
+		control: worker.New(c.Client, protocol.ControlQueue, worker.Options{
 			MaxConcurrentWorkflowTaskExecutionSize: controlSlots,
 			MaxConcurrentActivityExecutionSize:     controlSlots,
 			MaxConcurrentWorkflowTaskPollers:       2,
@@ -58,7 +75,7 @@ func New(c Config) *Worker {
 			// Enough for a change. A sweep is taken up elsewhere.
 			WorkerStopTimeout: min(c.StopTimeout, time.Second),
 		}),
-		deliveries: worker.New(c.Client, workflows.TaskQueue, worker.Options{
+		deliveries: worker.New(c.Client, protocol.TaskQueue, worker.Options{
 			MaxConcurrentWorkflowTaskExecutionSize:  c.Slots,
 			MaxConcurrentLocalActivityExecutionSize: c.Slots,
 			MaxConcurrentActivityExecutionSize:      c.Slots,
@@ -69,7 +86,8 @@ func New(c Config) *Worker {
 		}),
 	}
 	all := &activities.Activities{
-		Sender: c.Sender, Directory: c.Directory, Engine: c.Engine, Pacer: c.Pacer, MaxInFlight: c.MaxInFlight,
+		Sender: c.Sender, Tenants: c.Tenants, Starter: c.Ingester, Publisher: c.Ingester, Queue: c.Ingester,
+		Deliveries: c.Deliveries, AttemptLog: c.Deliveries, Limiter: c.Limiter, MaxInFlight: c.MaxInFlight,
 		Log: c.Log, Now: time.Now,
 	}
 	workflows.Register(w.deliveries)
@@ -104,7 +122,7 @@ const pollerGone = 70 * time.Second
 // Polling tells whether any worker polls for deliveries, and any for what is
 // configured.
 func Polling(ctx context.Context, c client.Client) (bool, error) {
-	for _, name := range []string{workflows.TaskQueue, workflows.ControlQueue} {
+	for _, name := range []string{protocol.TaskQueue, protocol.ControlQueue} {
 		queue, err := c.DescribeTaskQueue(ctx, name, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
 		if _, missing := errors.AsType[*serviceerror.NotFound](err); missing {
 			return false, nil

@@ -18,7 +18,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/protocol"
 	"github.com/postdate/postdate/workflows"
 )
 
@@ -27,13 +27,13 @@ import (
 type endpointEnv struct {
 	*testsuite.TestWorkflowEnvironment
 	t  *testing.T
-	in workflows.EndpointInput
+	in protocol.EndpointInput
 
 	mu        sync.Mutex
 	calls     []call
 	gone      map[string]bool // lines that are not there any more
-	announced []activities.Announcement
-	settings  func() workflows.EndpointSettings
+	announced []protocol.Announcement
+	settings  func() protocol.EndpointSettings
 	reads     int
 	logged    *warnings
 }
@@ -58,15 +58,15 @@ func (w *warnings) Warn(text string, pairs ...any) {
 
 // call is one that an endpoint made.
 type call struct {
-	workflows.Call
+	protocol.Wake
 
 	line string
 	at   time.Duration // since the start
 }
 
 // enabled are the settings of an endpoint that is sent to at that pace.
-func enabled(pace postdate.Pace) workflows.EndpointSettings {
-	return workflows.EndpointSettings{Version: 1, State: postdate.Enabled, Pace: pace}
+func enabled(pace postdate.Pace) protocol.EndpointSettings {
+	return protocol.EndpointSettings{Version: 1, State: postdate.Enabled, Pace: pace}
 }
 
 func newEndpointEnv(t *testing.T, pace postdate.Pace) *endpointEnv {
@@ -75,19 +75,19 @@ func newEndpointEnv(t *testing.T, pace postdate.Pace) *endpointEnv {
 	e := &endpointEnv{t: t, gone: map[string]bool{}, logged: &warnings{}}
 	suite.SetLogger(e.logged)
 	e.TestWorkflowEnvironment = suite.NewTestWorkflowEnvironment()
-	e.in = workflows.EndpointInput{Tenant: "acme", ID: "ep_1", Settings: enabled(pace)}
-	e.settings = func() workflows.EndpointSettings { return e.in.Settings }
+	e.in = protocol.EndpointInput{Tenant: "acme", ID: "ep_1", Settings: enabled(pace)}
+	e.settings = func() protocol.EndpointSettings { return e.in.Settings }
 	e.SetStartTime(start)
 	e.SetTestTimeout(time.Minute)
 	workflows.RegisterControl(e)
-	e.RegisterActivityWithOptions(func(_ context.Context, news activities.Announcement) error {
+	e.RegisterActivityWithOptions(func(_ context.Context, news protocol.Announcement) error {
 		e.announced = append(e.announced, news)
 		return nil
-	}, activity.RegisterOptions{Name: activities.AnnounceName})
-	e.RegisterActivityWithOptions(func(context.Context, activities.EndpointRef) (workflows.EndpointSettings, error) {
+	}, activity.RegisterOptions{Name: protocol.AnnounceActivity})
+	e.RegisterActivityWithOptions(func(context.Context, protocol.EndpointRef) (protocol.EndpointSettings, error) {
 		e.reads++
 		return e.settings(), nil
-	}, activity.RegisterOptions{Name: activities.SettingsName})
+	}, activity.RegisterOptions{Name: protocol.SettingsActivity})
 	return e
 }
 
@@ -95,30 +95,30 @@ func newEndpointEnv(t *testing.T, pace postdate.Pace) *endpointEnv {
 func (e *endpointEnv) at(when time.Duration, do func()) { e.RegisterDelayedCallback(do, when) }
 
 // lease asks for one, and answers where it will be.
-func (e *endpointEnv) lease(when time.Duration, ask workflows.AskLease) *workflows.Lease {
-	got := &workflows.Lease{}
-	e.at(when, func() { e.ask(ask, func(l workflows.Lease) { *got = l }) })
+func (e *endpointEnv) lease(when time.Duration, ask protocol.LeaseRequest) *protocol.Lease {
+	got := &protocol.Lease{}
+	e.at(when, func() { e.ask(ask, func(l protocol.Lease) { *got = l }) })
 	return got
 }
 
 // ask asks for a lease now.
-func (e *endpointEnv) ask(ask workflows.AskLease, then func(workflows.Lease)) {
-	e.UpdateWorkflow(workflows.UpdateLease, "", &answered{t: e.t, then: func(v any) { then(v.(workflows.Lease)) }}, ask)
+func (e *endpointEnv) ask(ask protocol.LeaseRequest, then func(protocol.Lease)) {
+	e.UpdateWorkflow(protocol.UpdateLease, "", &answered{t: e.t, then: func(v any) { then(v.(protocol.Lease)) }}, ask)
 }
 
-func (e *endpointEnv) join(when time.Duration, line activities.LineUp) {
-	e.at(when, func() { e.UpdateWorkflow(workflows.UpdateJoin, "", &answered{t: e.t}, line) })
+func (e *endpointEnv) join(when time.Duration, line protocol.LineStatus) {
+	e.at(when, func() { e.UpdateWorkflow(protocol.UpdateJoin, "", &answered{t: e.t}, line) })
 }
 
-func (e *endpointEnv) leave(when time.Duration, line activities.LineUp) {
-	e.at(when, func() { e.UpdateWorkflow(workflows.UpdateLeave, "", &answered{t: e.t}, line) })
+func (e *endpointEnv) leave(when time.Duration, line protocol.LineStatus) {
+	e.at(when, func() { e.UpdateWorkflow(protocol.UpdateLeave, "", &answered{t: e.t}, line) })
 }
 
 // health asks for it, and answers where it will be.
 func (e *endpointEnv) health(when time.Duration) *postdate.Health {
 	got := &postdate.Health{}
 	e.at(when, func() {
-		value, err := e.QueryWorkflow(workflows.QueryHealth)
+		value, err := e.QueryWorkflow(protocol.QueryHealth)
 		require.NoError(e.t, err)
 		require.NoError(e.t, value.Get(got))
 	})
@@ -149,23 +149,23 @@ func (e *endpointEnv) run() {
 
 // runUntil runs the endpoint until its next run would begin, then, and answers
 // with what.
-func (e *endpointEnv) runUntil(when time.Duration) (next workflows.EndpointInput) {
+func (e *endpointEnv) runUntil(when time.Duration) (next protocol.EndpointInput) {
 	e.t.Helper()
 	e.at(when, func() {
 		e.SetContinueAsNewSuggested(true)
-		e.SignalWorkflow(workflows.SignalSettings, workflows.EndpointSettings{}) // wakes it
+		e.SignalWorkflow(protocol.SignalSettings, protocol.EndpointSettings{}) // wakes it
 	})
 	e.start()
 	var anew *workflow.ContinueAsNewError
 	require.ErrorAs(e.t, e.GetWorkflowError(), &anew)
-	require.Equal(e.t, workflows.EndpointName, anew.WorkflowType.Name)
+	require.Equal(e.t, protocol.EndpointWorkflow, anew.WorkflowType.Name)
 	require.NoError(e.t, dataConverter.FromPayloads(anew.Input, &next))
 	return next
 }
 
 func (e *endpointEnv) start() {
-	e.OnSignalExternalWorkflow(mock.Anything, mock.Anything, "", workflows.SignalCall, mock.Anything).Return(e.hear).Maybe()
-	e.ExecuteWorkflow(workflows.EndpointName, e.in)
+	e.OnSignalExternalWorkflow(mock.Anything, mock.Anything, "", protocol.SignalCall, mock.Anything).Return(e.hear).Maybe()
+	e.ExecuteWorkflow(protocol.EndpointWorkflow, e.in)
 	require.True(e.t, e.IsWorkflowCompleted())
 }
 
@@ -176,7 +176,7 @@ func (e *endpointEnv) hear(_, line, _, _ string, told any) error {
 	if e.gone[line] {
 		return errors.New("there is no such line")
 	}
-	e.calls = append(e.calls, call{line: line, at: e.Now().Sub(start), Call: told.(workflows.Call)})
+	e.calls = append(e.calls, call{line: line, at: e.Now().Sub(start), Wake: told.(protocol.Wake)})
 	// What is called at one moment is heard in any order.
 	slices.SortStableFunc(e.calls, func(a, b call) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.line, b.line)) })
 	return nil
@@ -193,6 +193,6 @@ func (e *endpointEnv) called() (lines []string) {
 }
 
 // line is one of so many that has waited since so long after the start.
-func line(id string, waiting int, since time.Duration) activities.LineUp {
-	return activities.LineUp{Tenant: "acme", Endpoint: "ep_1", ID: id, Waiting: waiting, Since: start.Add(since)}
+func line(id string, waiting int, since time.Duration) protocol.LineStatus {
+	return protocol.LineStatus{Tenant: "acme", Endpoint: "ep_1", ID: id, Waiting: waiting, Since: start.Add(since)}
 }

@@ -9,11 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/internal/throttle"
+	"github.com/postdate/postdate/protocol"
 )
 
 // steady is what a worker sees of a receiver that takes a second.
-var steady = postdate.Observed{Succeeded: 10, Answered: 10, LatencyMS: 10_000}
+var steady = throttle.Feedback{Succeeded: 10, Answered: 10, LatencyMS: 10_000}
 
 func TestEndpoint_CallsWhoWaitsLongestFirst(t *testing.T) {
 	t.Parallel()
@@ -25,7 +26,7 @@ func TestEndpoint_CallsWhoWaitsLongestFirst(t *testing.T) {
 	e.join(time.Second, line("first", 40, time.Second))
 	e.join(2*time.Second, line("second", 40, 2*time.Second))
 	e.at(3*time.Second, func() { require.Empty(t, e.called(), "nobody while it is paused") })
-	e.at(4*time.Second, func() { e.SignalWorkflow(workflows.SignalSettings, paused) })
+	e.at(4*time.Second, func() { e.SignalWorkflow(protocol.SignalSettings, paused) })
 	e.at(5*time.Second, func() { require.Equal(t, []string{"first", "second"}, e.called()) })
 	e.leave(6*time.Second, line("first", 10, 1500*time.Millisecond))
 	e.at(7*time.Second, func() {
@@ -75,14 +76,14 @@ func TestEndpoint_CallsAgainWhoDidNotComeBack(t *testing.T) {
 func TestEndpoint_WhileItsBreakerIsOpenNobodyIsCalledAndThenOne(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
-	e.lease(0, workflows.AskLease{Worker: "a", InFlight: 1, Seen: postdate.Observed{Failed: 5, Trailing: 5}})
+	e.lease(0, protocol.LeaseRequest{Worker: "a", InFlight: 1, Feedback: throttle.Feedback{Failed: 5, Trailing: 5}})
 	for i := range 3 {
 		e.join(time.Second, line(fmt.Sprint(i), 50, time.Duration(i)*time.Second))
 	}
 	e.at(2900*time.Millisecond, func() { require.Empty(t, e.called()) })
 	e.at(3100*time.Millisecond, func() { require.Equal(t, []string{"0"}, e.called()) })
 	// Its probe succeeds.
-	e.lease(4*time.Second, workflows.AskLease{Worker: "a", InFlight: 1, Seen: postdate.Observed{Succeeded: 1, Answered: 1}})
+	e.lease(4*time.Second, protocol.LeaseRequest{Worker: "a", InFlight: 1, Feedback: throttle.Feedback{Succeeded: 1, Answered: 1}})
 	e.at(4100*time.Millisecond, func() { require.Equal(t, []string{"0", "1"}, e.called()) })
 	for i := range 3 {
 		e.leave(5*time.Second, line(fmt.Sprint(i), 0, 0))
@@ -94,9 +95,9 @@ func TestEndpoint_ReadsItsSettingsWhileSomebodyWaitsAndNothingMayBeSent(t *testi
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
 	read := e.in.Settings
-	e.in.Settings = workflows.EndpointSettings{}
+	e.in.Settings = protocol.EndpointSettings{}
 	read.State = postdate.Disabled
-	e.settings = func() workflows.EndpointSettings { return read }
+	e.settings = func() protocol.EndpointSettings { return read }
 	e.join(0, line("a", 5, 0))
 	e.at(70*time.Second, func() {
 		require.Equal(t, 3, e.reads)
@@ -114,7 +115,7 @@ func TestEndpoint_OnceDeletedCallsAllAndEnds(t *testing.T) {
 	for i := range 250 {
 		e.join(0, line(fmt.Sprint(i), 100, 0))
 	}
-	e.at(time.Second, func() { e.SignalWorkflow(workflows.SignalSettings, workflows.EndpointSettings{Version: 2}) })
+	e.at(time.Second, func() { e.SignalWorkflow(protocol.SignalSettings, protocol.EndpointSettings{Version: 2}) })
 	e.run()
 	require.Len(t, e.calls, 250+2, "two had been called before")
 	require.Less(t, e.Now().Sub(start), time.Minute)
@@ -132,12 +133,12 @@ func TestEndpoint_CoalescesToTheNewestOfEachKey(t *testing.T) {
 	e.join(0, two)
 	e.join(time.Second, one) // later, though it is older
 	e.join(2*time.Second, one)
-	turn := &postdate.Turn{}
+	turn := &postdate.QueuePosition{}
 	e.at(3*time.Second, func() {
-		value, err := e.QueryWorkflow(workflows.QueryTurn, "two")
+		value, err := e.QueryWorkflow(protocol.QueryTurn, "two")
 		require.NoError(t, err)
 		require.NoError(t, value.Get(turn))
-		e.SignalWorkflow(workflows.SignalSettings, enabled)
+		e.SignalWorkflow(protocol.SignalSettings, enabled)
 	})
 	e.leave(4*time.Second, line("one", 0, 0))
 	e.leave(4*time.Second, line("two", 0, 0))
@@ -153,7 +154,7 @@ func TestEndpoint_TellsOfAnOverloadOnceEachTime(t *testing.T) {
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10}) // 10 a second, at a second each
 	soon := line("a", 100, 0)
 	soon.ExpiresAt = start.Add(30 * time.Second)
-	e.lease(0, workflows.AskLease{Worker: "w", InFlight: 10, Seen: steady})
+	e.lease(0, protocol.LeaseRequest{Worker: "w", InFlight: 10, Feedback: steady})
 	e.join(0, soon)
 	calm := e.health(500 * time.Millisecond)
 	late := line("b", 400, time.Second)
@@ -189,7 +190,7 @@ func TestEndpoint_CarriesAllIntoItsNextRun(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10, PerSecond: 5, Burst: 5})
 	e.in.Settings.Coalesce = true
-	e.lease(0, workflows.AskLease{Worker: "w", InFlight: 3, Seen: postdate.Observed{Failed: 1, Slowed: 1, Trailing: 1, Answered: 1, LatencyMS: 100}})
+	e.lease(0, protocol.LeaseRequest{Worker: "w", InFlight: 3, Feedback: throttle.Feedback{Failed: 1, Slowed: 1, Trailing: 1, Answered: 1, LatencyMS: 100}})
 	a, b := line("a", 2, 0), line("b", 2, time.Second)
 	a.Keys, b.Keys = []string{"x", "y"}, []string{"x", ""}
 	b.ExpiresAt = start.Add(time.Hour)
@@ -208,16 +209,16 @@ func TestEndpoint_CarriesAllIntoItsNextRun(t *testing.T) {
 	before.DrainedAt, after.DrainedAt = time.Time{}, time.Time{} // counted from when it was asked
 	require.Equal(t, before, after)
 	require.Equal(t, next.Lines, third.Lines)
-	require.Equal(t, next.Newest, third.Newest)
+	require.Equal(t, next.Latest, third.Latest)
 	require.Equal(t, next.Leases, third.Leases)
-	require.Equal(t, encoded(t, next.Flow), encoded(t, third.Flow))
+	require.Equal(t, encoded(t, next.Throttle), encoded(t, third.Throttle))
 	require.Empty(t, again.calls, "who was called is not called again")
 }
 
 func TestEndpoint_CarriesAnOpenBreakerIntoItsNextRun(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
-	e.lease(0, workflows.AskLease{Worker: "a", Asking: 1, Seen: postdate.Observed{Failed: 5, Trailing: 5}}) // for three seconds
+	e.lease(0, protocol.LeaseRequest{Worker: "a", Waiting: 1, Feedback: throttle.Feedback{Failed: 5, Trailing: 5}}) // for three seconds
 	e.join(time.Second, line("second", 50, time.Second))
 	e.join(time.Second, line("first", 50, 0))
 	next := e.runUntil(2 * time.Second)
@@ -226,15 +227,15 @@ func TestEndpoint_CarriesAnOpenBreakerIntoItsNextRun(t *testing.T) {
 	again := newEndpointEnv(t, postdate.Pace{})
 	again.in = next
 	again.SetStartTime(start.Add(2 * time.Second))
-	closed := again.lease(800*time.Millisecond, workflows.AskLease{Worker: "a", Asking: 1})
+	closed := again.lease(800*time.Millisecond, protocol.LeaseRequest{Worker: "a", Waiting: 1})
 	again.at(900*time.Millisecond, func() { require.Empty(t, again.called()) })
-	probe := again.lease(1100*time.Millisecond, workflows.AskLease{Worker: "a", Asking: 5})
+	probe := again.lease(1100*time.Millisecond, protocol.LeaseRequest{Worker: "a", Waiting: 5})
 	again.at(1200*time.Millisecond, func() { require.Equal(t, []string{"first"}, again.called(), "one, for the probe") })
 	again.leave(2*time.Second, line("first", 0, 0))
 	again.leave(2*time.Second, line("second", 0, 0))
 	again.run()
 	require.Zero(t, closed.Pace.InFlight)
-	require.True(t, start.Add(3*time.Second).Equal(closed.ClosedUntil))
+	require.True(t, start.Add(3*time.Second).Equal(closed.BlockedUntil))
 	require.Equal(t, 1, probe.Pace.InFlight)
 	require.InDelta(t, 1, probe.Tokens, 0)
 }
@@ -244,14 +245,14 @@ func TestEndpoint_GoesIntoItsNextRunThoughTenThousandWait(t *testing.T) {
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 1})
 	e.in.Settings.State = postdate.Paused
 	for i := range 10_000 {
-		e.in.Lines = append(e.in.Lines, workflows.Queuer{
+		e.in.Lines = append(e.in.Lines, protocol.QueuedLine{
 			ID: fmt.Sprintf("ln_%027d", i), Waiting: 100, Since: start.UnixMilli(), Expires: start.UnixMilli(),
 			Called: start.UnixMilli(), Old: make([]byte, 13),
 		})
 	}
-	e.in.Newest = map[string]workflows.Newest{}
+	e.in.Latest = map[string]protocol.LatestEntry{}
 	for i := range 10_000 {
-		e.in.Newest[fmt.Sprintf("%016d", i)] = workflows.Newest{Line: fmt.Sprintf("ln_%027d", i), Place: 12}
+		e.in.Latest[fmt.Sprintf("%016d", i)] = protocol.LatestEntry{Line: fmt.Sprintf("ln_%027d", i), Place: 12}
 	}
 	e.join(0, line("one more", 1, 0))
 	next := e.runUntil(time.Second)
@@ -273,7 +274,7 @@ func TestEndpoint_IsNotEndedByARequestToCancelIt(t *testing.T) {
 func TestEndpoint_EndsWhenNobodyIsThere(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 1})
-	e.lease(0, workflows.AskLease{Worker: "w", Asking: 1})
+	e.lease(0, protocol.LeaseRequest{Worker: "w", Waiting: 1})
 	e.run()
 	require.Equal(t, 10*time.Minute, e.Now().Sub(start))
 }

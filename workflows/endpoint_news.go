@@ -9,7 +9,8 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/internal/throttle"
+	"github.com/postdate/postdate/protocol"
 )
 
 // log is silent while e is replayed. That a trouble is over is told at the level at
@@ -19,8 +20,8 @@ func (e *endpoint) log() log.Logger {
 }
 
 // logBreaker tells that the breaker opened, or closed.
-func (e *endpoint) logBreaker(before postdate.Flow) {
-	was, is := before.Circuit.OpenUntil, e.Flow.Circuit.OpenUntil
+func (e *endpoint) logBreaker(before throttle.Throttle) {
+	was, is := before.Breaker.OpenUntil, e.Throttle.Breaker.OpenUntil
 	switch {
 	case was.Equal(is):
 	case is.IsZero():
@@ -48,8 +49,8 @@ type overloadNews struct {
 	DrainedAt     time.Time `json:"drained_at,omitzero"`
 }
 
-// overload notes whether the endpoint is overloaded, and has it told when it begins.
-func (e *endpoint) overload(is bool, now time.Time) {
+// setOverloaded notes whether the endpoint is overloaded, and has it told when it begins.
+func (e *endpoint) setOverloaded(is bool, now time.Time) {
 	was := !e.OverloadedAt.IsZero()
 	switch {
 	case is == was:
@@ -73,24 +74,24 @@ func (e *endpoint) overload(is bool, now time.Time) {
 	if err != nil {
 		return // no text or time of ours fails
 	}
-	e.News = &activities.Announcement{
-		ID:     activities.AnnouncementID(postdate.EndpointOverloaded, e.Tenant, e.ID, now.UTC().Format(time.RFC3339Nano)),
+	e.News = &protocol.Announcement{
+		ID:     protocol.AnnouncementID(postdate.EndpointOverloaded, e.Tenant, e.ID, now.UTC().Format(time.RFC3339Nano)),
 		Tenant: e.Tenant, Type: postdate.EndpointOverloaded, At: now, Data: data,
 	}
 	e.announce(*e.News)
 }
 
 // announce has news told, however long that takes: the next run goes on with it.
-func (e *endpoint) announce(news activities.Announcement) {
+func (e *endpoint) announce(news protocol.Announcement) {
 	ctx := workflow.WithActivityOptions(e.ctx, workflow.ActivityOptions{
-		TaskQueue:           ControlQueue,
-		StartToCloseTimeout: 3 * grace,
+		TaskQueue:           protocol.ControlQueue,
+		StartToCloseTimeout: 3 * activityGrace,
 		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: announceTries,
+			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: maxAnnounceAttempts,
 		},
 	})
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		if err := workflow.ExecuteActivity(ctx, activities.AnnounceName, news).Get(ctx, nil); err != nil {
+		if err := workflow.ExecuteActivity(ctx, protocol.AnnounceActivity, news).Get(ctx, nil); err != nil {
 			workflow.GetLogger(ctx).Warn("an overload was not announced", "tenant", e.Tenant, "endpoint", e.ID, "error", err)
 		}
 		e.News = nil

@@ -6,24 +6,25 @@ import (
 	"time"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/protocol"
 )
 
-// claim is a worker's to a share.
-type claim struct {
-	worker string
-	demand int // in flight, and asking for a turn
-	holds  bool
-	hungry time.Time // since when it has got nothing
+// demandOf is a worker's to a share.
+type demandOf struct {
+	worker       string
+	demand       int // in flight, and asking for a turn
+	hasShare     bool
+	starvedSince time.Time // since when it has got nothing
 }
 
 // rank is lower for whoever comes first, where there is not enough for all: who
 // has waited for a lease time, then who has a share already, so that shares do not
 // wander for nothing.
-func (c claim) rank(now time.Time) int {
+func (c demandOf) rank(now time.Time) int {
 	switch {
-	case !c.hungry.IsZero() && now.Sub(c.hungry) >= LeaseTime:
+	case !c.starvedSince.IsZero() && now.Sub(c.starvedSince) >= protocol.LeaseTime:
 		return 0
-	case c.holds:
+	case c.hasShare:
 		return 1
 	}
 	return 2
@@ -33,16 +34,16 @@ func (c claim) rank(now time.Time) int {
 // nobody asks for as much as every other. It is nothing, or at least one in flight;
 // and of a rate so many have a share as its burst allows, each with one token of it
 // at least: else more than the burst could begin at one moment.
-func fairShare(pace postdate.Pace, claims []claim, worker string, now time.Time) postdate.Pace {
-	slices.SortStableFunc(claims, func(a, b claim) int {
-		return cmp.Or(a.rank(now)-b.rank(now), a.hungry.Compare(b.hungry))
+func fairShare(pace postdate.Pace, claims []demandOf, worker string, now time.Time) postdate.Pace {
+	slices.SortStableFunc(claims, func(a, b demandOf) int {
+		return cmp.Or(a.rank(now)-b.rank(now), a.starvedSince.Compare(b.starvedSince))
 	})
 	many := min(len(claims), pace.InFlight)
 	if pace.PerSecond > 0 {
 		many = min(many, pace.Burst)
 	}
 	claims = claims[:many]
-	at := slices.IndexFunc(claims, func(c claim) bool { return c.worker == worker })
+	at := slices.IndexFunc(claims, func(c demandOf) bool { return c.worker == worker })
 	if at < 0 {
 		return postdate.Pace{}
 	}
@@ -50,17 +51,17 @@ func fairShare(pace postdate.Pace, claims []claim, worker string, now time.Time)
 	for i, c := range claims {
 		demands[i], beyond[i] = float64(c.demand), float64(max(0, c.demand-1))
 	}
-	share := postdate.Pace{InFlight: 1 + whole(level(float64(pace.InFlight-many), beyond), pace.InFlight-many)[at]}
+	share := postdate.Pace{InFlight: 1 + round(waterfill(float64(pace.InFlight-many), beyond), pace.InFlight-many)[at]}
 	if pace.PerSecond > 0 {
-		share.PerSecond = level(pace.PerSecond, demands)[at]
+		share.PerSecond = waterfill(pace.PerSecond, demands)[at]
 		share.Burst = 1 + (pace.Burst-many)/many
 	}
 	return share
 }
 
-// level fills demands up evenly until there is nothing left, and shares out what
+// waterfill fills demands up evenly until there is nothing left, and shares out what
 // nobody asks for.
-func level(total float64, demands []float64) []float64 {
+func waterfill(total float64, demands []float64) []float64 {
 	shares, open := make([]float64, len(demands)), len(demands)
 	order := make([]int, len(demands))
 	for i := range order {
@@ -79,8 +80,8 @@ func level(total float64, demands []float64) []float64 {
 	return shares
 }
 
-// whole rounds shares down, and gives what remains of total to the first of them.
-func whole(shares []float64, total int) []int {
+// round rounds shares down, and gives what remains of total to the first of them.
+func round(shares []float64, total int) []int {
 	rounded, left := make([]int, len(shares)), total
 	for i, s := range shares {
 		rounded[i] = int(s + 1e-9)

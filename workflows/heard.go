@@ -2,9 +2,9 @@ package workflows
 
 import "go.temporal.io/sdk/workflow"
 
-// heard has those who listen hear what came with the task that is under way. It
+// drainSignals has those who listen hear what came with the task that is under way. It
 // would be lost with a run that ends there: a task wakes the workflow itself first.
-func heard(ctx workflow.Context) {
+func drainSignals(ctx workflow.Context) {
 	all := false
 	workflow.Go(ctx, func(workflow.Context) { all = true }) // its turn comes after theirs
 	_ = workflow.Await(ctx, func() bool { return all })

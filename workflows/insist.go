@@ -7,12 +7,12 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// insist has an activity done: right here in the worker, where nothing is written
+// runDurably has an activity done: right here in the worker, where nothing is written
 // for it but its result, or, if that fails, by the engine, as often as it takes or
 // as tries says.
-func insist(ctx workflow.Context, name string, in, out any, tries ...int32) error {
+func runDurably(ctx workflow.Context, name string, in, out any, tries ...int32) error {
 	err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
-		StartToCloseTimeout: grace,
+		StartToCloseTimeout: activityGrace,
 		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 2},
 	}), name, in).Get(ctx, out)
 	if err == nil {
@@ -23,6 +23,6 @@ func insist(ctx workflow.Context, name string, in, out any, tries ...int32) erro
 		again.MaximumAttempts = tries[0]
 	}
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: 3 * grace, RetryPolicy: again,
+		StartToCloseTimeout: 3 * activityGrace, RetryPolicy: again,
 	}), name, in).Get(ctx, out)
 }

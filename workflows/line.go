@@ -8,7 +8,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/protocol"
 )
 
 // Line waits in line for an endpoint's call, for up to [MaxLine] deliveries at the
@@ -17,7 +17,7 @@ import (
 //
 // A request to cancel it, as the engine's Web UI sends, is not heeded: its
 // deliveries are cancelled one by one.
-func Line(ctx workflow.Context, in LineInput) (*LineResult, error) {
+func Line(ctx workflow.Context, in protocol.LineInput) (*protocol.LineResult, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	l := newLine(in)
 	if err := l.listen(ctx); err != nil {
@@ -40,79 +40,79 @@ func Line(ctx workflow.Context, in LineInput) (*LineResult, error) {
 		// Leave: what no turn came for is first in line again.
 		l.leave(ctx)
 		if l.waiting() > 0 && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
-			heard(ctx) // it may have been called again
+			drainSignals(ctx) // it may have been called again
 			_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
-			return nil, workflow.NewContinueAsNewError(ctx, LineName, l.LineInput)
+			return nil, workflow.NewContinueAsNewError(ctx, protocol.LineWorkflow, l.LineInput)
 		}
 	}
 	return l.end(ctx), nil
 }
 
-// fate is what became of a waiter.
-type fate int
+// entryState is what became of a waiter.
+type entryState int
 
 const (
-	waits fate = iota
-	isDelivered
-	isCancelled
-	hasLeft // for an execution of its own
+	pending entryState = iota
+	delivered
+	cancelled
+	moved // for an execution of its own
 )
 
 // line is the state of a Line execution.
 type line struct {
-	LineInput
+	protocol.LineInput
 
-	fates    []fate
-	unwanted []bool              // to be cancelled, once it is known whether they were sent
-	stop     workflow.CancelFunc // of what is being sent: nil where nothing is
-	changed  bool                // since the memo was written
-	failed   []activities.LeftParcel
+	states          []entryState
+	cancelRequested []bool              // to be cancelled, once it is known whether they were sent
+	stop            workflow.CancelFunc // of what is being sent: nil where nothing is
+	changed         bool                // since the memo was written
+	failed          []protocol.Undelivered
 }
 
 // rejoinAfter is how often a line tells its endpoint that it is there, for the
 // case that this was forgotten.
 const rejoinAfter = 10 * time.Minute
 
-func newLine(in LineInput) *line {
-	l := &line{LineInput: in, fates: make([]fate, len(in.Waiters)), unwanted: make([]bool, len(in.Waiters))}
-	if l.Done.Delivered == nil {
-		l.Done.Delivered = map[int]postdate.Attempt{}
+func newLine(in protocol.LineInput) *line {
+	l := &line{LineInput: in, states: make([]entryState, len(in.Entries)), cancelRequested: make([]bool, len(in.Entries))}
+	if l.Result.Delivered == nil {
+		l.Result.Delivered = map[int]postdate.Attempt{}
 	}
-	if l.Done.Cancelled == nil {
-		l.Done.Cancelled = map[int]string{}
+	if l.Result.Cancelled == nil {
+		l.Result.Cancelled = map[int]string{}
 	}
-	if l.Done.CancelledAt == nil {
-		l.Done.CancelledAt = map[int]time.Time{}
+	if l.Result.CancelledAt == nil {
+		l.Result.CancelledAt = map[int]time.Time{}
 	}
-	for place := range l.fates {
-		if _, done := l.Done.Delivered[place]; done {
-			l.fates[place] = isDelivered
+	for place := range l.states {
+		if _, done := l.Result.Delivered[place]; done {
+			l.states[place] = delivered
 		}
-		if _, done := l.Done.Cancelled[place]; done {
-			l.fates[place] = isCancelled
+		if _, done := l.Result.Cancelled[place]; done {
+			l.states[place] = cancelled
 		}
 	}
-	for _, place := range l.Left {
-		l.fates[place] = hasLeft
+	for _, place := range l.Moved {
+		l.states[place] = moved
 	}
 	return l
 }
 
 // waiting is how many wait.
 func (l *line) waiting() (n int) {
-	for _, fate := range l.fates {
-		if fate == waits {
+	for _, fate := range l.states {
+		if fate == pending {
 			n++
 		}
 	}
 	return n
 }
 
-// up is l as its endpoint knows it.
-func (l *line) up() activities.LineUp {
-	up := activities.LineUp{Tenant: l.Tenant, Endpoint: l.Endpoint, ID: l.ID, Waiting: l.waiting(), Since: l.Since}
-	for place, w := range l.Waiters {
-		if l.fates[place] == waits && !w.ExpiresAt.IsZero() && (up.ExpiresAt.IsZero() || w.ExpiresAt.Before(up.ExpiresAt)) {
+// status is l as its endpoint knows it.
+func (l *line) status() protocol.LineStatus {
+	up := protocol.LineStatus{Tenant: l.Tenant, Endpoint: l.Endpoint, ID: l.ID, Waiting: l.waiting(), Since: l.Since}
+	for place, w := range l.Entries {
+		if l.states[place] == pending && !w.ExpiresAt.IsZero() && (up.ExpiresAt.IsZero() || w.ExpiresAt.Before(up.ExpiresAt)) {
 			up.ExpiresAt = w.ExpiresAt
 		}
 		if l.Coalesce {
@@ -124,17 +124,17 @@ func (l *line) up() activities.LineUp {
 
 // join tells the endpoint that l waits for its call.
 func (l *line) join(ctx workflow.Context) {
-	_ = insist(ctx, activities.JoinLineName, l.up(), nil) // it is told again after a while
+	_ = runDurably(ctx, protocol.JoinLineActivity, l.status(), nil) // it is told again after a while
 }
 
 // wait waits for the call, or until nobody waits any more.
 func (l *line) wait(ctx workflow.Context) {
-	for l.Call == nil && l.waiting() > 0 {
-		_, _ = workflow.AwaitWithTimeout(ctx, rejoinAfter, func() bool { return l.Call != nil || l.changed })
+	for l.Wake == nil && l.waiting() > 0 {
+		_, _ = workflow.AwaitWithTimeout(ctx, rejoinAfter, func() bool { return l.Wake != nil || l.changed })
 		if l.changed {
-			l.write(ctx, postdate.Waiting)
+			l.show(ctx, postdate.Waiting)
 		}
-		if l.Call == nil && l.waiting() > 0 {
+		if l.Wake == nil && l.waiting() > 0 {
 			l.join(ctx)
 		}
 	}
@@ -142,117 +142,117 @@ func (l *line) wait(ctx workflow.Context) {
 
 // send makes the attempts of those whose turns come.
 func (l *line) send(ctx workflow.Context) {
-	if l.Call == nil {
+	if l.Wake == nil {
 		return
 	}
-	l.supersede(ctx, l.Call.Superseded)
-	l.Call = nil
+	l.supersede(ctx, l.Wake.Superseded)
+	l.Wake = nil
 	if l.waiting() == 0 {
 		return
 	}
-	l.write(ctx, postdate.Sending)
-	shipments := activities.LineShipments{
-		Tenant: l.Tenant, Endpoint: l.Endpoint, Waiters: make([]activities.Waiter, len(l.Waiters)), Again: l.Lost,
+	l.show(ctx, postdate.Sending)
+	shipments := protocol.SendLineInput{
+		Tenant: l.Tenant, Endpoint: l.Endpoint, Entries: make([]protocol.QueueEntry, len(l.Entries)), Again: l.Lost,
 	}
-	for place, w := range l.Waiters {
-		if l.fates[place] == waits {
-			shipments.Waiters[place] = w
+	for place, w := range l.Entries {
+		if l.states[place] == pending {
+			shipments.Entries[place] = w
 		}
 	}
 	stoppable, stop := workflow.WithCancel(ctx)
 	l.stop = stop
-	var made activities.LineProgress
+	var made protocol.LineProgress
 	sending := workflow.ExecuteActivity(workflow.WithActivityOptions(stoppable, workflow.ActivityOptions{
-		StartToCloseTimeout: activities.LinePatience + postdate.MaxTimeout + grace,
-		HeartbeatTimeout:    grace,
+		StartToCloseTimeout: protocol.LineMaxWait + postdate.MaxTimeout + activityGrace,
+		HeartbeatTimeout:    activityGrace,
 		WaitForCancellation: true, // what is under way comes to something
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
-	}), activities.SendLineName, shipments)
+	}), protocol.SendLineActivity, shipments)
 	if err := sending.Get(ctx, &made); err == nil {
-		l.judge(ctx, made)
+		l.evaluate(ctx, made)
 	} else { // all wait on
 		l.Lost = l.Lost || !temporal.IsCanceledError(err)
 	}
 	l.stop = nil
-	for place, unwanted := range l.unwanted {
-		if unwanted && l.fates[place] == waits {
-			l.cancel(ctx, place, byWish)
+	for place, unwanted := range l.cancelRequested {
+		if unwanted && l.states[place] == pending {
+			l.cancel(ctx, place, byRequest)
 		}
 	}
 }
 
-// judge decides what follows from what was made.
-func (l *line) judge(ctx workflow.Context, progress activities.LineProgress) {
-	for place := range l.Waiters {
+// evaluate decides what follows from what was made.
+func (l *line) evaluate(ctx workflow.Context, progress protocol.LineProgress) {
+	for place := range l.Entries {
 		made, ok := progress.Made[place]
 		switch {
-		case !ok || l.fates[place] != waits:
+		case !ok || l.states[place] != pending:
 		case made.Outcome == postdate.Accepted:
-			l.fates[place] = isDelivered
-			l.Done.Delivered[place] = made
-		case made.Outcome == postdate.Deleted:
-			_, reason := made.Outcome.End()
+			l.states[place] = delivered
+			l.Result.Delivered[place] = made
+		case made.Outcome == protocol.EndpointDeleted:
+			_, reason := protocol.End(made.Outcome)
 			l.cancel(ctx, place, reason)
-		case made.Outcome.Made():
-			l.failed = append(l.failed, activities.LeftParcel{
-				Parcel: activities.Parcel{Event: place, Endpoint: l.Endpoint}, At: l.Waiters[place].At,
-				Attempts: postdate.Attempts{}.With(made),
+		case protocol.Attempted(made.Outcome):
+			l.failed = append(l.failed, protocol.Undelivered{
+				GroupItem: protocol.GroupItem{Event: place, Endpoint: l.Endpoint, Terms: l.Entries[place].Terms}, At: l.Entries[place].At,
+				Attempts: postdate.Attempts{}.Append(made),
 			})
 		}
 	}
-	for _, place := range progress.Told {
-		l.fates[place] = hasLeft
-		l.Left = append(l.Left, place)
+	for _, place := range progress.Moved {
+		l.states[place] = moved
+		l.Moved = append(l.Moved, place)
 	}
 }
 
 const (
-	byWish  = "cancelled"
-	byNewer = "a newer message took its place"
+	byRequest      = "cancelled"
+	byNewerMessage = "a newer message took its place"
 )
 
 func (l *line) cancel(ctx workflow.Context, place int, why string) {
-	l.fates[place] = isCancelled
-	l.Done.Cancelled[place], l.Done.CancelledAt[place] = why, workflow.Now(ctx)
+	l.states[place] = cancelled
+	l.Result.Cancelled[place], l.Result.CancelledAt[place] = why, workflow.Now(ctx)
 	l.changed = true
 }
 
 // supersede gives up those whose place newer messages have taken.
 func (l *line) supersede(ctx workflow.Context, places []int) {
-	told := activities.Superseded{Tenant: l.Tenant}
+	told := protocol.SupersedeInput{Tenant: l.Tenant}
 	for _, place := range places {
 		switch {
-		case place >= len(l.fates) || l.fates[place] != waits:
-		case l.Waiters[place].Message != nil:
-			l.cancel(ctx, place, byNewer)
+		case place >= len(l.states) || l.states[place] != pending:
+		case l.Entries[place].Message != nil:
+			l.cancel(ctx, place, byNewerMessage)
 		default:
-			told.IDs = append(told.IDs, l.Waiters[place].DeliveryID)
-			l.fates[place] = hasLeft
-			l.Left = append(l.Left, place)
+			told.IDs = append(told.IDs, l.Entries[place].DeliveryID)
+			l.states[place] = moved
+			l.Moved = append(l.Moved, place)
 		}
 	}
 	if len(told.IDs) > 0 {
-		_ = insist(ctx, activities.SupersedeName, told, nil) // the engine tries until it is done
+		_ = runDurably(ctx, protocol.SupersedeActivity, told, nil) // the engine tries until it is done
 	}
 }
 
 // handOver gives what failed, and was neither handed over at once nor cancelled
 // meanwhile, a Deliver of its own; the engine tries that until it is done.
 func (l *line) handOver(ctx workflow.Context) error {
-	l.failed = slices.DeleteFunc(l.failed, func(failed activities.LeftParcel) bool { return l.fates[failed.Event] != waits })
+	l.failed = slices.DeleteFunc(l.failed, func(failed protocol.Undelivered) bool { return l.states[failed.Event] != pending })
 	if len(l.failed) == 0 {
 		return nil
 	}
-	handing := activities.HandOverInput{Messages: make([]postdate.Message, len(l.Waiters)), Parcels: l.failed, At: l.Since}
+	handing := protocol.HandOverInput{Messages: make([]postdate.Message, len(l.Entries)), Items: l.failed, At: l.Since}
 	for _, failed := range l.failed {
-		handing.Messages[failed.Event] = *l.Waiters[failed.Event].Message
+		handing.Messages[failed.Event] = *l.Entries[failed.Event].Message
 	}
 	if err := handOver(ctx, handing); err != nil {
 		return err
 	}
 	for _, failed := range l.failed {
-		l.fates[failed.Event] = hasLeft
-		l.Left = append(l.Left, failed.Event)
+		l.states[failed.Event] = moved
+		l.Moved = append(l.Moved, failed.Event)
 	}
 	l.failed = nil
 	return nil
@@ -260,30 +260,30 @@ func (l *line) handOver(ctx workflow.Context) error {
 
 // leave tells the endpoint how many still wait.
 func (l *line) leave(ctx workflow.Context) {
-	_ = insist(ctx, activities.LeaveLineName, l.up(), nil) // without it, it is called again after a while
+	_ = runDurably(ctx, protocol.LeaveLineActivity, l.status(), nil) // without it, it is called again after a while
 	switch {
 	case l.waiting() == 0:
-	case len(l.Done.Delivered) > 0:
-		l.write(ctx, postdate.Sending) // some are over: who lists it looks into it
+	case len(l.Result.Delivered) > 0:
+		l.show(ctx, postdate.Sending) // some are over: who lists it looks into it
 	default:
-		l.write(ctx, postdate.Waiting)
+		l.show(ctx, postdate.Waiting)
 	}
 }
 
-// write has lists tell of l as it is.
-func (l *line) write(ctx workflow.Context, state postdate.State) {
+// show has lists tell of l as it is.
+func (l *line) show(ctx workflow.Context, state postdate.State) {
 	l.changed = false
 	setState(ctx, state)
-	_ = workflow.UpsertMemo(ctx, map[string]any{MemoGroup: l.Group()})
+	_ = workflow.UpsertMemo(ctx, map[string]any{protocol.MemoGroup: l.Group()})
 }
 
 // end closes the execution.
-func (l *line) end(ctx workflow.Context) *LineResult {
+func (l *line) end(ctx workflow.Context) *protocol.LineResult {
 	_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
-	if len(l.Done.Cancelled) > 0 {
-		l.write(ctx, postdate.Cancelled)
+	if len(l.Result.Cancelled) > 0 {
+		l.show(ctx, postdate.Cancelled)
 	} else {
-		l.write(ctx, "")
+		l.show(ctx, "")
 	}
-	return &l.Done
+	return &l.Result
 }

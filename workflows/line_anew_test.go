@@ -8,20 +8,19 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/protocol"
 )
 
 // runAnew runs the line until its next run would begin, once it has been called,
 // and answers with what.
-func (e *lineEnv) runAnew() (next workflows.LineInput) {
+func (e *lineEnv) runAnew() (next protocol.LineInput) {
 	e.t.Helper()
 	e.SetContinueAsNewSuggested(true)
-	e.ExecuteWorkflow(workflows.LineName, e.in)
+	e.ExecuteWorkflow(protocol.LineWorkflow, e.in)
 	require.True(e.t, e.IsWorkflowCompleted())
 	var anew *workflow.ContinueAsNewError
 	require.ErrorAs(e.t, e.GetWorkflowError(), &anew)
-	require.Equal(e.t, workflows.LineName, anew.WorkflowType.Name)
+	require.Equal(e.t, protocol.LineWorkflow, anew.WorkflowType.Name)
 	require.NoError(e.t, dataConverter.FromPayloads(anew.Input, &next))
 	return next
 }
@@ -29,13 +28,13 @@ func (e *lineEnv) runAnew() (next workflows.LineInput) {
 func TestLine_CarriesAllIntoItsNextRun(t *testing.T) {
 	t.Parallel()
 	const delivered, failed, told, cancelled, superseded, supersededByName, unhurried, all = 0, 1, 2, 3, 4, 5, 6, 9
-	e := newLineEnv(t, all, func(in activities.LineShipments) activities.LineProgress {
+	e := newLineEnv(t, all, func(in protocol.SendLineInput) protocol.LineProgress {
 		progress := came(map[int]postdate.Outcome{delivered: accepted, failed: notAccepted})(in)
-		progress.Told = []int{told}
+		progress.Moved = []int{told}
 		return progress
 	})
 	e.in.Coalesce = true
-	e.in.Waiters[unhurried].ExpiresAt = start.Add(time.Hour)
+	e.in.Entries[unhurried].ExpiresAt = start.Add(time.Hour)
 	e.named(told)
 	e.named(supersededByName)
 	e.cancel(time.Second, waiter(cancelled).DeliveryID)
@@ -44,10 +43,10 @@ func TestLine_CarriesAllIntoItsNextRun(t *testing.T) {
 	require.Equal(t, []int{3}, e.left)
 	require.Len(t, e.handed, 1)
 	require.Len(t, e.superseded, 1)
-	require.Equal(t, e.in.Waiters, next.Waiters, "in their places")
+	require.Equal(t, e.in.Entries, next.Entries, "in their places")
 
-	again := newLineEnv(t, 0, func(in activities.LineShipments) activities.LineProgress {
-		for place, w := range in.Waiters {
+	again := newLineEnv(t, 0, func(in protocol.SendLineInput) protocol.LineProgress {
+		for place, w := range in.Entries {
 			require.Equal(t, place >= unhurried, w.DeliveryID != "", "place %d is sent to once", place)
 		}
 		return came(map[int]postdate.Outcome{unhurried: accepted, 7: accepted, 8: notAccepted})(in)
@@ -77,7 +76,7 @@ func TestLine_ACallThatComesAsItsRunEndsIsForTheNext(t *testing.T) {
 	e := newLineEnv(t, 2, came(map[int]postdate.Outcome{0: accepted}))
 	e.call(time.Minute)
 	e.leaving = func() { // there is a turn again, at once
-		e.SignalWorkflow(workflows.SignalCall, workflows.Call{Superseded: []int{1}})
+		e.SignalWorkflow(protocol.SignalCall, protocol.Wake{Superseded: []int{1}})
 	}
 	again := newLineEnv(t, 0)
 	again.in = e.runAnew()

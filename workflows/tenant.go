@@ -6,23 +6,8 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/protocol"
 )
-
-// TenantInput is the tenant as it was when the execution before this one ended.
-type TenantInput struct {
-	Name   string          `json:"name"`
-	Tenant postdate.Tenant `json:"tenant"`
-	// Announcements are those that were not made yet, oldest first.
-	Announcements []activities.Announcement `json:"announcements,omitempty"`
-}
-
-// TenantRead is the answer to [QueryTenant]: nil where the caller knows it already.
-type TenantRead struct {
-	Version int64            `json:"version"`
-	Tenant  *postdate.Tenant `json:"tenant,omitempty"`
-}
 
 // maxAnnouncements bounds how many wait to be made, where that fails for long:
 // the state goes into the next run as one value, of which the engine takes 2 MB.
@@ -30,7 +15,7 @@ const maxAnnouncements = 200
 
 // TenantWorkflow holds all that is configured for one tenant. It never ends: the
 // changes come as Updates, and between them it announces what they came to.
-func TenantWorkflow(ctx workflow.Context, in TenantInput) error {
+func TenantWorkflow(ctx workflow.Context, in protocol.TenantInput) error {
 	// A request to cancel it, as the Web UI sends them, would forget the tenant.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	t := &tenant{in}
@@ -45,11 +30,11 @@ func TenantWorkflow(ctx workflow.Context, in TenantInput) error {
 		}
 	}
 	_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
-	return workflow.NewContinueAsNewError(ctx, TenantName, t.TenantInput)
+	return workflow.NewContinueAsNewError(ctx, protocol.TenantWorkflow, t.TenantInput)
 }
 
 // tenant is the state of a Tenant execution.
-type tenant struct{ TenantInput }
+type tenant struct{ protocol.TenantInput }
 
 // announce makes the oldest announcement, however long that takes, unless ripe
 // comes first: then the next run makes it. Its id sees to it that it is
@@ -60,7 +45,7 @@ func (t *tenant) announce(ctx workflow.Context, ripe func() bool) {
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
 	})
 	oldest := t.Announcements[0]
-	announced := workflow.ExecuteActivity(ctx, activities.AnnounceName, oldest)
+	announced := workflow.ExecuteActivity(ctx, protocol.AnnounceActivity, oldest)
 	_ = workflow.Await(ctx, func() bool { return announced.IsReady() || ripe() })
 	if announced.IsReady() && t.Announcements[0].ID == oldest.ID {
 		t.Announcements = t.Announcements[1:]
@@ -68,9 +53,9 @@ func (t *tenant) announce(ctx workflow.Context, ripe func() bool) {
 }
 
 // read answers [QueryTenant].
-func (t *tenant) read(known int64) (TenantRead, error) {
+func (t *tenant) read(known int64) (protocol.TenantRead, error) {
 	if known > 0 && known == t.Tenant.Version {
-		return TenantRead{Version: known}, nil
+		return protocol.TenantRead{Version: known}, nil
 	}
-	return TenantRead{Version: t.Tenant.Version, Tenant: &t.Tenant}, nil
+	return protocol.TenantRead{Version: t.Tenant.Version, Tenant: &t.Tenant}, nil
 }

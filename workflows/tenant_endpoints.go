@@ -10,60 +10,35 @@ import (
 	"time"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/protocol"
 )
-
-// PatchEndpoint asks for changes of an endpoint.
-type PatchEndpoint struct {
-	ID    string                 `json:"id"`
-	Patch postdate.EndpointPatch `json:"patch"`
-}
-
-// SetEndpointState pauses, enables or disables an endpoint.
-type SetEndpointState struct {
-	ID     string                 `json:"id"`
-	State  postdate.EndpointState `json:"state"`
-	Reason string                 `json:"reason,omitempty"`
-}
-
-// ReportEndpoint tells of an endpoint that its answers have changed.
-type ReportEndpoint struct {
-	ID string `json:"id"`
-	// Failing tells whether it fails, since Since, or has recovered.
-	Failing bool      `json:"failing"`
-	Since   time.Time `json:"since,omitzero"`
-	Last    string    `json:"last,omitempty"` // its last answer, in a line
-	// DisableAfter is how long it may fail before it is disabled: the
-	// operator's setting in the reporting process.
-	DisableAfter postdate.Duration `json:"disable_after"`
-}
 
 // maxReason bounds why an endpoint is not enabled, in bytes: it does not count
 // towards what a tenant may take, for it is not its owner's to shorten.
 const maxReason = 200
 
 // endpoint is the one of that id, to be changed in place.
-func (d *draft) endpoint(id string) (*postdate.Endpoint, error) {
+func (d *change) endpoint(id string) (*postdate.Endpoint, error) {
 	i := slices.IndexFunc(d.Endpoints, func(e postdate.Endpoint) bool { return e.ID == id })
 	if i < 0 {
 		return nil, postdate.Errorf(postdate.NotFound, "", "no endpoint %s", id)
 	}
-	d.answer.Endpoint = &d.Endpoints[i]
-	return d.answer.Endpoint, nil
+	d.result.Endpoint = &d.Endpoints[i]
+	return d.result.Endpoint, nil
 }
 
-// touch notes that e was changed.
-func (d *draft) touch(e *postdate.Endpoint) {
-	d.change()
+// markUpdated notes that e was changed.
+func (d *change) markUpdated(e *postdate.Endpoint) {
+	d.markChanged()
 	e.UpdatedAt = d.now
 }
 
-func (d *draft) createEndpoint(e postdate.Endpoint) error {
+func (d *change) createEndpoint(e postdate.Endpoint) error {
 	if taken, ok := d.Endpoint(e.ID); ok {
 		if e.Digest == "" || e.Digest != taken.Digest {
 			return postdate.Errorf(postdate.Conflict, "/id", "another endpoint has this id")
 		}
-		d.answer.Endpoint = &taken
+		d.result.Endpoint = &taken
 		return nil
 	}
 	if e.State == "" {
@@ -72,36 +47,36 @@ func (d *draft) createEndpoint(e postdate.Endpoint) error {
 	e.CreatedAt = d.now
 	d.Endpoints = append(d.Endpoints, e)
 	made := &d.Endpoints[len(d.Endpoints)-1]
-	d.touch(made)
-	d.grew, d.answer.Created, d.answer.Endpoint = true, true, made
+	d.markUpdated(made)
+	d.needsLimitCheck, d.result.Created, d.result.Endpoint = true, true, made
 	return nil
 }
 
-func (d *draft) patchEndpoint(in PatchEndpoint) error {
+func (d *change) patchEndpoint(in protocol.PatchEndpoint) error {
 	e, err := d.endpoint(in.ID)
 	if err != nil {
 		return err
 	}
 	*e = in.Patch.Apply(*e)
-	d.touch(e)
-	d.grew = true
+	d.markUpdated(e)
+	d.needsLimitCheck = true
 	return nil
 }
 
-func (d *draft) deleteEndpoint(id string) error {
+func (d *change) deleteEndpoint(id string) error {
 	e, err := d.endpoint(id)
 	if err != nil {
 		return err
 	}
 	deleted := *e
-	d.answer.Endpoint = &deleted
+	d.result.Endpoint = &deleted
 	d.Endpoints = slices.DeleteFunc(d.Endpoints, func(e postdate.Endpoint) bool { return e.ID == id })
-	d.change()
-	d.sweep = &SweepInput{Action: SweepCancel, Filter: postdate.Filter{Tenant: d.name, Endpoint: id, AcceptedBefore: d.now}}
+	d.markChanged()
+	d.sweep = &protocol.SweepInput{Action: protocol.SweepCancel, Filter: postdate.Filter{Tenant: d.name, Endpoint: id, AcceptedBefore: d.now}}
 	return nil
 }
 
-func (d *draft) setEndpointState(in SetEndpointState) error {
+func (d *change) setEndpointState(in protocol.SetEndpointState) error {
 	e, err := d.endpoint(in.ID)
 	if err != nil {
 		return err
@@ -115,11 +90,11 @@ func (d *draft) setEndpointState(in SetEndpointState) error {
 		return nil // the reason of the first time stands
 	}
 	e.State, e.Reason = in.State, reason(in.Reason)
-	d.touch(e)
+	d.markUpdated(e)
 	switch e.State {
 	case postdate.Enabled:
 		e.Reason, e.FailingSince = "", time.Time{}
-		d.sweep = &SweepInput{Action: SweepRelease, Filter: postdate.Filter{Tenant: d.name, Endpoint: e.ID, State: postdate.Parked}}
+		d.sweep = &protocol.SweepInput{Action: protocol.SweepRelease, Filter: postdate.Filter{Tenant: d.name, Endpoint: e.ID, State: postdate.Parked}}
 	case postdate.Disabled:
 		d.announce(postdate.EndpointDisabled, *e, e.Reason)
 	case postdate.Paused:
@@ -129,7 +104,7 @@ func (d *draft) setEndpointState(in SetEndpointState) error {
 
 // reportEndpoint heeds what is told of an endpoint that is sent to. What is told
 // of another one came too late.
-func (d *draft) reportEndpoint(in ReportEndpoint) error {
+func (d *change) reportEndpoint(in protocol.ReportEndpoint) error {
 	e, err := d.endpoint(in.ID)
 	if err != nil || e.State != postdate.Enabled {
 		return err
@@ -145,26 +120,26 @@ func (d *draft) reportEndpoint(in ReportEndpoint) error {
 		if in.Since.After(e.UpdatedAt) && in.Since.Before(d.now) && d.now.Sub(in.Since) < time.Hour {
 			e.FailingSince = in.Since
 		}
-		d.touch(e)
+		d.markUpdated(e)
 		d.announce(postdate.EndpointFailing, *e, reason(in.Last))
 		return nil
 	}
-	if failed := d.now.Sub(e.FailingSince); in.DisableAfter > 0 && failed >= in.DisableAfter.Std() {
+	if failed := d.now.Sub(e.FailingSince); in.DisableAfter > 0 && failed >= in.DisableAfter.Duration() {
 		e.State, e.Reason = postdate.Disabled, reason("failed for "+days(failed)+": "+in.Last)
-		d.touch(e)
+		d.markUpdated(e)
 		d.announce(postdate.EndpointDisabled, *e, e.Reason)
 	}
 	return nil
 }
 
 // recovered ends the failures that e is known for, if it is.
-func (d *draft) recovered(e *postdate.Endpoint) {
+func (d *change) recovered(e *postdate.Endpoint) {
 	if e.FailingSince.IsZero() {
 		return
 	}
 	was := *e
 	e.FailingSince = time.Time{}
-	d.touch(e)
+	d.markUpdated(e)
 	d.announce(postdate.EndpointRecovered, was, "")
 }
 
@@ -192,7 +167,7 @@ type endpointNews struct {
 }
 
 // announce has it told to the operator's endpoints, unless e is one of those.
-func (d *draft) announce(eventType string, e postdate.Endpoint, why string) {
+func (d *change) announce(eventType string, e postdate.Endpoint, why string) {
 	if d.name == postdate.OperatorTenant {
 		return
 	}
@@ -204,8 +179,8 @@ func (d *draft) announce(eventType string, e postdate.Endpoint, why string) {
 	if err != nil {
 		return // no text or time of ours fails
 	}
-	d.news = append(d.news, activities.Announcement{
-		ID:     activities.AnnouncementID(eventType, d.name, e.ID, strconv.FormatInt(d.Version, 10)),
+	d.announcements = append(d.announcements, protocol.Announcement{
+		ID:     protocol.AnnouncementID(eventType, d.name, e.ID, strconv.FormatInt(d.Version, 10)),
 		Tenant: d.name, Type: eventType, At: d.now, Data: data,
 	})
 }

@@ -16,8 +16,10 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/postdate/postdate/apiserver"
-	"github.com/postdate/postdate/directory"
-	"github.com/postdate/postdate/ledger"
+	"github.com/postdate/postdate/internal/deliveries"
+	"github.com/postdate/postdate/internal/executions"
+	"github.com/postdate/postdate/internal/ingest"
+	"github.com/postdate/postdate/internal/tenants"
 )
 
 // acceptAll is an engine that accepts everything, and can do nothing else.
@@ -40,11 +42,13 @@ func (acceptAll) QueryWorkflow(context.Context, string, string, string, ...any) 
 func newHandler(f *testing.F) http.Handler {
 	f.Helper()
 	log := slog.New(slog.DiscardHandler)
-	tenants := directory.New(directory.Config{Temporal: acceptAll{}, DefaultSecret: "whsec_", Log: log})
+	configured := tenants.New(tenants.Config{Temporal: acceptAll{}, DefaultSecret: "whsec_", Log: log})
+	started := executions.New(executions.Config{Temporal: acceptAll{}})
 	handler, err := apiserver.New(apiserver.Config{
-		AdminKey: "key", Log: log, Directory: tenants,
-		Ledger: ledger.New(ledger.Config{
-			Temporal: acceptAll{}, Directory: tenants, Log: log,
+		AdminKey: "key", Log: log, Tenants: configured,
+		Ingester: ingest.New(ingest.Config{Temporal: acceptAll{}, Executions: started, Tenants: configured, Log: log}),
+		Deliveries: deliveries.New(deliveries.Config{
+			Temporal: acceptAll{}, Executions: started, Tenants: configured, Log: log,
 			WorkerPolling: func(context.Context) (bool, error) { return true, nil },
 		}),
 	})

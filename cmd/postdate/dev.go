@@ -87,11 +87,11 @@ func (d dev) run(ctx context.Context, environ []string, stdout, stderr io.Writer
 	defer running.Stop()
 	c.UIURL = running.UIURL()
 
-	n := node{
+	n := process{
 		config: c, api: true, worker: true, log: log, environ: environ,
 		temporal: client.Options{HostPort: running.Address(), Namespace: client.DefaultNamespace},
 	}
-	n.ready = func() { d.greet(stdout, c, running) }
+	n.ready = func() { d.printBanner(stdout, c, running) }
 	return n.run(ctx)
 }
 
@@ -107,9 +107,9 @@ func (d dev) engineConfig(c config, log *slog.Logger) engine.Config {
 	}
 }
 
-// greet tells where everything is and what to try. It writes the keys, for
+// printBanner tells where everything is and what to try. It writes the keys, for
 // whoever started this on their own terminal has no other way to learn them.
-func (d dev) greet(w io.Writer, c config, running *engine.Engine) {
+func (d dev) printBanner(w io.Writer, c config, running *engine.Engine) {
 	kept := "in memory, nothing is kept"
 	if d.db != "" {
 		kept = "in PostgreSQL"

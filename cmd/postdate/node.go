@@ -8,24 +8,27 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/postdate/postdate/internal/executions"
+	"github.com/postdate/postdate/internal/ingest"
+
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/apiserver"
-	"github.com/postdate/postdate/directory"
 	"github.com/postdate/postdate/engine"
 	"github.com/postdate/postdate/internal/codec"
+	"github.com/postdate/postdate/internal/deliveries"
 	"github.com/postdate/postdate/internal/guard"
-	"github.com/postdate/postdate/ledger"
-	"github.com/postdate/postdate/pacer"
+	"github.com/postdate/postdate/internal/pacer"
+	"github.com/postdate/postdate/internal/tenants"
 	"github.com/postdate/postdate/senders/webhook"
 	"github.com/postdate/postdate/worker"
 )
 
-// node is one process of Postdate: the API, a worker, or both, on an engine
+// process is one process of Postdate: the API, a worker, or both, on an engine
 // that runs somewhere. Fields that are not settings come from the command.
-type node struct {
+type process struct {
 	config
 	api, worker bool
 	temporal    client.Options
@@ -36,7 +39,7 @@ type node struct {
 
 // run runs n until ctx is done: then requests are drained first, and attempts
 // after them, for as long as the settings allow.
-func (n node) run(ctx context.Context) error {
+func (n process) run(ctx context.Context) error {
 	telemetry, err := startTelemetry(ctx, n.environ)
 	if err != nil {
 		return err
@@ -71,21 +74,21 @@ func (n node) run(ctx context.Context) error {
 		return err
 	}
 
-	tenants, deliveries := n.stores(temporal)
-	defer tenants.Close()
+	s := n.stores(temporal)
+	defer s.tenants.Close()
 	if n.worker {
-		turns := pacer.New(pacer.Config{
-			Temporal: temporal, Directory: tenants, MaxInFlight: n.MaxInFlight, Log: n.log, Now: time.Now,
+		limiter := pacer.New(pacer.Config{
+			Temporal: temporal, Tenants: s.tenants, MaxInFlight: n.MaxInFlight, Log: n.log, Now: time.Now,
 		})
-		defer turns.Close() //nolint:contextcheck // what the worker's last attempts came to is told still
-		w := worker.New(n.workerConfig(temporal, tenants, deliveries, turns))
+		defer limiter.Close() //nolint:contextcheck // what the worker's last attempts came to is told still
+		w := worker.New(n.workerConfig(temporal, s, limiter))
 		if err := w.Start(); err != nil {
 			return fmt.Errorf("start the worker: %w", err)
 		}
 		defer w.Stop()
 	}
 	handler, err := n.handler(temporal, apiserver.Config{ //nolint:contextcheck // nothing there outlives the start
-		Ledger: deliveries, Directory: tenants, Metrics: telemetry.metrics,
+		Ingester: s.ingester, Deliveries: s.deliveries, Tenants: s.tenants, Namespace: n.temporal.Namespace, Metrics: telemetry.metrics,
 	}, ring)
 	if err != nil {
 		return err
@@ -101,7 +104,7 @@ func (n node) run(ctx context.Context) error {
 }
 
 // tellWhenReady tells that n runs once the engine knows of a worker.
-func (n node) tellWhenReady(ctx context.Context, temporal client.Client) {
+func (n process) tellWhenReady(ctx context.Context, temporal client.Client) {
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
@@ -117,10 +120,15 @@ func (n node) tellWhenReady(ctx context.Context, temporal client.Client) {
 	}
 }
 
-// stores are where deliveries are and what is configured for tenants, both in
-// the engine: the API and the worker of a process share them.
-func (n node) stores(temporal client.Client) (*directory.Directory, *ledger.Ledger) {
-	tenants := directory.New(directory.Config{
+// stores are the ways to Temporal that the API and the worker of a process share.
+type stores struct {
+	tenants    *tenants.Store
+	ingester   *ingest.Ingester
+	deliveries *deliveries.Store
+}
+
+func (n process) stores(temporal client.Client) stores {
+	configured := tenants.New(tenants.Config{
 		Temporal:      temporal,
 		DefaultSecret: postdate.Secret(n.SigningSecret),
 		DisableAfter:  n.DisableAfter,
@@ -128,30 +136,46 @@ func (n node) stores(temporal client.Client) (*directory.Directory, *ledger.Ledg
 		Log:           n.log,
 		Now:           time.Now,
 	})
-	return tenants, ledger.New(ledger.Config{
+	started := executions.New(executions.Config{
 		Temporal:      temporal,
 		DataConverter: n.temporal.DataConverter,
 		Namespace:     n.temporal.Namespace,
-		Directory:     tenants,
-		MaxInFlight:   n.MaxInFlight,
-		DuePerSecond:  n.DuePerSecond,
 		EagerStart:    n.worker,
-		WorkerPolling: func(ctx context.Context) (bool, error) { return worker.Polling(ctx, temporal) },
-		Log:           n.log,
-		Now:           time.Now,
 	})
+	return stores{
+		tenants: configured,
+		ingester: ingest.New(ingest.Config{
+			Temporal:             temporal,
+			Executions:           started,
+			Tenants:              configured,
+			MaxInFlight:          n.MaxInFlight,
+			TenantBurstPerSecond: n.TenantBurstPerSecond,
+			Log:                  n.log,
+			Now:                  time.Now,
+		}),
+		deliveries: deliveries.New(deliveries.Config{
+			Temporal:      temporal,
+			Executions:    started,
+			Tenants:       configured,
+			MaxInFlight:   n.MaxInFlight,
+			WorkerPolling: func(ctx context.Context) (bool, error) { return worker.Polling(ctx, temporal) },
+			Log:           n.log,
+			Now:           time.Now,
+		}),
+	}
 }
 
-func (n node) workerConfig(temporal client.Client, tenants *directory.Directory, deliveries *ledger.Ledger, turns *pacer.Pacer) worker.Config {
+func (n process) workerConfig(temporal client.Client, s stores, limiter *pacer.Pacer) worker.Config {
 	return worker.Config{
 		Client: temporal,
 		Sender: webhook.New(webhook.Config{
 			AllowNetworks: n.AllowNetworks,
 			UserAgent:     "Postdate/" + version,
 		}),
-		Directory:   tenants,
-		Engine:      deliveries,
-		Pacer:       turns,
+		Tenants:     s.tenants,
+		Ingester:    s.ingester,
+		Deliveries:  s.deliveries,
+		Limiter:     limiter,
 		MaxInFlight: n.MaxInFlight,
 		Log:         n.log,
 		Slots:       n.WorkerSlots,
@@ -161,7 +185,7 @@ func (n node) workerConfig(temporal client.Client, tenants *directory.Directory,
 
 // handler is what the process answers over HTTP: the API, or, of a worker
 // alone, its health and metrics. The API is as c has it and the settings say.
-func (n node) handler(temporal client.Client, c apiserver.Config, ring *codec.Ring) (http.Handler, error) {
+func (n process) handler(temporal client.Client, c apiserver.Config, ring *codec.Ring) (http.Handler, error) {
 	if !n.api {
 		return workerHandler(temporal, c.Metrics), nil
 	}
@@ -178,7 +202,7 @@ func (n node) handler(temporal client.Client, c apiserver.Config, ring *codec.Ri
 
 // withCodec answers, beside the API, the endpoint by which the Web UI shows
 // payloads to those who hold the key.
-func (n node) withCodec(api http.Handler, ring *codec.Ring) (http.Handler, error) {
+func (n process) withCodec(api http.Handler, ring *codec.Ring) (http.Handler, error) {
 	login, err := codec.NewLogin(codec.LoginConfig{Key: n.AdminKey, UIURL: n.UIURL, Log: n.log})
 	if err != nil {
 		return nil, fmt.Errorf("codec endpoint: %w", err)

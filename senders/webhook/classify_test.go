@@ -150,7 +150,7 @@ func TestSend_ReadsRetryAfter(t *testing.T) {
 		t.Run(value, func(t *testing.T) {
 			t.Parallel()
 			to := serve(t, answer(503, "Retry-After", value))
-			require.Equal(t, want, send(t, s, to).RetryAfter.Std())
+			require.Equal(t, want, send(t, s, to).RetryAfter.Duration())
 		})
 	}
 }
@@ -163,7 +163,7 @@ func TestSend_ReadsRetryAfterOfEveryFailureAndOfNothingElse(t *testing.T) {
 		200: 0, 202: 0, 410: 0,
 	} {
 		a := send(t, s, serve(t, answer(status, "Retry-After", "60")))
-		require.Equal(t, want, a.RetryAfter.Std(), status)
+		require.Equal(t, want, a.RetryAfter.Duration(), status)
 	}
 	a := send(t, s, serve(t, answer(503, "Retry-After", "60", "Webhook-Delivery", "abort")))
 	require.Zero(t, a.RetryAfter)

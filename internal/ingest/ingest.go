@@ -1,0 +1,75 @@
+// Package ingest is the way in: it starts the executions that carry schedules and
+// events, and enqueues deliveries for endpoints that take no more for now.
+//
+// What the callers name has an execution of its own. What they leave unnamed is
+// batched: what arrives while a start is on its way to Temporal travels with the next
+// one. Nothing is acknowledged before the execution that carries it is durably started.
+package ingest
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/executions"
+)
+
+// Tenants knows what is configured for tenants.
+type Tenants interface {
+	Tenant(ctx context.Context, name string) (*postdate.Tenant, error)
+}
+
+// Config is what an [Ingester] needs.
+type Config struct {
+	Temporal   client.Client
+	Executions *executions.Client
+	Tenants    Tenants
+	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
+	// their own. Default 100.
+	MaxInFlight int
+	// TenantBurstPerSecond is how many of one tenant's deliveries that are due in the
+	// same second start per second. 0: all of them at once.
+	TenantBurstPerSecond int
+	Log                  *slog.Logger
+	Now                  func() time.Time
+}
+
+// Ingester starts deliveries and events. It is safe for concurrent use.
+type Ingester struct {
+	temporal    client.Client
+	executions  *executions.Client
+	tenants     Tenants
+	maxInFlight int
+	log         *slog.Logger
+	now         func() time.Time
+
+	batcher *batcher
+	queues  *queueBuilder
+	bursts  *burstLimiter
+}
+
+// New returns an ingester.
+func New(c Config) *Ingester {
+	i := &Ingester{
+		temporal:    c.Temporal,
+		executions:  c.Executions,
+		tenants:     c.Tenants,
+		maxInFlight: cmp.Or(c.MaxInFlight, postdate.DefaultInFlight),
+		log:         c.Log,
+		now:         c.Now,
+		batcher:     newBatcher(),
+		queues:      newQueueBuilder(),
+		bursts:      newBurstLimiter(c.TenantBurstPerSecond, c.Executions.CountOpen),
+	}
+	if i.log == nil {
+		i.log = slog.Default()
+	}
+	if i.now == nil {
+		i.now = time.Now
+	}
+	return i
+}
