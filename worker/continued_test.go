@@ -16,8 +16,8 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// TestLineAndItsEndpointContinueAsNew has few turns come at each call: so both are
-// started anew while some wait, and were called, and others are over.
+// TestLineAndItsEndpointContinueAsNew issues few permits each time a line is woken, so that
+// both continue as new while some entries wait and others have ended.
 func TestLineAndItsEndpointContinueAsNew(t *testing.T) {
 	t.Parallel()
 	short := historytest.ShortRuns(t, 40, protocol.SearchAttributes)
@@ -26,7 +26,7 @@ func TestLineAndItsEndpointContinueAsNew(t *testing.T) {
 	defer w.Stop()
 	setEndpoint(t, postdate.Enabled)
 	slow.Store(t.Name(), new(atomic.Int64))
-	tellEndpoint(t, short, protocol.EndpointSettings{Version: 1, State: postdate.Paused})
+	signalSettings(t, short, protocol.EndpointSettings{Version: 1, State: postdate.Paused})
 
 	const all, cancelled, failed = 16, 1, 2
 	in := protocol.LineInput{Tenant: t.Name(), Endpoint: "ep_1", ID: "l1", Since: time.Now().UTC()}
@@ -49,7 +49,7 @@ func TestLineAndItsEndpointContinueAsNew(t *testing.T) {
 	ask(t, short, line.GetID(), protocol.UpdateCancelWaiter, in.Entries[cancelled].DeliveryID)
 	ask(t, short, protocol.EndpointID(t.Name(), "ep_1"), protocol.UpdateLease,
 		protocol.LeaseRequest{Worker: "w", InFlight: 1, Waiting: 3, Feedback: throttle.Feedback{Failed: 1, Trailing: 1}})
-	tellEndpoint(t, short, protocol.EndpointSettings{Version: 2, State: postdate.Enabled, Pace: postdate.Pace{InFlight: 100}})
+	signalSettings(t, short, protocol.EndpointSettings{Version: 2, State: postdate.Enabled, Pace: postdate.Pace{InFlight: 100}})
 
 	soon, stop := context.WithTimeout(t.Context(), time.Minute) // a call that was lost comes again after three
 	defer stop()
@@ -78,7 +78,7 @@ func TestLineAndItsEndpointContinueAsNew(t *testing.T) {
 	}
 }
 
-// ask has an execution take an Update.
+// ask sends an Update to an execution.
 func ask(t *testing.T, c client.Client, id, update string, arg any) {
 	t.Helper()
 	handle, err := c.UpdateWorkflow(t.Context(), client.UpdateWorkflowOptions{

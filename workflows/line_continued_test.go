@@ -11,9 +11,9 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// runAnew runs the line until its next run would begin, once it has been called,
-// and answers with what.
-func (e *lineEnv) runAnew() (next protocol.LineInput) {
+// runContinued runs the line until it continues as new, once it was woken, and returns
+// the input of its next run.
+func (e *lineEnv) runContinued() (next protocol.LineInput) {
 	e.t.Helper()
 	e.SetContinueAsNewSuggested(true)
 	e.ExecuteWorkflow(protocol.LineWorkflow, e.in)
@@ -27,19 +27,19 @@ func (e *lineEnv) runAnew() (next protocol.LineInput) {
 
 func TestLine_CarriesAllIntoItsNextRun(t *testing.T) {
 	t.Parallel()
-	const delivered, failed, told, cancelled, superseded, supersededByName, unhurried, all = 0, 1, 2, 3, 4, 5, 6, 9
+	const delivered, failed, released, cancelled, superseded, supersededByName, unhurried, all = 0, 1, 2, 3, 4, 5, 6, 9
 	e := newLineEnv(t, all, func(in protocol.SendLineInput) protocol.LineProgress {
 		progress := came(map[int]postdate.Outcome{delivered: accepted, failed: notAccepted})(in)
-		progress.Moved = []int{told}
+		progress.Moved = []int{released}
 		return progress
 	})
 	e.in.Coalesce = true
 	e.in.Entries[unhurried].ExpiresAt = start.Add(time.Hour)
-	e.named(told)
+	e.named(released)
 	e.named(supersededByName)
-	e.cancel(time.Second, waiter(cancelled).DeliveryID)
+	e.cancel(time.Second, entryOf(cancelled).DeliveryID)
 	e.call(time.Minute, superseded, supersededByName)
-	next := e.runAnew()
+	next := e.runContinued()
 	require.Equal(t, []int{3}, e.left)
 	require.Len(t, e.handed, 1)
 	require.Len(t, e.superseded, 1)
@@ -52,13 +52,13 @@ func TestLine_CarriesAllIntoItsNextRun(t *testing.T) {
 		return came(map[int]postdate.Outcome{unhurried: accepted, 7: accepted, 8: notAccepted})(in)
 	})
 	again.in = next
-	before := again.cancel(time.Second, waiter(cancelled).DeliveryID)
-	late := again.cancel(time.Second, waiter(delivered).DeliveryID)
+	before := again.cancel(time.Second, entryOf(cancelled).DeliveryID)
+	late := again.cancel(time.Second, entryOf(delivered).DeliveryID)
 	again.call(time.Minute, superseded, supersededByName)
 	result := again.run()
 	require.Equal(t, []time.Duration{0}, again.joined)
 	require.Equal(t, []int{0}, again.left)
-	require.Equal(t, postdate.Cancelled, before.standing.State)
+	require.Equal(t, postdate.Cancelled, before.result.State)
 	require.Equal(t, postdate.Conflict, late.refusal.Code)
 	require.Empty(t, again.superseded)
 	require.Len(t, again.handed, 1)
@@ -75,11 +75,11 @@ func TestLine_ACallThatComesAsItsRunEndsIsForTheNext(t *testing.T) {
 	t.Parallel()
 	e := newLineEnv(t, 2, came(map[int]postdate.Outcome{0: accepted}))
 	e.call(time.Minute)
-	e.leaving = func() { // there is a turn again, at once
+	e.leaving = func() { // there is a permit again, at once
 		e.SignalWorkflow(protocol.SignalCall, protocol.Wake{Superseded: []int{1}})
 	}
 	again := newLineEnv(t, 0)
-	again.in = e.runAnew()
+	again.in = e.runContinued()
 	result := again.run()
 	require.Less(t, again.Now().Sub(start), time.Minute, "nobody calls twice")
 	require.Contains(t, result.Delivered, 0)
