@@ -10,47 +10,47 @@ import (
 	"github.com/postdate/postdate/internal/throttle"
 )
 
-func together(turns int) throttle.PermitRequest {
-	return throttle.PermitRequest{Since: time.Now(), N: turns}
+func several(n int) throttle.PermitRequest {
+	return throttle.PermitRequest{Since: time.Now(), N: n}
 }
 
-// Two of which neither has all its turns would wait for each other.
-func TestTogether_AllTurnsComeAtOnceOrNone(t *testing.T) {
+// Two requests of which neither has all its permits would wait for each other.
+func TestAcquire_IssuesSeveralPermitsAllAtOnceOrNotAtAll(t *testing.T) {
 	t.Parallel()
-	at(t, postdate.Endpoint{}, Config{MaxInFlight: 100}, func(t *testing.T, b *fixture) {
+	at(t, postdate.Endpoint{}, Config{MaxInFlight: 100}, func(t *testing.T, f *fixture) {
 		t.Helper()
-		first, waited := b.try(together(80))
+		first, waited := f.try(several(80))
 		require.NotNil(t, first)
 		require.Zero(t, waited)
-		second := b.wait(together(80))
+		second := f.wait(several(80))
 		for range 59 {
 			first.Release(accepted)
 		}
 		require.False(t, second.answered())
 		first.Release(accepted)
 		<-second.done
-		require.NotNil(t, second.turn)
-		require.Empty(t, b.all(), "it is calm")
+		require.NotNil(t, second.permit)
+		require.Empty(t, f.all(), "it is unleased")
 
 		for range 100 {
 			first.Release(accepted) // 20 are left
 		}
-		third, _ := b.try(together(20))
+		third, _ := f.try(several(20))
 		require.NotNil(t, third)
-		fourth := b.wait(together(1))
+		fourth := f.wait(several(1))
 		require.False(t, fourth.answered())
 		third.Release(unmade)
 		<-fourth.done
-		require.NotNil(t, fourth.turn)
+		require.NotNil(t, fourth.permit)
 	})
 }
 
-func TestTogether_WhatIsNeverThereAtOnceIsNotWaitedFor(t *testing.T) {
+func TestAcquire_DoesNotWaitForMorePermitsThanThereEverAre(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		pace  postdate.Pace
-		turns int
-		given bool
+		pace    postdate.Pace
+		permits int
+		given   bool
 	}{
 		"as many as may be in flight": {postdate.Pace{InFlight: 10}, 10, true},
 		"more":                        {postdate.Pace{InFlight: 10}, 11, false},
@@ -59,15 +59,15 @@ func TestTogether_WhatIsNeverThereAtOnceIsNotWaitedFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			at(t, postdate.Endpoint{MaxInFlight: 10}, Config{}, func(t *testing.T, b *fixture) {
+			at(t, postdate.Endpoint{MaxInFlight: 10}, Config{}, func(t *testing.T, f *fixture) {
 				t.Helper()
 				lease := lend(test.pace)
 				lease.Tokens = float64(test.pace.Burst)
-				b.gives(always(lease))
-				b.first().Release(accepted)
+				f.gives(always(lease))
+				f.first().Release(accepted)
 				pass(retryInterval)
-				turn, waited := b.try(together(test.turns))
-				require.Equal(t, test.given, turn != nil)
+				permit, waited := f.try(several(test.permits))
+				require.Equal(t, test.given, permit != nil)
 				if !test.given {
 					require.Zero(t, waited)
 				}
