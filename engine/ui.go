@@ -22,7 +22,7 @@ func newUI(c Config, temporal string) *uiserver.Server {
 		Port:                c.UIPort,
 		EnableUI:            true,
 		DefaultNamespace:    c.Namespace,
-		// It asks nobody outside for news and versions.
+		// It fetches no news and versions from outside.
 		DisableNewsFetch: true,
 		HideLogs:         true,
 		Codec:            uiCodec(c.UICodec),
@@ -31,7 +31,7 @@ func newUI(c Config, temporal string) *uiserver.Server {
 	}))
 }
 
-// uiCodec leads people to the endpoint's login where it does not know them.
+// uiCodec points to the codec endpoint, and to its login.
 func uiCodec(endpoint string) uiconfig.Codec {
 	if endpoint == "" {
 		return uiconfig.Codec{}

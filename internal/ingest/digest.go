@@ -9,8 +9,8 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// Digest is the same for bodies that are written alike. What callers may write in
-// different orders or lengths is to be normalised first: see [Sorted].
+// Digest is the same for equal bodies. What callers may write in different ways is to be
+// normalised first: see [Sorted].
 func Digest(body any) string {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -38,7 +38,7 @@ func Sorted(data json.RawMessage) json.RawMessage {
 	return text
 }
 
-// digestOf is the same for requests to publish the same events.
+// digestOf is the digest of a request to publish these events.
 func digestOf(events ...postdate.Event) string {
 	normalised := make([]postdate.Event, len(events))
 	for i, event := range events {
