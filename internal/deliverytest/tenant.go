@@ -42,7 +42,10 @@ type Tenant struct {
 }
 
 // New returns a new tenant.
-func New(t *testing.T) *Tenant { return NewWith(t, Options{}) }
+func New(t *testing.T) *Tenant {
+	t.Helper()
+	return NewWith(t, Options{})
+}
 
 // NewWith returns a new tenant of a process with these options.
 func NewWith(t *testing.T, o Options) *Tenant {
