@@ -49,6 +49,9 @@ var law = map[string][]string{
 	"signature":           {},
 	"worker":              {".", "activities", "protocol", "senders/*", "workflows"},
 	"workflows":           {".", "internal/throttle", "protocol"},
+
+	// It runs the workflows for tests: it stands in for worker and cmd/postdate.
+	"internal/deliverytest": {".", "activities", "internal/*", "protocol", "workflows"},
 }
 
 // pure are the folders that stand on the standard library alone, so that anyone

@@ -9,14 +9,13 @@ import (
 	"go.temporal.io/server/temporal"
 )
 
-// stopTimeout is for the case that a part of the server hangs. Stopping takes
-// about a second, in which the clients' long polls end.
+// stopTimeout bounds a stop in which a part of the server hangs. A stop takes about a
+// second, in which the clients' long polls end.
 const stopTimeout = 15 * time.Second
 
 // GCPercent suits a process that has the engine in it, for
-// [runtime/debug.SetGCPercent]. Most of what it holds in memory stays (caches,
-// schemas, what is compiled of them), and is looked through at each collection:
-// half as many are worth the memory that waits for them.
+// [runtime/debug.SetGCPercent]. Most of its heap is long-lived (caches, schemas), and each
+// collection scans it: half as many collections are worth the memory.
 const GCPercent = 200
 
 // Engine is a running Temporal server.
@@ -31,7 +30,7 @@ type Engine struct {
 }
 
 // Start returns when the namespace can be used, or an error of one line that
-// says what is in the way. ctx bounds the start, not the life of the engine.
+// says what is wrong. ctx bounds the start, not the life of the engine.
 func Start(ctx context.Context, c Config) (*Engine, error) {
 	c, err := c.withDefaults()
 	if err != nil {
@@ -143,6 +142,6 @@ func (e *Engine) stopServer() {
 	select {
 	case <-stopped:
 	case <-time.After(stopTimeout):
-		e.log.slog.Warn("The engine did not stop in time. What it was doing is repeated at the next start.")
+		e.log.slog.Warn("The engine did not stop in time: what was under way is repeated after the next start")
 	}
 }
