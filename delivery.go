@@ -1,11 +1,6 @@
 package postdate
 
-import (
-	"fmt"
-	"net/http"
-	"strings"
-	"time"
-)
+import "time"
 
 // State is where a delivery stands.
 type State string
@@ -26,190 +21,61 @@ const (
 // States lists every state, in the order of a delivery's life.
 var States = []State{Scheduled, Waiting, Sending, Retrying, Parked, Delivered, Dead, Cancelled, Expired}
 
-// Over tells whether nothing more will happen to a delivery in state s.
-func (s State) Over() bool {
+// Final reports whether nothing more will happen to a delivery in state s.
+func (s State) Final() bool {
 	return s == Delivered || s == Dead || s == Cancelled || s == Expired
 }
 
-// Outcome is what an attempt came to.
-type Outcome string
-
-// The outcomes of an attempt.
-const (
-	// Accepted: 2xx.
-	Accepted Outcome = "accepted"
-	// Rescheduled: 2xx with postdate-reschedule. The same message is sent again, then.
-	Rescheduled Outcome = "rescheduled"
-	// Failed: anything that another attempt may mend.
-	Failed Outcome = "failed"
-	// Aborted: the receiver said "webhook-delivery: abort-message", or "abort".
-	Aborted Outcome = "aborted"
-	// Gone: 410, or "webhook-delivery: disable". The receiver wants nothing any more.
-	Gone Outcome = "gone"
-
-	// Held: no attempt was made, for the endpoint is paused or disabled. It
-	// stands in no log.
-	Held Outcome = "held"
-	// Queued: no attempt was made, for the endpoint has no turn to give just now.
-	Queued Outcome = "queued"
-	// Deleted: no attempt was made, for the endpoint does not exist any more.
-	Deleted Outcome = "deleted"
-)
-
-// Made tells whether o is that of an attempt which was made: the zero outcome is
-// not, for a reason of our own.
-func (o Outcome) Made() bool { return o != "" && o != Held && o != Queued && o != Deleted }
-
-// End is the state in which an attempt of outcome o leaves its delivery, and why:
-// Retrying where another attempt may mend it.
-func (o Outcome) End() (State, string) {
-	switch o {
-	case Accepted, Rescheduled:
-		return Delivered, "accepted"
-	case Aborted:
-		return Dead, "the receiver asked to stop"
-	case Gone:
-		return Dead, "the receiver is gone"
-	case Held:
-		return Parked, "the endpoint is not enabled"
-	case Queued:
-		return Waiting, "the endpoint has no turn to give just now"
-	case Deleted:
-		return Cancelled, "the endpoint was deleted"
-	case Failed:
-	}
-	return Retrying, "failed"
+// Delivery is one message on its way to one destination, as it was at the moment at
+// which it was read.
+type Delivery struct {
+	ID      string
+	Message Message
+	To      Destination
+	State   State
+	// Reason says why it is not sent yet, or how it ended.
+	Reason string
+	DueAt  time.Time
+	// NextAttemptAt is when the next attempt is made. Zero: none is waited for, or
+	// nobody knows.
+	NextAttemptAt time.Time
+	// Queue is where it stands, if it waits for a permit and that is known.
+	Queue     *QueuePosition
+	CreatedAt time.Time
+	EndedAt   time.Time // zero where it has not
+	ExpiresAt time.Time // zero: never
+	// Timeout bounds each attempt.
+	Timeout  Duration
+	Retry    Retry // with its defaults
+	Attempts Attempts
+	// RequestDigest is the same for requests that ask for the same.
+	RequestDigest string
+	Execution     Execution
 }
 
-const (
-	// MaxResponse is how many bytes of a response an attempt keeps.
-	MaxResponse = 16 << 10
-	// maxAttempts and maxExcerpt bound what a delivery remembers of the
-	// attempts before its last one, so that its log stays far below the
-	// engine's limit for one value (2 MB).
-	maxAttempts = 100
-	maxExcerpt  = 1 << 10
-)
-
-// Attempt is one try and what came of it.
-type Attempt struct {
-	// Number counts from 1, over all of a delivery's life.
-	Number int       `json:"number"`
-	At     time.Time `json:"at"`
-	// DurationMS is how long it took, in milliseconds.
-	DurationMS int64   `json:"duration_ms"`
-	Outcome    Outcome `json:"outcome"`
-	// Status is the HTTP status, 0 where no answer came.
-	Status int `json:"status,omitempty"`
-	// Error says why no answer came, or what was wrong with the one that did. It
-	// holds no part of the destination but its host, for a path may be a secret.
-	Error string `json:"error,omitempty"`
-	// Response is the beginning of the answer's body: at most [MaxResponse] bytes.
-	Response string `json:"response,omitempty"`
-	// RetryAfter is how long the receiver asked to be left alone, at most [MaxRetryAfter].
-	RetryAfter Duration `json:"retry_after,omitempty"`
-	// Disable: the receiver asked for its endpoint to be disabled.
-	Disable bool `json:"disable,omitempty"`
-	// RescheduleTo is when a Rescheduled message is to be sent again.
-	RescheduleTo time.Time `json:"reschedule_to,omitzero"`
+// DeliverySummary is a delivery as lists show it.
+type DeliverySummary struct {
+	ID        string
+	State     State
+	Entity    string
+	Type      string
+	To        Destination
+	DueAt     time.Time
+	CreatedAt time.Time
+	EndedAt   time.Time // zero where it has not
+	Execution Execution
 }
 
-// Excerpt is a with at most n bytes of its response.
-func (a Attempt) Excerpt(n int) Attempt {
-	a.Response = firstBytes(a.Response, n)
-	return a
+// Execution names the Temporal execution that carries a delivery.
+type Execution struct{ WorkflowID, RunID string }
+
+// QueuePosition is where a delivery that waits for a permit stands.
+type QueuePosition struct {
+	// Ahead is about how many come before it.
+	Ahead int `json:"ahead"`
+	// EstimatedAt is about when it is sent, at the pace of now: zero where nobody knows.
+	EstimatedAt time.Time `json:"estimated_at,omitzero"`
 }
 
-// Summary says in a line what came of a.
-func (a Attempt) Summary() string {
-	if a.Status == 0 {
-		return a.Error
-	}
-	text := fmt.Sprintf("HTTP %d %s", a.Status, http.StatusText(a.Status))
-	if a.Error != "" {
-		return text + ": " + a.Error
-	}
-	if excerpt := strings.Join(strings.Fields(firstBytes(a.Response, 200)), " "); excerpt != "" {
-		text += ": " + excerpt
-	}
-	return text
-}
-
-// Because says in a line what a led to, and what came of it.
-func (a Attempt) Because(reason string) string {
-	if summary := a.Summary(); summary != "" {
-		return reason + ": " + summary
-	}
-	return reason
-}
-
-// Attempts is the log of a delivery, oldest first. Of a long one the oldest
-// attempts are forgotten; their numbers are not given again.
-type Attempts []Attempt
-
-// With is the log with one attempt more, which gets its number.
-func (log Attempts) With(a Attempt) Attempts {
-	a.Number = log.Next()
-	kept := make(Attempts, 0, len(log)+1)
-	for _, earlier := range log[max(0, len(log)+1-maxAttempts):] {
-		kept = append(kept, earlier.Excerpt(maxExcerpt))
-	}
-	return append(kept, a)
-}
-
-// Next is the number of the attempt that comes next.
-func (log Attempts) Next() int {
-	if len(log) == 0 {
-		return 1
-	}
-	return log[len(log)-1].Number + 1
-}
-
-// Last is the newest attempt. The log must not be empty.
-func (log Attempts) Last() Attempt { return log[len(log)-1] }
-
-// firstBytes is the beginning of text, at most n bytes, cut between characters.
-func firstBytes(text string, n int) string {
-	if len(text) <= n {
-		return text
-	}
-	return strings.ToValidUTF8(text[:n], "")
-}
-
-// Filter says which deliveries are meant. What is empty or nil is not asked for.
-type Filter struct {
-	Tenant   string `json:"tenant"`
-	State    State  `json:"state,omitempty"`
-	Endpoint string `json:"endpoint,omitempty"`
-	Entity   string `json:"entity,omitempty"`
-	Type     string `json:"type,omitempty"`
-	// SchedulesOnly leaves out the deliveries of events.
-	SchedulesOnly bool       `json:"schedules_only,omitempty"`
-	DueBefore     *time.Time `json:"due_before,omitempty"`
-	DueAfter      *time.Time `json:"due_after,omitempty"`
-	// AcceptedBefore leaves out what was accepted later.
-	AcceptedBefore *time.Time `json:"accepted_before,omitempty"`
-}
-
-// Narrows reports whether f means less than all of the tenant's deliveries.
-func (f Filter) Narrows() bool {
-	return f.State != "" || f.Endpoint != "" || f.Entity != "" || f.Type != "" || f.DueBefore != nil || f.DueAfter != nil
-}
-
-// Validate reports the first value of f that no delivery can have.
-func (f Filter) Validate() error {
-	for _, field := range []struct {
-		pointer, value string
-		validate       func(pointer, value string) error
-	}{
-		{"/endpoint", f.Endpoint, validateName}, {"/entity", f.Entity, validateName}, {"/type", f.Type, validateType},
-	} {
-		if field.value == "" {
-			continue
-		}
-		if err := field.validate(field.pointer, field.value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// DeliveryRef names a delivery of an event.
+type DeliveryRef struct{ ID, Endpoint string }

@@ -13,8 +13,8 @@ import (
 // ISO 8601 ("PT1H30M", "P2D") and writes Go's.
 type Duration time.Duration
 
-// Std is d as the standard library knows it.
-func (d Duration) Std() time.Duration { return time.Duration(d) }
+// Duration is d as the standard library knows it.
+func (d Duration) Duration() time.Duration { return time.Duration(d) }
 
 func (d Duration) String() string { return time.Duration(d).String() }
 

@@ -63,8 +63,8 @@ type Endpoint struct {
 	Mode      Mode   `json:"mode"`
 	Signature Scheme `json:"signature"`
 	// Secrets sign its messages: whsec_ for v1, whsk_ for v1a. Newest first.
-	Secrets DatedSecrets  `json:"secrets"`
-	State   EndpointState `json:"state"`
+	Secrets ExpiringSecrets `json:"secrets"`
+	State   EndpointState   `json:"state"`
 	// Reason says why it is not enabled.
 	Reason string `json:"reason,omitempty"`
 	// FailingSince is when the failures began that no success has ended yet.
@@ -107,7 +107,7 @@ func (e Endpoint) Validate(allowHTTP bool) error {
 		return Errorf(Invalid, "/mode", "%q, %q or %q", Standard, CloudEventsStructured, CloudEventsBinary)
 	case e.Signature != HMAC && e.Signature != Ed25519:
 		return Errorf(Invalid, "/signature", "%q or %q", HMAC, Ed25519)
-	case e.Timeout < 0 || e.Timeout.Std() > MaxTimeout:
+	case e.Timeout < 0 || e.Timeout.Duration() > MaxTimeout:
 		return Errorf(Invalid, "/timeout", "an attempt's timeout is more than 0 and at most %s", MaxTimeout)
 	}
 	for i, wanted := range e.EventTypes {
@@ -153,8 +153,8 @@ func validateHeaders(headers map[string]Secret) error {
 	return nil
 }
 
-// Wants tells whether e subscribed to events of that type.
-func (e Endpoint) Wants(eventType string) bool {
+// Subscribes tells whether e subscribed to events of that type.
+func (e Endpoint) Subscribes(eventType string) bool {
 	for _, wanted := range e.EventTypes {
 		prefix, wild := strings.CutSuffix(wanted, "*")
 		if wanted == eventType || wild && strings.HasPrefix(eventType, prefix) {

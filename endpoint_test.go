@@ -59,7 +59,7 @@ func TestEndpoint_WantsTheTypesItSubscribedTo(t *testing.T) {
 		{"payment_request.due", "payment_request.dues", false},
 	} {
 		e := postdate.Endpoint{EventTypes: []string{"other", c.subscribed}}
-		require.Equal(t, c.wanted, e.Wants(c.published), "%+v", c)
+		require.Equal(t, c.wanted, e.Subscribes(c.published), "%+v", c)
 	}
 }
 
@@ -71,7 +71,7 @@ func TestEndpointPatch_ChangesWhatItNames(t *testing.T) {
 	before.Headers = map[string]postdate.Secret{"x-team": "billing"}
 	after := patch.Apply(before)
 	require.Equal(t, "https://b.example", after.URL)
-	require.Equal(t, 5*time.Second, after.Timeout.Std())
+	require.Equal(t, 5*time.Second, after.Timeout.Duration())
 	require.Empty(t, after.Headers)
 	require.Equal(t, before.EventTypes, after.EventTypes)
 	require.Equal(t, before.Mode, after.Mode)
@@ -98,7 +98,7 @@ func TestSecret_DoesNotShow(t *testing.T) {
 func TestSecret_IsKeptWholeAndShownHidden(t *testing.T) {
 	t.Parallel()
 	before := postdate.Endpoint{
-		ID: "ep_1", Headers: map[string]postdate.Secret{"x-token": `to"p\secret`}, Secrets: postdate.DatedSecrets{{Secret: "whsec_topsecret"}},
+		ID: "ep_1", Headers: map[string]postdate.Secret{"x-token": `to"p\secret`}, Secrets: postdate.ExpiringSecrets{{Secret: "whsec_topsecret"}},
 	}
 	kept, err := json.Marshal(before)
 	require.NoError(t, err)
@@ -113,7 +113,7 @@ func TestSecret_IsKeptWholeAndShownHidden(t *testing.T) {
 	require.NotContains(t, string(shown), "to\\\"p")
 	require.Contains(t, string(shown), `"id":"ep_1"`)
 
-	var unmarked postdate.DatedSecret
+	var unmarked postdate.ExpiringSecret
 	require.NoError(t, json.Unmarshal([]byte(`{"secret":"whsec_a"}`), &unmarked))
 	require.Equal(t, "whsec_a", unmarked.Secret.Reveal())
 }
@@ -121,7 +121,7 @@ func TestSecret_IsKeptWholeAndShownHidden(t *testing.T) {
 func TestDatedSecrets_Rotate(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2027, 1, 1, 9, 0, 0, 0, time.UTC)
-	secrets := postdate.DatedSecrets{}.Rotate("one", now, time.Hour)
+	secrets := postdate.ExpiringSecrets{}.Rotate("one", now, time.Hour)
 	require.Equal(t, []postdate.Secret{"one"}, secrets.At(now))
 
 	secrets = secrets.Rotate("two", now, time.Hour)

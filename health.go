@@ -39,10 +39,12 @@ type Health struct {
 	AsOf time.Time `json:"as_of,omitzero"`
 }
 
-// Turn is where a delivery stands in line.
-type Turn struct {
-	// Ahead is about how many come before it.
-	Ahead int `json:"ahead"`
-	// At is about when its turn comes, at the pace of now: zero where nobody knows.
-	At time.Time `json:"at,omitzero"`
-}
+// BreakerState is whether an endpoint's circuit breaker lets attempts through.
+type BreakerState string
+
+// The states of a breaker.
+const (
+	BreakerClosed   BreakerState = "closed"    // as usual
+	BreakerOpen     BreakerState = "open"      // nothing is sent
+	BreakerHalfOpen BreakerState = "half_open" // one probe at a time
+)

@@ -54,21 +54,21 @@ func (r Retry) Validate() error {
 		return Errorf(Invalid, "/retry/schedule", "a schedule of waits and a growing series exclude each other")
 	case len(r.Schedule) >= maxRetryAttempts:
 		return Errorf(Invalid, "/retry/schedule", "fewer than %d waits", maxRetryAttempts)
-	case r.Initial < 0 || r.Initial.Std() > maxRetryDuration:
+	case r.Initial < 0 || r.Initial.Duration() > maxRetryDuration:
 		return Errorf(Invalid, "/retry/initial", "a wait is at least 0 and at most a year")
 	case r.Factor != 0 && (r.Factor < 1 || r.Factor > 100 || math.IsNaN(r.Factor)):
 		return Errorf(Invalid, "/retry/factor", "from 1 to 100")
-	case r.MaxInterval < 0 || r.MaxInterval.Std() > maxRetryDuration:
+	case r.MaxInterval < 0 || r.MaxInterval.Duration() > maxRetryDuration:
 		return Errorf(Invalid, "/retry/max_interval", "a wait is at least 0 and at most a year")
 	case r.MaxAttempts < 0 || r.MaxAttempts > maxRetryAttempts:
 		return Errorf(Invalid, "/retry/max_attempts", "from 1 to %d", maxRetryAttempts)
-	case r.MaxDuration < 0 || r.MaxDuration.Std() > maxRetryDuration:
+	case r.MaxDuration < 0 || r.MaxDuration.Duration() > maxRetryDuration:
 		return Errorf(Invalid, "/retry/max_duration", "at most a year")
 	case r.Jitter != nil && (*r.Jitter < 0 || *r.Jitter > 1 || math.IsNaN(*r.Jitter)):
 		return Errorf(Invalid, "/retry/jitter", "from 0 to 1")
 	}
 	for _, wait := range r.Schedule {
-		if wait < 0 || wait.Std() > maxRetryDuration {
+		if wait < 0 || wait.Duration() > maxRetryDuration {
 			return Errorf(Invalid, "/retry/schedule", "a wait is at least 0 and at most a year")
 		}
 	}

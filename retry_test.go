@@ -99,42 +99,42 @@ func TestPlan_JudgesEachOutcome(t *testing.T) {
 	now := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
 	exact := 0.0
 	retry := postdate.Retry{Schedule: []postdate.Duration{postdate.Duration(time.Minute)}, Jitter: &exact}
-	plan := postdate.Plan{Retry: retry, Since: now}
+	plan := postdate.RetryPlan{Retry: retry, Since: now}
 	for name, test := range map[string]struct {
-		plan    postdate.Plan
+		plan    postdate.RetryPlan
 		attempt postdate.Attempt
-		verdict postdate.Verdict
+		verdict postdate.Decision
 	}{
-		"accepted":  {plan, postdate.Attempt{Number: 1, Outcome: postdate.Accepted}, postdate.Verdict{State: postdate.Delivered, Reason: "accepted"}},
-		"failed":    {plan, postdate.Attempt{Number: 1, Outcome: postdate.Failed}, postdate.Verdict{State: postdate.Retrying, Wait: time.Minute}},
-		"last":      {plan, postdate.Attempt{Number: 2, Outcome: postdate.Failed}, postdate.Verdict{State: postdate.Dead, Reason: "gave up after 2 attempts"}},
-		"new round": {postdate.Plan{Retry: retry, Before: 7, Since: now}, postdate.Attempt{Number: 8, Outcome: postdate.Failed}, postdate.Verdict{State: postdate.Retrying, Wait: time.Minute}},
+		"accepted":  {plan, postdate.Attempt{Number: 1, Outcome: postdate.Accepted}, postdate.Decision{State: postdate.Delivered, Reason: "accepted"}},
+		"failed":    {plan, postdate.Attempt{Number: 1, Outcome: postdate.Failed}, postdate.Decision{State: postdate.Retrying, Wait: time.Minute}},
+		"last":      {plan, postdate.Attempt{Number: 2, Outcome: postdate.Failed}, postdate.Decision{State: postdate.Dead, Reason: "gave up after 2 attempts"}},
+		"new round": {postdate.RetryPlan{Retry: retry, Before: 7, Since: now}, postdate.Attempt{Number: 8, Outcome: postdate.Failed}, postdate.Decision{State: postdate.Retrying, Wait: time.Minute}},
 		"asked to wait": {
 			plan,
 			postdate.Attempt{Number: 1, Outcome: postdate.Failed, RetryAfter: postdate.Duration(time.Hour)},
-			postdate.Verdict{State: postdate.Retrying, Wait: time.Hour},
+			postdate.Decision{State: postdate.Retrying, Wait: time.Hour},
 		},
 		"asked to wait less": {
 			plan,
 			postdate.Attempt{Number: 1, Outcome: postdate.Failed, RetryAfter: postdate.Duration(time.Second)},
-			postdate.Verdict{State: postdate.Retrying, Wait: time.Minute},
+			postdate.Decision{State: postdate.Retrying, Wait: time.Minute},
 		},
 		"too long a wait": {
-			postdate.Plan{Retry: postdate.Retry{Initial: postdate.Duration(time.Minute), MaxDuration: postdate.Duration(90 * time.Second), Jitter: &exact}.WithDefaults(), Since: now.Add(-time.Minute)},
+			postdate.RetryPlan{Retry: postdate.Retry{Initial: postdate.Duration(time.Minute), MaxDuration: postdate.Duration(90 * time.Second), Jitter: &exact}.WithDefaults(), Since: now.Add(-time.Minute)},
 			postdate.Attempt{Number: 2, Outcome: postdate.Failed},
-			postdate.Verdict{State: postdate.Dead, Reason: "gave up after 2 attempts in 1m0s (waiting another 2m0s would exceed max_duration, 1m30s)"},
+			postdate.Decision{State: postdate.Dead, Reason: "gave up after 2 attempts in 1m0s (waiting another 2m0s would exceed max_duration, 1m30s)"},
 		},
 		"asked to wait too long": {
-			postdate.Plan{Retry: postdate.Retry{Initial: postdate.Duration(time.Minute), MaxDuration: postdate.Duration(time.Hour), Jitter: &exact}.WithDefaults(), Since: now},
+			postdate.RetryPlan{Retry: postdate.Retry{Initial: postdate.Duration(time.Minute), MaxDuration: postdate.Duration(time.Hour), Jitter: &exact}.WithDefaults(), Since: now},
 			postdate.Attempt{Number: 1, Outcome: postdate.Failed, RetryAfter: postdate.Duration(2 * time.Hour)},
-			postdate.Verdict{State: postdate.Dead, Reason: "gave up after 1 attempt in 0s (waiting another 2h0m0s would exceed max_duration, 1h0m0s)"},
+			postdate.Decision{State: postdate.Dead, Reason: "gave up after 1 attempt in 0s (waiting another 2h0m0s would exceed max_duration, 1h0m0s)"},
 		},
 		"expires first": {
-			postdate.Plan{Retry: retry, Since: now, ExpiresAt: now.Add(time.Minute)},
+			postdate.RetryPlan{Retry: retry, Since: now, ExpiresAt: now.Add(time.Minute)},
 			postdate.Attempt{Number: 1, Outcome: postdate.Failed},
-			postdate.Verdict{State: postdate.Expired, Reason: "expires at 2026-11-21T09:01:00Z, before another attempt"},
+			postdate.Decision{State: postdate.Expired, Reason: "expires at 2026-11-21T09:01:00Z, before another attempt"},
 		},
 	} {
-		require.Equal(t, test.verdict, test.plan.Judge(test.attempt, now), name)
+		require.Equal(t, test.verdict, test.plan.Decide(test.attempt, now), name)
 	}
 }

@@ -73,7 +73,7 @@ func (s Schedule) Validate(now time.Time, allowHTTP bool) error {
 	if err := s.validateTimes(now); err != nil {
 		return err
 	}
-	if t := s.Timeout; t != nil && (t.Std() <= 0 || t.Std() > MaxTimeout) {
+	if t := s.Timeout; t != nil && (t.Duration() <= 0 || t.Duration() > MaxTimeout) {
 		return Errorf(Invalid, "/timeout", "an attempt's timeout is more than 0 and at most %s", MaxTimeout)
 	}
 	if s.Retry != nil {
@@ -88,7 +88,7 @@ func (s Schedule) validateTimes(now time.Time) error {
 		return Errorf(Invalid, "/delay", "due_at and delay exclude each other")
 	case s.Delay != nil && *s.Delay < 0:
 		return Errorf(Invalid, "/delay", "a delay cannot be negative")
-	case s.Spread != nil && (*s.Spread < 0 || s.Spread.Std() > MaxSpread):
+	case s.Spread != nil && (*s.Spread < 0 || s.Spread.Duration() > MaxSpread):
 		return Errorf(Invalid, "/spread", "a spread is from 0 to %s", MaxSpread)
 	case s.Delay != nil:
 		return validateDue("/delay", due, s.ExpiresAt, now)
@@ -113,7 +113,7 @@ func (s Schedule) Due(now time.Time) time.Time {
 	due := now
 	switch {
 	case s.Delay != nil:
-		due = now.Add(s.Delay.Std())
+		due = now.Add(s.Delay.Duration())
 	case s.DueAt != nil:
 		due = *s.DueAt
 	}
@@ -127,7 +127,7 @@ func (s Schedule) shift() time.Duration {
 	if s.Spread == nil {
 		return 0
 	}
-	most := s.Spread.Std()
+	most := s.Spread.Duration()
 	if most <= 0 {
 		return 0
 	}
@@ -139,8 +139,18 @@ func (s Schedule) shift() time.Duration {
 // Change is what PATCH may alter of a schedule that has not ended.
 // What is nil stays.
 type Change struct {
-	DueAt *time.Time      `json:"due_at,omitempty"`
-	Data  json.RawMessage `json:"data,omitempty"`
+	DueAt *time.Time `json:"due_at,omitempty"`
+	// Data replaces the data: see [Message].
+	Data []byte `json:"payload,omitempty"`
+	nestedData
+}
+
+// UnmarshalJSON reads a change whose data was recorded in either form.
+func (c *Change) UnmarshalJSON(text []byte) error {
+	type plain Change
+	err := json.Unmarshal(text, (*plain)(c))
+	c.Data = c.take(c.Data)
+	return err
 }
 
 // Validate reports the first reason that c, asked for at now, cannot be made to

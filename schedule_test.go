@@ -113,9 +113,9 @@ func TestSchedule_SpreadIsEven(t *testing.T) {
 			s := postdate.Schedule{Tenant: "bank", ID: fmt.Sprintf("settlement_2026-12-01_%d", i), DueAt: &now, Spread: &spread}
 			shift := s.Due(now).Sub(now)
 			require.GreaterOrEqual(t, shift, time.Duration(0))
-			require.Less(t, shift, spread.Std())
+			require.Less(t, shift, spread.Duration())
 			require.Zero(t, shift%time.Millisecond, "what is told is what is kept")
-			in[parts*shift/spread.Std()]++
+			in[parts*shift/spread.Duration()]++
 		}
 		// 500 in each, give or take five standard deviations.
 		require.Greater(t, slices.Min(in[:]), 390, spread)
@@ -145,7 +145,7 @@ func TestParseDuration_TakesGoAndISO8601(t *testing.T) {
 	} {
 		got, err := postdate.ParseDuration(text)
 		require.NoError(t, err, text)
-		require.Equal(t, want, got.Std(), text)
+		require.Equal(t, want, got.Duration(), text)
 	}
 	for _, text := range []string{"", "P", "PT", "P1DT", "P1Y", "P1M", "1 h", "ten", "P99999999W", "P1.5D", "-P1D"} {
 		_, err := postdate.ParseDuration(text)
@@ -157,7 +157,7 @@ func TestAttempts_ForgetTheOldestAndKeepTheirNumbers(t *testing.T) {
 	t.Parallel()
 	var log postdate.Attempts
 	for range 150 {
-		log = log.With(postdate.Attempt{Response: strings.Repeat("é", 8000)})
+		log = log.Append(postdate.Attempt{Response: strings.Repeat("é", 8000)})
 	}
 	require.Len(t, log, 100)
 	require.Equal(t, 51, log[0].Number)

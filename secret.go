@@ -45,19 +45,19 @@ func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 // LogValue does not show the secret.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// DatedSecret is a secret that signs until a moment: the one before the newest
+// ExpiringSecret is a secret that signs until a moment: the one before the newest
 // goes on signing for a while, so that receivers can change over.
-type DatedSecret struct {
+type ExpiringSecret struct {
 	Secret Secret `json:"secret"`
 	// Until is when it stops signing. The newest has none.
 	Until time.Time `json:"until,omitzero"`
 }
 
-// DatedSecrets are the secrets of one receiver, newest first.
-type DatedSecrets []DatedSecret
+// ExpiringSecrets are the secrets of one receiver, newest first.
+type ExpiringSecrets []ExpiringSecret
 
 // At lists those that sign at that moment.
-func (all DatedSecrets) At(now time.Time) []Secret {
+func (all ExpiringSecrets) At(now time.Time) []Secret {
 	var valid []Secret
 	for _, each := range all {
 		if each.Until.IsZero() || now.Before(each.Until) {
@@ -68,8 +68,8 @@ func (all DatedSecrets) At(now time.Time) []Secret {
 }
 
 // Rotate puts secret first at that moment; those before it go on for overlap at most.
-func (all DatedSecrets) Rotate(secret Secret, now time.Time, overlap time.Duration) DatedSecrets {
-	rotated := DatedSecrets{{Secret: secret}}
+func (all ExpiringSecrets) Rotate(secret Secret, now time.Time, overlap time.Duration) ExpiringSecrets {
+	rotated := ExpiringSecrets{{Secret: secret}}
 	until := now.Add(overlap)
 	for _, each := range all {
 		if each.Until.IsZero() || each.Until.After(until) {

@@ -35,7 +35,7 @@ type Tenant struct {
 	Endpoints []Endpoint `json:"endpoints,omitempty"`
 	Keys      []Key      `json:"keys,omitempty"`
 	// Secrets sign messages to bare urls. Newest first.
-	Secrets DatedSecrets `json:"secrets,omitempty"`
+	Secrets ExpiringSecrets `json:"secrets,omitempty"`
 }
 
 // Endpoint is the endpoint of that id.
@@ -52,7 +52,7 @@ func (t *Tenant) Endpoint(id string) (Endpoint, bool) {
 func (t *Tenant) Subscribers(eventType string) []string {
 	ids := []string{}
 	for _, e := range t.Endpoints {
-		if e.Wants(eventType) {
+		if e.Subscribes(eventType) {
 			ids = append(ids, e.ID)
 		}
 	}

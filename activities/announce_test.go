@@ -13,12 +13,13 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/protocol"
 )
 
 // operators is the operator's tenant, and an engine to which events are published.
 type operators struct {
-	activities.Directory
-	activities.Engine
+	activities.Tenants
+	activities.Publisher
 	subscribed []string
 	refusal    error
 	published  []postdate.Event
@@ -44,8 +45,8 @@ func (o *operators) announce(t *testing.T, tenant string) error {
 	t.Helper()
 	suite := testsuite.WorkflowTestSuite{}
 	env := suite.NewTestActivityEnvironment()
-	env.RegisterActivity(&activities.Activities{Directory: o, Engine: o})
-	_, err := env.ExecuteActivity(activities.AnnounceName, activities.Announcement{
+	(&activities.Activities{Tenants: o, Publisher: o}).Register(env)
+	_, err := env.ExecuteActivity(protocol.AnnounceActivity, protocol.Announcement{
 		ID: "op_1", Tenant: tenant, Type: postdate.EndpointFailing,
 		At: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC), Data: json.RawMessage(`{"endpoint":"ep_1"}`),
 	})

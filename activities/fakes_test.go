@@ -15,13 +15,19 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/internal/throttle"
+	"github.com/postdate/postdate/protocol"
 )
 
 var now = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 
-// world is all that activities need, held in memory.
-type world struct {
-	activities.Engine
+// fakes is all that activities need, held in memory.
+type fakes struct {
+	activities.Starter
+	activities.Publisher
+	activities.Queue
+	activities.Deliveries
+	activities.AttemptLog
 	*testsuite.TestActivityEnvironment
 	t *testing.T
 
@@ -33,152 +39,148 @@ type world struct {
 	made      []postdate.Endpoint // which is not known everywhere yet
 	fault     error               // of the directory
 	reported  map[string]postdate.Outcome
-	started   map[string]activities.Handover
+	started   map[string]protocol.DeliverInput
 	busy      bool   // nothing can be started
 	onStart   func() // is called before anything is
 	published []postdate.Event
 	refusal   error // of a publication
 	log       bytes.Buffer
 
-	// turns says whether there is one. Without it there always is.
-	turns    func(activities.Claim) bool
-	claims   []activities.Claim
-	ended    []postdate.Outcome // what turns came to
+	// permits says whether there is one. Without it there always is.
+	permits  func(throttle.PermitRequest) bool
+	requests []throttle.PermitRequest
+	ended    []postdate.Outcome // what permits came to
 	released []string
 }
 
-func (w *world) Take(_ context.Context, _ string, _ postdate.Endpoint, c activities.Claim) (activities.Turn, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.turns != nil && !w.turns(c) {
-		return nil, nil //nolint:nilnil // no turn
+func (f *fakes) Acquire(_ context.Context, _ string, _ postdate.Endpoint, c throttle.PermitRequest) (throttle.Permit, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.permits != nil && !f.permits(c) {
+		return nil, throttle.ErrNoPermit
 	}
-	w.claims = append(w.claims, c)
-	return &turn{w}, nil
+	f.requests = append(f.requests, c)
+	return func(made postdate.Attempt) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.ended = append(f.ended, made.Outcome)
+	}, nil
 }
 
 // Queue has all wait in one line.
-func (w *world) Queue(_ context.Context, all []activities.Queued) ([]string, error) {
+func (f *fakes) Enqueue(_ context.Context, all []protocol.EnqueueRequest) ([]string, error) {
 	return make([]string, len(all)), nil
 }
 
-type turn struct{ w *world }
-
-func (t *turn) Done(made postdate.Attempt) {
-	t.w.mu.Lock()
-	defer t.w.mu.Unlock()
-	t.w.ended = append(t.w.ended, made.Outcome)
-}
-
-func (w *world) ReleaseDelivery(_ context.Context, _, id string) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.released = append(w.released, id)
+func (f *fakes) ReleaseDelivery(_ context.Context, _, id string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.released = append(f.released, id)
 	return nil
 }
 
-func newWorld(t *testing.T, endpoints ...postdate.Endpoint) *world {
+func newFakes(t *testing.T, endpoints ...postdate.Endpoint) *fakes {
 	t.Helper()
 	suite := testsuite.WorkflowTestSuite{}
 	suite.SetLogger(silent{})
-	w := &world{
+	f := &fakes{
 		TestActivityEnvironment: suite.NewTestActivityEnvironment(), t: t,
-		tenant: postdate.Tenant{Endpoints: endpoints, Secrets: postdate.DatedSecrets{
+		tenant: postdate.Tenant{Endpoints: endpoints, Secrets: postdate.ExpiringSecrets{
 			{Secret: "whsec_new"}, {Secret: "whsec_old", Until: now.Add(-time.Second)},
 		}},
-		reported: map[string]postdate.Outcome{}, started: map[string]activities.Handover{},
+		reported: map[string]postdate.Outcome{}, started: map[string]protocol.DeliverInput{},
 	}
-	w.answer = func(context.Context, postdate.Message, postdate.Target) (postdate.Attempt, error) {
+	f.answer = func(context.Context, postdate.Message, postdate.Target) (postdate.Attempt, error) {
 		return postdate.Attempt{At: now, Outcome: postdate.Accepted, Status: 204}, nil
 	}
-	w.RegisterActivity(&activities.Activities{
-		Sender: w, Directory: w, Engine: w, Pacer: w, Now: func() time.Time { return now },
-		Log: slog.New(slog.NewJSONHandler(&w.log, nil)),
-	})
-	return w
+	(&activities.Activities{
+		Sender: f, Tenants: f, Starter: f, Publisher: f, Queue: f, Deliveries: f, AttemptLog: f, Limiter: f, Now: func() time.Time { return now },
+		Log: slog.New(slog.NewJSONHandler(&f.log, nil)),
+	}).Register(f)
+	return f
 }
 
-func (w *world) Tenant(context.Context, string) (*postdate.Tenant, error) { return &w.tenant, w.fault }
+func (f *fakes) Tenant(context.Context, string) (*postdate.Tenant, error) { return &f.tenant, f.fault }
 
 // Fresh knows of what was made just now.
-func (w *world) Fresh(context.Context, string) (*postdate.Tenant, error) {
-	fresh := w.tenant
-	fresh.Endpoints = append(fresh.Endpoints, w.made...)
-	return &fresh, w.fault
+func (f *fakes) Fresh(context.Context, string) (*postdate.Tenant, error) {
+	fresh := f.tenant
+	fresh.Endpoints = append(fresh.Endpoints, f.made...)
+	return &fresh, f.fault
 }
 
-func (w *world) Report(_ context.Context, _, endpoint string, made postdate.Attempt) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.reported[endpoint] = made.Outcome
+func (f *fakes) Report(_ context.Context, _, endpoint string, made postdate.Attempt) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reported[endpoint] = made.Outcome
 }
 
-func (w *world) Send(ctx context.Context, m postdate.Message, to postdate.Target) (postdate.Attempt, error) {
-	return w.answer(ctx, m, to)
+func (f *fakes) Send(ctx context.Context, m postdate.Message, to postdate.Target) (postdate.Attempt, error) {
+	return f.answer(ctx, m, to)
 }
 
-func (w *world) StartDelivery(_ context.Context, h activities.Handover) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.busy {
+func (f *fakes) StartDelivery(_ context.Context, h protocol.DeliverInput, _ protocol.Accepted) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.busy {
 		return errOurs
 	}
-	if w.onStart != nil {
-		w.onStart()
+	if f.onStart != nil {
+		f.onStart()
 	}
-	w.started[h.Shipment.ID()] = h
+	f.started[h.Shipment.ID()] = h
 	return nil
 }
 
-func (w *world) Started(_ context.Context, _, id string) (bool, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	_, started := w.started[id]
+func (f *fakes) Started(_ context.Context, _, id string) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, started := f.started[id]
 	return started, nil
 }
 
-func (w *world) Publish(_ context.Context, _ string, e postdate.Event, _ string) (int, error) {
-	w.published = append(w.published, e)
-	return len(w.tenant.Endpoints), w.refusal
+func (f *fakes) Publish(_ context.Context, _ string, e postdate.Event, _ string) (int, error) {
+	f.published = append(f.published, e)
+	return len(f.tenant.Endpoints), f.refusal
 }
 
 // run runs an activity and fills in what it answers.
-func (w *world) run(name string, in, out any) error {
-	w.t.Helper()
-	answer, err := w.ExecuteActivity(name, in)
+func (f *fakes) run(name string, in, out any) error {
+	f.t.Helper()
+	answer, err := f.ExecuteActivity(name, in)
 	if err != nil {
 		return err
 	}
 	if out != nil {
-		require.NoError(w.t, answer.Get(out))
+		require.NoError(f.t, answer.Get(out))
 	}
 	return nil
 }
 
-func (w *world) send(s activities.Shipment) postdate.Attempt {
-	w.t.Helper()
+func (f *fakes) send(s protocol.DeliveryTask) postdate.Attempt {
+	f.t.Helper()
 	var made postdate.Attempt
-	require.NoError(w.t, w.run(activities.SendName, s, &made))
+	require.NoError(f.t, f.run(protocol.SendActivity, s, &made))
 	return made
 }
 
 // line is the one line that was logged.
-func (w *world) line() map[string]any {
-	w.t.Helper()
+func (f *fakes) line() map[string]any {
+	f.t.Helper()
 	var line map[string]any
-	require.NoError(w.t, json.Unmarshal(w.log.Bytes(), &line))
+	require.NoError(f.t, json.Unmarshal(f.log.Bytes(), &line))
 	return line
 }
 
 func endpoint(id string, state postdate.EndpointState) postdate.Endpoint {
 	return postdate.Endpoint{
 		ID: id, URL: "https://" + id + ".example/secret-path", State: state, Mode: postdate.CloudEventsBinary,
-		Headers: map[string]postdate.Secret{"x-team": "billing"}, Secrets: postdate.DatedSecrets{{Secret: "whsk_" + postdate.Secret(id)}},
+		Headers: map[string]postdate.Secret{"x-team": "billing"}, Secrets: postdate.ExpiringSecrets{{Secret: "whsk_" + postdate.Secret(id)}},
 	}
 }
 
-func shipment(to postdate.Destination) activities.Shipment {
-	return activities.Shipment{
+func task(to postdate.Destination) protocol.DeliveryTask {
+	return protocol.DeliveryTask{
 		Message: postdate.Message{
 			ID: "evt_1", Tenant: "acme", Type: "invoice.paid", Entity: "customer_42", Data: json.RawMessage(`1`), TraceParent: "00-1-2-01",
 		},

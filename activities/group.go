@@ -4,131 +4,116 @@ import (
 	"context"
 	"log/slog"
 	"sync"
-	"time"
 
 	"go.temporal.io/sdk/activity"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/throttle"
+	"github.com/postdate/postdate/protocol"
 )
 
-// Parcel is one delivery in a group: an event to an endpoint.
-type Parcel struct {
-	Event    int    `json:"event"` // its place among the group's messages
-	Endpoint string `json:"endpoint"`
+// Starter starts executions for the deliveries that leave a group or a line.
+type Starter interface {
+	// StartDelivery starts the execution of a delivery. It is no error that it was
+	// started before.
+	StartDelivery(ctx context.Context, in protocol.DeliverInput, accepted protocol.Accepted) error
+	// Started reports whether a delivery has had an execution of its own.
+	Started(ctx context.Context, tenant, id string) (bool, error)
 }
 
-// GroupInput is a group of deliveries.
-type GroupInput struct {
-	Messages []postdate.Message `json:"messages"`
-	Parcels  []Parcel           `json:"parcels"`
-	// At is when the events were accepted.
-	At time.Time `json:"at"`
-	// Of is how many parts the events were shared out to: 0 stands for one.
-	Of int `json:"of,omitempty"`
-}
-
-// maxGroupResponses is how many bytes of responses a group keeps in all, so that
-// its answer stays below the engine's limit for one value (2 MB) even where each
-// byte takes six, as JSON writes those that are no text.
+// maxGroupResponses bounds the bytes of all responses that a group keeps, so that its
+// result stays below Temporal's limit for one value (2 MB) even where each byte takes
+// six, as JSON writes those that are not text.
 const maxGroupResponses = 256 << 10
 
-// maxPartsResponses bounds the same for all parts of one Dispatch: the engine
-// writes the results of those that end before it into its history, of 50 MB.
+// maxPartsResponses bounds the same for all parts of one Dispatch: Temporal writes the
+// results of parts that are its children into its history, of 50 MB.
 const maxPartsResponses = 4 << 20
 
-// GroupAttempt is what came of a parcel.
-type GroupAttempt struct {
-	postdate.Attempt
-
-	// Line is the one in which it waits, where its outcome is that it is queued.
-	Line string `json:"line,omitempty"`
-}
-
-// SendGroup makes the first attempt at each parcel, all side by side, and answers
-// what came of them in the same order. It does not fail for one: where none could
-// be made, for a reason of our own, its place has no outcome.
+// SendGroup makes the first attempt at each item, all in parallel, and returns the
+// results in the same order. Where no attempt could be made, because of a failure of our
+// own, the result has no outcome, and the others stand.
 //
-// Of one endpoint all parcels are sent, or all go in line, where they are from then
-// on: so nobody waits here for those who take long.
-func (a *Activities) SendGroup(ctx context.Context, in GroupInput) ([]GroupAttempt, error) {
-	attempts := make([]GroupAttempt, len(in.Parcels))
+// The items for one endpoint are all sent, or all enqueued, so that none waits here for a
+// slow endpoint.
+func (a *Activities) SendGroup(ctx context.Context, in protocol.GroupInput) ([]protocol.GroupAttempt, error) {
+	attempts := make([]protocol.GroupAttempt, len(in.Items))
 	places := make(map[string][]int) // by endpoint
-	for i, parcel := range in.Parcels {
-		places[parcel.Endpoint] = append(places[parcel.Endpoint], i)
+	for i, item := range in.Items {
+		places[item.Endpoint] = append(places[item.Endpoint], i)
 	}
-	keep := min(postdate.MaxResponse, maxGroupResponses/max(1, len(in.Parcels)), maxPartsResponses/max(1, in.Of*len(in.Parcels)))
-	var all sync.WaitGroup
+	keep := min(postdate.MaxResponse, maxGroupResponses/max(1, len(in.Items)), maxPartsResponses/max(1, in.Of*len(in.Items)))
+	var sends sync.WaitGroup
 	for _, places := range places {
-		all.Go(func() { a.sendTo(ctx, in, places, attempts, keep) })
+		sends.Go(func() { a.sendTo(ctx, in, places, attempts, keep) })
 	}
-	all.Wait()
+	sends.Wait()
 	return attempts, nil
 }
 
-// sendTo sends the parcels at these places, which are for one endpoint.
-func (a *Activities) sendTo(ctx context.Context, in GroupInput, places []int, attempts []GroupAttempt, keep int) {
-	turn, e, known := a.turnFor(ctx, in, places)
-	if known && turn == nil {
-		a.queueUp(ctx, in, places, attempts)
+// sendTo sends the items at these places, which are for one endpoint.
+func (a *Activities) sendTo(ctx context.Context, in protocol.GroupInput, places []int, attempts []protocol.GroupAttempt, keep int) {
+	permit, e, known := a.acquireFor(ctx, in, places)
+	if known && permit == nil {
+		a.enqueue(ctx, in, places, attempts)
 		return
 	}
-	var all sync.WaitGroup
+	var sends sync.WaitGroup
 	for _, i := range places {
-		all.Go(func() {
-			shipment := in.Parcels[i].shipment(in.Messages, in.At)
-			var made postdate.Attempt
+		sends.Go(func() {
+			task := in.Items[i].Task(in.Messages, in.At)
+			var attempt postdate.Attempt
 			var err error
 			if known {
-				made, err = a.attemptInTurn(ctx, turn, shipment, e)
+				attempt, err = a.attemptWithPermit(ctx, permit, task, e)
 			} else {
-				made, err = a.attempt(ctx, shipment, 1)
+				attempt, err = a.attempt(ctx, task, 1)
 			}
-			if err == nil { // else the attempt has logged it
-				attempts[i].Attempt = made.Excerpt(keep)
+			if err == nil { // it is logged
+				attempts[i].Attempt = attempt.Excerpt(keep)
 			}
 		})
 	}
-	all.Wait()
+	sends.Wait()
 }
 
-// turnFor takes a turn for all parcels of one endpoint together: nil where none
-// comes soon. It does not know where there is nothing to be taken, for the endpoint
-// is not sent to.
-func (a *Activities) turnFor(ctx context.Context, in GroupInput, places []int) (turn Turn, e postdate.Endpoint, known bool) {
-	first := in.Parcels[places[0]]
+// acquireFor acquires one permit for all items of one endpoint: nil where none comes
+// soon. known is false where no permit is needed, since the endpoint is not sent to.
+func (a *Activities) acquireFor(ctx context.Context, in protocol.GroupInput, places []int) (permit throttle.Permit, e postdate.Endpoint, known bool) {
+	first := in.Items[places[0]]
 	tenant := in.Messages[first.Event].Tenant
-	_, e, known, err := a.whereTo(ctx, tenant, first.Endpoint)
+	_, e, known, err := a.resolve(ctx, tenant, first.Endpoint)
 	if err != nil || !known || e.State != postdate.Enabled {
 		return nil, e, false
 	}
-	turn, err = a.take(ctx, tenant, e, Claim{Since: in.At, Turns: len(places)})
+	permit, err = a.acquire(ctx, tenant, e, throttle.PermitRequest{Since: in.At, N: len(places)})
 	if err != nil {
-		return nil, e, true // its line asks again
+		return nil, e, true // its line acquires another
 	}
-	return turn, e, true
+	return permit, e, true
 }
 
-// attemptInTurn makes the first attempt at s.
-func (a *Activities) attemptInTurn(ctx context.Context, turn Turn, s Shipment, e postdate.Endpoint) (postdate.Attempt, error) {
-	made, target, err := a.sendInTurn(context.WithoutCancel(ctx), turn, s, e)
-	made.Number = 1
-	a.report(ctx, s, target, made, err)
-	return made, err
+// attemptWithPermit makes the first attempt at s.
+func (a *Activities) attemptWithPermit(ctx context.Context, permit throttle.Permit, s protocol.DeliveryTask, e postdate.Endpoint) (postdate.Attempt, error) {
+	attempt, target, err := a.sendWithPermit(context.WithoutCancel(ctx), permit, s, e)
+	attempt.Number = 1
+	a.report(ctx, s, target, attempt, err)
+	return attempt, err
 }
 
-// queueUp has the parcels at these places go in line, in their order. Where that
-// fails, the group sees to it.
-func (a *Activities) queueUp(ctx context.Context, in GroupInput, places []int, attempts []GroupAttempt) {
-	all := make([]Queued, len(places))
+// enqueue enqueues the items at these places, in their order. Where that fails, Dispatch
+// enqueues them.
+func (a *Activities) enqueue(ctx context.Context, in protocol.GroupInput, places []int, attempts []protocol.GroupAttempt) {
+	requests := make([]protocol.EnqueueRequest, len(places))
 	for n, i := range places {
-		all[n] = in.Parcels[i].Queued(in.Messages, in.At)
-		attempts[i].Attempt = noTurn(a.Now())
+		requests[n] = in.Items[i].EnqueueRequest(in.Messages, in.At)
+		attempts[i].Attempt = noPermit(a.Now())
 	}
-	lines, err := a.Engine.Queue(context.WithoutCancel(ctx), all)
+	lines, err := a.Queue.Enqueue(context.WithoutCancel(ctx), requests)
 	if err != nil {
-		a.Log.LogAttrs(ctx, slog.LevelError, "go in line", slog.String("tenant", all[0].Tenant),
-			slog.String("endpoint", all[0].Endpoint), slog.Int("deliveries", len(all)), slog.String("error", err.Error()))
+		a.Log.LogAttrs(ctx, slog.LevelError, "failed to enqueue deliveries", slog.String("tenant", requests[0].Tenant),
+			slog.String("endpoint", requests[0].Endpoint), slog.Int("deliveries", len(requests)), slog.String("error", err.Error()))
 		return
 	}
 	for n, i := range places {
@@ -136,64 +121,37 @@ func (a *Activities) queueUp(ctx context.Context, in GroupInput, places []int, a
 	}
 }
 
-func (p Parcel) shipment(messages []postdate.Message, at time.Time) Shipment {
-	m := messages[p.Event]
-	return Shipment{
-		DeliveryID: postdate.DeliveryID(m.ID, p.Endpoint),
-		Message:    m,
-		To:         postdate.Destination{Endpoint: p.Endpoint},
-		DueAt:      at,
-	}
-}
+// maxParallelStarts bounds the deliveries that are started in parallel.
+const maxParallelStarts = 16
 
-// LeftParcel is a delivery that leaves its group, with the attempt that was made,
-// if one was.
-type LeftParcel struct {
-	Parcel
-	Attempts postdate.Attempts `json:"attempts,omitempty"`
-	// At is when it was accepted, where that is not the group's.
-	At time.Time `json:"at,omitzero"`
-}
-
-// HandOverInput is what leaves a group.
-type HandOverInput struct {
-	// Messages are those of the group in their places; of those that nothing is
-	// left of the place alone.
-	Messages []postdate.Message `json:"messages"`
-	Parcels  []LeftParcel       `json:"parcels"`
-	At       time.Time          `json:"at"`
-}
-
-// handOverSideBySide bounds how many deliveries are started at once.
-const handOverSideBySide = 16
-
-// HandOver has each parcel go on as a delivery of its own. What was started
-// before stays as it is, so it can be run again and again until all is done.
-func (a *Activities) HandOver(ctx context.Context, in HandOverInput) error {
+// HandOver starts an execution for each item. What was started before stays as it is, so
+// that it can run again until all is done.
+func (a *Activities) HandOver(ctx context.Context, in protocol.HandOverInput) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(handOverSideBySide)
-	for i, parcel := range in.Parcels {
+	group.SetLimit(maxParallelStarts)
+	for i, item := range in.Items {
 		group.Go(func() error {
 			activity.RecordHeartbeat(ctx, i)
-			return a.handOver(ctx, in, parcel)
+			return a.handOver(ctx, in, item)
 		})
 	}
 	return group.Wait()
 }
 
-func (a *Activities) handOver(ctx context.Context, in HandOverInput, left LeftParcel) error {
+func (a *Activities) handOver(ctx context.Context, in protocol.HandOverInput, item protocol.Undelivered) error {
 	at := in.At
-	if !left.At.IsZero() {
-		at = left.At
+	if !item.At.IsZero() {
+		at = item.At
 	}
-	shipment := left.shipment(in.Messages, at)
-	// Of an endpoint that is deleted by now the delivery will find out itself.
-	_, endpoint, _, err := a.whereTo(ctx, shipment.Message.Tenant, left.Endpoint)
+	task := item.Task(in.Messages, at)
+	// If the endpoint was deleted, the delivery itself finds that out.
+	_, endpoint, _, err := a.resolve(ctx, task.Message.Tenant, item.Endpoint)
 	if err != nil {
 		return err
 	}
-	shipment.Timeout = endpoint.Timeout
-	return a.Engine.StartDelivery(ctx, Handover{
-		Shipment: shipment, Retry: postdate.RetryOrDefault(endpoint.Retry), Attempts: left.Attempts, At: at,
-	})
+	task.Timeout = endpoint.Timeout
+	return a.Starter.StartDelivery(ctx, protocol.DeliverInput{
+		Shipment: task, Terms: item.Terms, Retry: postdate.RetryOrDefault(endpoint.Retry),
+		Attempts: item.Attempts, Handed: len(item.Attempts) > 0,
+	}, protocol.Accepted{To: task.To, At: at})
 }

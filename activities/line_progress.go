@@ -9,61 +9,65 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/protocol"
 )
 
-// begin and end note whose attempt is under way.
-func (l *callOfLine) begin(place int) {
+// begin and end record whose attempts are under way.
+func (l *lineSend) begin(place int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.progress.Sending = append(l.progress.Sending, place)
 }
 
-func (l *callOfLine) end(place int) {
+func (l *lineSend) end(place int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.progress.Sending = slices.DeleteFunc(l.progress.Sending, func(under int) bool { return under == place })
+	l.progress.Sending = slices.DeleteFunc(l.progress.Sending, func(sending int) bool { return sending == place })
 }
 
-func (l *callOfLine) note(place int, made postdate.Attempt) {
+// record records an attempt.
+func (l *lineSend) record(place int, attempt postdate.Attempt) {
 	l.end(place)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.progress.Made[place] = made
+	l.progress.Made[place] = attempt
 }
 
-// hasLeft notes that the waiter at place has an execution of its own.
-func (l *callOfLine) hasLeft(place int) {
+// markMoved records that the entry at place has an execution of its own.
+func (l *lineSend) markMoved(place int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.progress.Made, place)
-	l.progress.Told = append(l.progress.Told, place)
+	l.progress.Moved = append(l.progress.Moved, place)
 }
 
-func (l *callOfLine) done(place int) bool {
+// done reports whether nothing remains to be done for the entry at place.
+func (l *lineSend) done(place int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_, made := l.progress.Made[place]
-	return made || slices.Contains(l.progress.Told, place)
+	return made || slices.Contains(l.progress.Moved, place)
 }
 
-func (l *callOfLine) size() int {
+// size is how many entries are done.
+func (l *lineSend) size() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.progress.Made) + len(l.progress.Told)
+	return len(l.progress.Made) + len(l.progress.Moved)
 }
 
-// soFar is a copy: what is told is encoded elsewhere.
-func (l *callOfLine) soFar() LineProgress {
+// soFar is a copy of the progress, since heartbeats are encoded on another goroutine.
+func (l *lineSend) soFar() protocol.LineProgress {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return LineProgress{
-		Made: maps.Clone(l.progress.Made), Told: slices.Clone(l.progress.Told), Sending: slices.Clone(l.progress.Sending),
+	return protocol.LineProgress{
+		Made: maps.Clone(l.progress.Made), Moved: slices.Clone(l.progress.Moved), Sending: slices.Clone(l.progress.Sending),
 	}
 }
 
-// beat tells how far the line is, until beating ends.
-func (l *callOfLine) beat(beating, ctx context.Context) {
-	ticks := time.NewTicker(lineBeat)
+// beat records the progress in heartbeats, until beating ends.
+func (l *lineSend) beat(beating, ctx context.Context) {
+	ticks := time.NewTicker(lineHeartbeat)
 	defer ticks.Stop()
 	for {
 		select {

@@ -2,46 +2,32 @@ package activities
 
 import (
 	"context"
-	"time"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/protocol"
 )
 
-// WaiterKey names the entity and type of a message: it is empty where that is
-// about no entity.
-func WaiterKey(m postdate.Message) string {
-	if m.Entity == "" {
-		return ""
-	}
-	return m.Entity + "\n" + m.Type
+// Queue is where deliveries wait for permits, in lines.
+type Queue interface {
+	// Enqueue enqueues deliveries, in their order, and returns the line of each.
+	Enqueue(ctx context.Context, requests []protocol.EnqueueRequest) (lines []string, err error)
+	// JoinLine adds a line to its endpoint's queue, and LeaveLine reports that a line
+	// that was woken is done.
+	JoinLine(ctx context.Context, line protocol.LineStatus) error
+	LeaveLine(ctx context.Context, line protocol.LineStatus) error
 }
 
-// Queued is the parcel of a group as it goes in line, in which it travels.
-func (p Parcel) Queued(messages []postdate.Message, at time.Time) Queued {
-	m := messages[p.Event]
-	return Queued{
-		Tenant: m.Tenant, Endpoint: p.Endpoint,
-		Waiter: Waiter{DeliveryID: postdate.DeliveryID(m.ID, p.Endpoint), Message: &m, At: at},
-	}
+// Enqueue enqueues deliveries for their endpoints, in their order, and returns the line of
+// each. Those that are enqueued within a moment of each other share one.
+func (a *Activities) Enqueue(ctx context.Context, requests []protocol.EnqueueRequest) ([]string, error) {
+	return a.Queue.Enqueue(ctx, requests)
 }
 
-// Queue has deliveries wait in line for their endpoints, in their order, and
-// answers the line of each. Those that come within a moment of each other share one.
-func (a *Activities) Queue(ctx context.Context, all []Queued) ([]string, error) {
-	return a.Engine.Queue(ctx, all)
-}
-
-// Superseded names deliveries that newer messages have taken the place of.
-type Superseded struct {
-	Tenant string   `json:"tenant"`
-	IDs    []string `json:"ids"`
-}
-
-// Supersede tells waiting deliveries that newer messages have taken their place.
-// One that is over by now does not mind.
-func (a *Activities) Supersede(ctx context.Context, in Superseded) error {
+// Supersede signals to waiting deliveries that newer messages replace them. It skips those
+// that have ended.
+func (a *Activities) Supersede(ctx context.Context, in protocol.SupersedeInput) error {
 	for _, id := range in.IDs {
-		err := a.Engine.SupersedeDelivery(ctx, in.Tenant, id)
+		err := a.Deliveries.SupersedeDelivery(ctx, in.Tenant, id)
 		if err != nil && postdate.CodeOf(err) != postdate.NotFound {
 			return err
 		}

@@ -8,25 +8,19 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/protocol"
 )
 
-// Retries is the input of Retry: a shipment, and how the attempts at it went so far.
-type Retries struct {
-	Shipment Shipment          `json:"shipment"`
-	Plan     postdate.Plan     `json:"plan"`
-	Attempts postdate.Attempts `json:"attempts"`
-}
-
-// Retry goes on with a shipment whose last attempt failed, until it is
-// delivered or given up. The waits between attempts are the engine's own
-// retries of this activity, so they stand in its Web UI and cost no worker
-// anything: the first run only reports the failure it was handed, and each one
-// after that makes one attempt. The log of attempts travels in the heartbeat
-// details, which outlive each failure.
+// Retry retries a delivery whose last attempt failed, until it is delivered or given up.
+// The waits between attempts are Temporal's own retries of this activity, so they show in
+// its Web UI and occupy no worker: the first run only reports the failure of the last
+// attempt, and each further run makes one attempt. The log of attempts is kept in the
+// heartbeat details, which outlive each failure.
 //
-// It answers the whole log. Errors of the types [Dead], [Expired], [Parked],
-// [Waiting] and [Cancelled] end it, with the whole log as their details.
-func (a *Activities) Retry(ctx context.Context, in Retries) (postdate.Attempts, error) {
+// It returns the whole log. Errors of the types [protocol.FailureDead],
+// [protocol.FailureExpired], [protocol.FailureParked], [protocol.FailureWaiting] and
+// [protocol.FailureCancelled] end it, with the whole log as their details.
+func (a *Activities) Retry(ctx context.Context, in protocol.RetryInput) (postdate.Attempts, error) {
 	log := in.Attempts
 	resumed := activity.HasHeartbeatDetails(ctx)
 	if resumed {
@@ -35,35 +29,41 @@ func (a *Activities) Retry(ctx context.Context, in Retries) (postdate.Attempts, 
 		}
 	}
 	if in.Plan.Expired(a.Now()) {
-		return nil, Ended(postdate.Expired, "expired at "+in.Plan.ExpiresAt.Format(time.RFC3339), log)
+		return nil, protocol.EncodeEnd(postdate.Expired, "expired at "+in.Plan.ExpiresAt.Format(time.RFC3339), log)
 	}
 	if resumed || log.Next()-1 <= in.Plan.Before { // none of this round was made yet
-		made, err := a.attempt(ctx, in.Shipment, log.Next())
+		attempt, err := a.attempt(ctx, in.Shipment, log.Next())
 		if err != nil {
 			return nil, err
 		}
-		if !made.Outcome.Made() {
-			state, reason := made.Outcome.End()
-			return nil, Ended(state, made.Because(reason), log)
+		if !protocol.Attempted(attempt.Outcome) {
+			state, reason := protocol.End(attempt.Outcome)
+			return nil, protocol.EncodeEnd(state, attempt.Because(reason), log)
 		}
-		log = log.With(made)
+		log = log.Append(attempt)
 	}
 	activity.RecordHeartbeat(ctx, log)
 
 	last := log.Last()
-	switch verdict := in.Plan.Judge(last, a.Now()); verdict.State {
+	switch decision := in.Plan.Decide(last, a.Now()); decision.State {
 	case postdate.Delivered:
 		return log, nil
 	case postdate.Retrying:
-		return nil, again(last, verdict.Wait)
+		return nil, protocol.EncodeRetry(last, decision.Wait)
 	default:
-		return nil, Ended(verdict.State, last.Because(verdict.Reason), log)
+		return nil, protocol.EncodeEnd(decision.State, last.Because(decision.Reason), log)
 	}
 }
 
-// Recall answers the log that the calling workflow's pending Retry keeps, for
-// the engine does not hand it over when that activity is cancelled.
+// AttemptLog reads the log of attempts that a pending Retry keeps in its heartbeats.
+type AttemptLog interface {
+	// PendingAttempts returns it: empty where no Retry is pending.
+	PendingAttempts(ctx context.Context, workflowID, runID string) (postdate.Attempts, error)
+}
+
+// Recall returns the log that the calling workflow's pending Retry keeps, since Temporal
+// does not return it when that activity is cancelled.
 func (a *Activities) Recall(ctx context.Context) (postdate.Attempts, error) {
 	run := activity.GetInfo(ctx).WorkflowExecution
-	return a.Engine.PendingAttempts(ctx, run.ID, run.RunID)
+	return a.AttemptLog.PendingAttempts(ctx, run.ID, run.RunID)
 }

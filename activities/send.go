@@ -3,148 +3,129 @@ package activities
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"time"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/throttle"
+	"github.com/postdate/postdate/protocol"
 )
 
-// Shipment is a message on its way: all that an attempt needs.
-type Shipment struct {
-	// DeliveryID names the delivery: of a schedule it is the message's id. It is
-	// empty in what was started before deliveries had ids of their own.
-	DeliveryID string               `json:"delivery_id,omitempty"`
-	Message    postdate.Message     `json:"message"`
-	To         postdate.Destination `json:"to"`
-	DueAt      time.Time            `json:"due_at"`
-	// Timeout bounds each attempt. 0: as the endpoint has it.
-	Timeout postdate.Duration `json:"timeout"`
-	// Test has it sent to an endpoint that is not enabled, too.
-	Test bool `json:"test,omitempty"`
-	// Called: it has waited in line for its turn, which has come.
-	Called bool `json:"called,omitempty"`
-	// Number is which attempt the next one is. 0: the first.
-	Number int `json:"number,omitempty"`
-}
-
-// ID is the delivery's id.
-func (s Shipment) ID() string { return cmp.Or(s.DeliveryID, s.Message.ID) }
-
-// Bound is the longest that an attempt at s may take.
-func (s Shipment) Bound() time.Duration { return cmp.Or(s.Timeout.Std(), postdate.MaxTimeout) }
-
-// Send makes one attempt and answers what came of it, success or not.
-func (a *Activities) Send(ctx context.Context, s Shipment) (postdate.Attempt, error) {
+// Send makes one attempt and returns its result, success or not.
+func (a *Activities) Send(ctx context.Context, s protocol.DeliveryTask) (postdate.Attempt, error) {
 	return a.attempt(ctx, s, max(1, s.Number))
 }
 
 const (
-	// turnTimeout bounds the wait for a turn, and reportTimeout what it may take to
-	// tell the directory of an attempt. Both fit into what an activity gets beyond
-	// the attempt's own timeout.
-	turnTimeout   = 5 * time.Second
+	// permitTimeout bounds the wait for a permit, and reportTimeout the time to report an
+	// attempt. Both fit into the time that an activity gets beyond the attempt's own
+	// timeout.
+	permitTimeout = 5 * time.Second
 	reportTimeout = 3 * time.Second
 )
 
-// attempt sends s. An attempt that has begun is not broken off by a cancelled
-// context, so that what it came to is known: its own timeout bounds it.
-func (a *Activities) attempt(ctx context.Context, s Shipment, number int) (postdate.Attempt, error) {
+// attempt makes an attempt at s. A cancelled context does not stop one that has begun, so
+// that its outcome is known: its own timeout bounds it.
+func (a *Activities) attempt(ctx context.Context, s protocol.DeliveryTask, number int) (postdate.Attempt, error) {
 	if err := ctx.Err(); err != nil {
 		return postdate.Attempt{}, err
 	}
 	ctx = context.WithoutCancel(ctx)
-	made, target, err := a.deliver(ctx, s)
-	made.Number = number
-	a.report(ctx, s, target, made, err)
-	return made, err
+	attempt, target, err := a.deliver(ctx, s)
+	attempt.Number = number
+	a.report(ctx, s, target, attempt, err)
+	return attempt, err
 }
 
-// report tells what an attempt came to.
-func (a *Activities) report(ctx context.Context, s Shipment, target postdate.Target, made postdate.Attempt, err error) {
-	a.logAttempt(ctx, s, target, made, err)
-	if err == nil && s.To.Endpoint != "" && made.Outcome.Made() {
+// report logs an attempt, and reports its outcome to the endpoint's tenant.
+func (a *Activities) report(ctx context.Context, s protocol.DeliveryTask, target postdate.Target, attempt postdate.Attempt, err error) {
+	a.logAttempt(ctx, s, target, attempt, err)
+	if err == nil && s.To.Endpoint != "" && protocol.Attempted(attempt.Outcome) {
 		ctx, stop := context.WithTimeout(ctx, reportTimeout)
 		defer stop()
-		a.Directory.Report(ctx, s.Message.Tenant, s.To.Endpoint, made)
+		a.Tenants.Report(ctx, s.Message.Tenant, s.To.Endpoint, attempt)
 	}
 }
 
-// deliver sends s to where it goes as things are now: the target that it answers.
-func (a *Activities) deliver(ctx context.Context, s Shipment) (postdate.Attempt, postdate.Target, error) {
-	looking, stop := context.WithTimeout(ctx, s.Bound())
+// deliver sends s to its target as that is configured now, which it returns.
+func (a *Activities) deliver(ctx context.Context, s protocol.DeliveryTask) (postdate.Attempt, postdate.Target, error) {
+	bounded, stop := context.WithTimeout(ctx, s.AttemptTimeout())
 	defer stop()
 	if s.To.Subscribers() {
-		made, err := a.publish(looking, s)
-		return made, postdate.Target{}, err
+		attempt, err := a.publish(bounded, s)
+		return attempt, postdate.Target{}, err
 	}
-	tenant, endpoint, known, err := a.whereTo(looking, s.Message.Tenant, s.To.Endpoint)
+	tenant, endpoint, known, err := a.resolve(bounded, s.Message.Tenant, s.To.Endpoint)
 	if err != nil {
 		return postdate.Attempt{}, postdate.Target{}, fmt.Errorf("look up where %s goes: %w", s.ID(), err)
 	}
 	target := postdate.Target{URL: s.To.URL, Mode: postdate.Standard, Secrets: tenant.Secrets.At(a.Now())}
 	switch {
 	case s.To.Endpoint == "":
-		made, err := a.send(ctx, s, target)
-		return made, target, err
+		attempt, err := a.send(ctx, s, target)
+		return attempt, target, err
 	case !known:
-		return postdate.Attempt{At: a.Now(), Outcome: postdate.Deleted}, target, nil
+		return postdate.Attempt{At: a.Now(), Outcome: protocol.EndpointDeleted}, target, nil
 	case endpoint.State != postdate.Enabled && !s.Test:
-		return postdate.Attempt{At: a.Now(), Outcome: postdate.Held, Error: standing(endpoint)}, target, nil
+		return postdate.Attempt{At: a.Now(), Outcome: protocol.NotEnabled, Error: disabledReason(endpoint)}, target, nil
 	}
-	turn, err := a.take(ctx, s.Message.Tenant, endpoint, Claim{Called: s.Called || s.Test, Since: s.DueAt, Patience: s.patience()})
+	permit, err := a.acquire(ctx, s.Message.Tenant, endpoint, throttle.PermitRequest{
+		Dequeued: s.Dequeued || s.Test, Since: s.DueAt, MaxWait: maxWait(s),
+	})
 	switch {
+	case errors.Is(err, throttle.ErrNoPermit) && s.Test: // a test is about how the receiver is now
+		permit = throttle.Unlimited
+	case errors.Is(err, throttle.ErrNoPermit):
+		return noPermit(a.Now()), target, nil
 	case err != nil:
-		return postdate.Attempt{}, target, fmt.Errorf("ask whether it is the turn of %s: %w", s.ID(), err)
-	case turn == nil && s.Test: // it asks how the receiver is now
-		turn = always{}
-	case turn == nil:
-		return noTurn(a.Now()), target, nil
+		return postdate.Attempt{}, target, fmt.Errorf("acquire a permit for %s: %w", s.ID(), err)
 	}
-	return a.sendInTurn(ctx, turn, s, endpoint)
+	return a.sendWithPermit(ctx, permit, s, endpoint)
 }
 
-// noTurn says that no attempt was made, for no turn came.
-func noTurn(now time.Time) postdate.Attempt {
-	return postdate.Attempt{At: now, Outcome: postdate.Queued, Error: "no turn comes soon"}
+// noPermit says that no attempt was made, since no permit came.
+func noPermit(now time.Time) postdate.Attempt {
+	return postdate.Attempt{At: now, Outcome: protocol.NoPermit, Error: "no permit comes soon"}
 }
 
-// patience is how long s waits for a turn in place: longer where it was called,
-// for others were called with it.
-func (s Shipment) patience() time.Duration {
-	if s.Called {
-		return turnTimeout
+// maxWait is how long s waits for a permit in place: longer after its line was woken,
+// since the others of that line were woken with it.
+func maxWait(s protocol.DeliveryTask) time.Duration {
+	if s.Dequeued {
+		return permitTimeout
 	}
-	return 0 // the pacer's own
+	return 0 // the limiter's own
 }
 
-// sendInTurn sends s to an endpoint, and ends the turn.
-func (a *Activities) sendInTurn(ctx context.Context, turn Turn, s Shipment, e postdate.Endpoint) (made postdate.Attempt, target postdate.Target, err error) {
-	defer func() { turn.Done(made) }()
+// sendWithPermit sends s to an endpoint, and releases the permit.
+func (a *Activities) sendWithPermit(ctx context.Context, permit throttle.Permit, s protocol.DeliveryTask, e postdate.Endpoint) (attempt postdate.Attempt, target postdate.Target, err error) {
+	defer func() { permit.Release(attempt) }()
 	target = e.Target(a.Now())
 	s.Timeout = cmp.Or(s.Timeout, e.Timeout)
-	made, err = a.send(ctx, s, target)
-	return made, target, err
+	attempt, err = a.send(ctx, s, target)
+	return attempt, target, err
 }
 
-// send sends s to target, within the time that an attempt may take.
-func (a *Activities) send(ctx context.Context, s Shipment, target postdate.Target) (postdate.Attempt, error) {
-	ctx, stop := context.WithTimeout(ctx, cmp.Or(s.Timeout.Std(), postdate.DefaultTimeout))
+// send sends s to target, within the attempt's timeout.
+func (a *Activities) send(ctx context.Context, s protocol.DeliveryTask, target postdate.Target) (postdate.Attempt, error) {
+	ctx, stop := context.WithTimeout(ctx, cmp.Or(s.Timeout.Duration(), postdate.DefaultTimeout))
 	defer stop()
-	made, err := a.Sender.Send(ctx, s.Message, target)
+	attempt, err := a.Sender.Send(ctx, s.Message, target)
 	if err != nil {
 		return postdate.Attempt{}, err
 	}
-	return made, nil
+	return attempt, nil
 }
 
-// whereTo looks up a tenant and its endpoint, if one is meant. That there is no
-// such endpoint is believed of the newest knowledge only: it may have been made
-// just now, elsewhere.
-func (a *Activities) whereTo(ctx context.Context, name, id string) (t *postdate.Tenant, e postdate.Endpoint, known bool, err error) {
-	for _, look := range []func(context.Context, string) (*postdate.Tenant, error){a.Directory.Tenant, a.Directory.Fresh} {
-		if t, err = look(ctx, name); err != nil {
+// resolve looks up a tenant and its endpoint, if one is named. An endpoint that is not
+// found is looked up again in the newest configuration: it may have been created a moment
+// ago.
+func (a *Activities) resolve(ctx context.Context, name, id string) (t *postdate.Tenant, e postdate.Endpoint, known bool, err error) {
+	for _, lookUp := range []func(context.Context, string) (*postdate.Tenant, error){a.Tenants.Tenant, a.Tenants.Fresh} {
+		if t, err = lookUp(ctx, name); err != nil {
 			return nil, postdate.Endpoint{}, false, err
 		}
 		if e, known = t.Endpoint(id); known || id == "" {
@@ -154,38 +135,38 @@ func (a *Activities) whereTo(ctx context.Context, name, id string) (t *postdate.
 	return t, e, known, nil
 }
 
-// standing says why an endpoint is not sent to.
-func standing(e postdate.Endpoint) string {
+// disabledReason says why an endpoint is not sent to.
+func disabledReason(e postdate.Endpoint) string {
 	if e.Reason == "" {
 		return string(e.State)
 	}
 	return string(e.State) + ", " + e.Reason
 }
 
-// publish makes of s, which is due, an event of the same id. That it cannot be
-// one is told by the attempt; any other failure is our own.
-func (a *Activities) publish(ctx context.Context, s Shipment) (postdate.Attempt, error) {
+// publish publishes s, which is due, as an event of the same id. Where it cannot be one
+// the attempt says so; any other failure is our own.
+func (a *Activities) publish(ctx context.Context, s protocol.DeliveryTask) (postdate.Attempt, error) {
 	began, m := a.Now(), s.Message
-	subscribers, err := a.Engine.Publish(ctx, m.Tenant, postdate.Event{
+	subscribers, err := a.Publisher.Publish(ctx, m.Tenant, postdate.Event{
 		ID: m.ID, Type: m.Type, Entity: m.Entity, Data: m.Data, Timestamp: &s.DueAt, CloudEvent: m.CloudEvent,
 	}, m.TraceParent)
-	made := postdate.Attempt{At: began, DurationMS: a.Now().Sub(began).Milliseconds()}
+	attempt := postdate.Attempt{At: began, DurationMS: a.Now().Sub(began).Milliseconds()}
 	switch code := postdate.CodeOf(err); {
 	case code == postdate.Conflict || code == postdate.Invalid:
-		made.Outcome, made.Error = postdate.Failed, err.Error()
+		attempt.Outcome, attempt.Error = postdate.Failed, err.Error()
 	case err != nil:
 		return postdate.Attempt{}, fmt.Errorf("publish %s: %w", m.ID, err)
 	default:
-		made.Outcome, made.Response = postdate.Accepted, fmt.Sprintf("published to %d endpoints", subscribers)
+		attempt.Outcome, attempt.Response = postdate.Accepted, fmt.Sprintf("published to %d endpoints", subscribers)
 	}
-	return made, nil
+	return attempt, nil
 }
 
-// logAttempt writes the one wide line that each attempt gets. Of the
-// destination it tells the host alone: a path can be a secret.
-func (a *Activities) logAttempt(ctx context.Context, s Shipment, target postdate.Target, made postdate.Attempt, err error) {
+// logAttempt writes the one wide line that each attempt gets. Of the destination it
+// holds the host alone, since a path may be a secret.
+func (a *Activities) logAttempt(ctx context.Context, s protocol.DeliveryTask, target postdate.Target, attempt postdate.Attempt, err error) {
 	level := slog.LevelInfo
-	if made.Outcome == postdate.Queued {
+	if attempt.Outcome == protocol.NoPermit {
 		level = slog.LevelDebug // none was made
 	}
 	attrs := []slog.Attr{
@@ -194,10 +175,10 @@ func (a *Activities) logAttempt(ctx context.Context, s Shipment, target postdate
 		slog.String("type", s.Message.Type),
 		slog.String("entity", s.Message.Entity),
 		slog.String("host", host(target.URL)),
-		slog.Int("attempt", made.Number),
-		slog.String("outcome", string(made.Outcome)),
-		slog.Int("status", made.Status),
-		slog.Int64("duration_ms", made.DurationMS),
+		slog.Int("attempt", attempt.Number),
+		slog.String("outcome", string(attempt.Outcome)),
+		slog.Int("status", attempt.Status),
+		slog.Int64("duration_ms", attempt.DurationMS),
 	}
 	if s.To.Endpoint != "" {
 		attrs = append(attrs, slog.String("endpoint", s.To.Endpoint))
@@ -205,14 +186,14 @@ func (a *Activities) logAttempt(ctx context.Context, s Shipment, target postdate
 	if s.ID() != s.Message.ID {
 		attrs = append(attrs, slog.String("delivery", s.ID()))
 	}
-	if made.Number == 1 && !made.At.IsZero() {
-		attrs = append(attrs, slog.Int64("late_ms", made.At.Sub(s.DueAt).Milliseconds()))
+	if attempt.Number == 1 && !attempt.At.IsZero() {
+		attrs = append(attrs, slog.Int64("late_ms", attempt.At.Sub(s.DueAt).Milliseconds()))
 	}
-	if made.Outcome.Made() && made.Outcome != postdate.Accepted && made.Outcome != postdate.Rescheduled {
+	if protocol.Attempted(attempt.Outcome) && attempt.Outcome != postdate.Accepted && attempt.Outcome != postdate.Rescheduled {
 		level = slog.LevelWarn
 	}
-	if made.Error != "" {
-		attrs = append(attrs, slog.String("error", made.Error))
+	if attempt.Error != "" {
+		attrs = append(attrs, slog.String("error", attempt.Error))
 	}
 	if err != nil {
 		level = slog.LevelError

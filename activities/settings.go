@@ -3,40 +3,14 @@ package activities
 import (
 	"context"
 
-	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/protocol"
 )
 
-// EndpointSettings is what is configured for an endpoint, as far as its pace goes.
-type EndpointSettings struct {
-	// Version is that of its tenant: of two the newer one holds.
-	Version int64 `json:"version"`
-	// State is empty of one that was deleted.
-	State    postdate.EndpointState `json:"state"`
-	Pace     postdate.Pace          `json:"pace"` // its limits
-	Coalesce bool                   `json:"coalesce,omitempty"`
-}
-
-// SettingsOf are the settings of the tenant's endpoint of that id, where inFlight
-// bounds those that have no bound of their own.
-func SettingsOf(t *postdate.Tenant, id string, inFlight int) EndpointSettings {
-	s := EndpointSettings{Version: t.Version}
-	if e, ok := t.Endpoint(id); ok {
-		s.State, s.Pace, s.Coalesce = e.State, e.Pace(inFlight), e.Coalesce
-	}
-	return s
-}
-
-// EndpointRef names an endpoint.
-type EndpointRef struct {
-	Tenant   string `json:"tenant"`
-	Endpoint string `json:"endpoint"`
-}
-
-// EndpointSettings reads them, as they are now.
-func (a *Activities) EndpointSettings(ctx context.Context, of EndpointRef) (EndpointSettings, error) {
-	tenant, err := a.Directory.Fresh(ctx, of.Tenant)
+// EndpointSettings reads the settings of an endpoint as they are now.
+func (a *Activities) EndpointSettings(ctx context.Context, of protocol.EndpointRef) (protocol.EndpointSettings, error) {
+	tenant, err := a.Tenants.Fresh(ctx, of.Tenant)
 	if err != nil {
-		return EndpointSettings{}, err
+		return protocol.EndpointSettings{}, err
 	}
-	return SettingsOf(tenant, of.Endpoint, a.MaxInFlight), nil
+	return protocol.SettingsOf(tenant, of.Endpoint, a.MaxInFlight), nil
 }

@@ -14,179 +14,168 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/protocol"
 )
 
-// SweepAction is what a sweep does to each delivery.
-type SweepAction string
-
-// The actions.
-const (
-	SweepRetry   SweepAction = "retry"   // dead letters are taken up again
-	SweepCancel  SweepAction = "cancel"  // what has not ended is cancelled
-	SweepRelease SweepAction = "release" // what is parked is sent, oldest first
-)
-
-// SweepInput is one thing to be done to many deliveries.
-type SweepInput struct {
-	Action SweepAction `json:"action"`
-	// Filter says to which. Without a state it means those in the states that
-	// the action is for.
-	Filter postdate.Filter `json:"filter"`
-}
-
-// states are those that the action is for, in an order in which nothing that
-// goes on in its life while the sweep looks for it is passed by.
-func (in SweepInput) states() []postdate.State {
-	switch {
-	case in.Filter.State != "":
-		return []postdate.State{in.Filter.State}
-	case in.Action == SweepRetry:
-		return []postdate.State{postdate.Dead}
-	case in.Action == SweepRelease:
-		return []postdate.State{postdate.Parked}
-	default:
-		// What is called from a line may stand in it again.
-		return []postdate.State{
-			postdate.Scheduled, postdate.Waiting, postdate.Sending, postdate.Waiting, postdate.Retrying, postdate.Parked,
-		}
-	}
-}
-
-// SweepProgress is how far a sweep is: its result, and its heartbeats before.
-type SweepProgress struct {
-	Found   int `json:"found"`   // deliveries that matched
-	Done    int `json:"done"`    // of them, those it was done to
-	Skipped int `json:"skipped"` // those that it could not be done to any more
-	Failed  int `json:"failed"`  // those that the engine refused
+// Deliveries finds deliveries and changes their course. A [postdate.Conflict] or
+// [postdate.NotFound] says that it is too late for the change.
+type Deliveries interface {
+	// Find returns the ids of the deliveries that a filter matches, oldest first.
+	Find(ctx context.Context, filter postdate.Filter) ([]string, error)
+	RetryDelivery(ctx context.Context, tenant, id string) error
+	CancelDelivery(ctx context.Context, tenant, id string) error
+	// ReleaseDelivery signals to a delivery that its endpoint may be sent to again.
+	ReleaseDelivery(ctx context.Context, tenant, id string) error
+	// SupersedeDelivery signals to a waiting delivery that a newer message replaces it.
+	SupersedeDelivery(ctx context.Context, tenant, id string) error
 }
 
 const (
-	sweepSideBySide = 16
-	sweepTries      = 4
-	sweepPause      = 100 * time.Millisecond // before the second try; twice as long before each further one
-	sweepHeartbeat  = time.Second
-	releaseDelay    = 1200 * time.Millisecond // directories are at most a second behind
+	maxParallelChanges = 16
+	maxChangeAttempts  = 4
+	changePause        = 100 * time.Millisecond // before the second attempt; twice as long before each further one
+	sweepHeartbeat     = time.Second
+	releaseDelay       = 1200 * time.Millisecond // a process knows an endpoint as it was at most a second ago
 )
 
-// SweepDeliveries does one thing to all deliveries that a filter means. They are
-// begun oldest first, some side by side. After the death of its worker it looks
-// for them again: what it was done to does not match any more.
-func (a *Activities) SweepDeliveries(ctx context.Context, in SweepInput) (SweepProgress, error) {
-	do, err := a.sweepAction(in.Action)
+// SweepDeliveries changes all deliveries that a filter matches, oldest first, some in
+// parallel. If its worker dies, the next run finds them again: those that were changed do
+// not match any more.
+func (a *Activities) SweepDeliveries(ctx context.Context, in protocol.SweepInput) (protocol.SweepProgress, error) {
+	change, err := a.sweepAction(in.Action)
 	if err != nil {
-		return SweepProgress{}, err
+		return protocol.SweepProgress{}, err
 	}
-	s := &sweep{do: do, tenant: in.Filter.Tenant, log: a.Log, begun: make(map[string]bool)}
+	s := &sweep{change: change, tenant: in.Filter.Tenant, log: a.Log, begun: make(map[string]bool)}
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &s.progress); err != nil {
-			return SweepProgress{}, fmt.Errorf("read how far the sweep is: %w", err)
+			return protocol.SweepProgress{}, fmt.Errorf("read how far the sweep is: %w", err)
 		}
 		s.progress.Failed = 0 // they still match
 		s.progress.Found = s.progress.Done + s.progress.Skipped
 	}
 	defer s.heartbeat(ctx)()
 
-	if in.Action == SweepRelease {
-		// Until every process knows that the endpoint is enabled: what is released
-		// before would be parked again, behind what is younger.
+	if in.Action == protocol.SweepRelease {
+		// Wait until every process knows that the endpoint is enabled: what is released
+		// before that would be parked again, behind what is younger.
 		select {
 		case <-time.After(releaseDelay):
 		case <-ctx.Done():
 			return s.now(), ctx.Err()
 		}
 	}
-	for _, state := range in.states() {
+	for _, state := range statesOf(in) {
 		filter := in.Filter
 		filter.State = state
-		ids, err := a.Engine.Find(ctx, filter)
+		ids, err := a.Deliveries.Find(ctx, filter)
 		if err != nil {
-			return SweepProgress{}, fmt.Errorf("find what to %s: %w", in.Action, err)
+			return protocol.SweepProgress{}, fmt.Errorf("find the deliveries to %s: %w", in.Action, err)
 		}
-		s.all(ctx, ids)
+		s.changeAll(ctx, ids)
 	}
 	return s.now(), ctx.Err()
 }
 
+// statesOf are the states that the action is for, in such an order that a delivery whose
+// state changes while the sweep searches is not missed.
+func statesOf(in protocol.SweepInput) []postdate.State {
+	switch {
+	case in.Filter.State != "":
+		return []postdate.State{in.Filter.State}
+	case in.Action == protocol.SweepRetry:
+		return []postdate.State{postdate.Dead}
+	case in.Action == protocol.SweepRelease:
+		return []postdate.State{postdate.Parked}
+	default:
+		// What a line has released may wait in it again.
+		return []postdate.State{
+			postdate.Scheduled, postdate.Waiting, postdate.Sending, postdate.Waiting, postdate.Retrying, postdate.Parked,
+		}
+	}
+}
+
 type sweepFunc func(ctx context.Context, tenant, id string) error
 
-func (a *Activities) sweepAction(action SweepAction) (sweepFunc, error) {
+func (a *Activities) sweepAction(action protocol.SweepAction) (sweepFunc, error) {
 	switch action {
-	case SweepRetry:
-		return a.Engine.RetryDelivery, nil
-	case SweepCancel:
-		return a.Engine.CancelDelivery, nil
-	case SweepRelease:
-		return a.Engine.ReleaseDelivery, nil
+	case protocol.SweepRetry:
+		return a.Deliveries.RetryDelivery, nil
+	case protocol.SweepCancel:
+		return a.Deliveries.CancelDelivery, nil
+	case protocol.SweepRelease:
+		return a.Deliveries.ReleaseDelivery, nil
 	}
-	return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf("%q is not what a sweep does", action), "Sweep", nil)
+	return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf("a sweep does not know the action %q", action), "Sweep", nil)
 }
 
-// sweep is one under way.
+// sweep is a run of SweepDeliveries.
 type sweep struct {
-	do     sweepFunc
+	change sweepFunc
 	tenant string
 	log    *slog.Logger
-	begun  map[string]bool // ids that were found before: lists are a little behind
+	begun  map[string]bool // ids that were found before: lists lag behind
 
 	mu       sync.Mutex
-	progress SweepProgress
+	progress protocol.SweepProgress
 }
 
-func (s *sweep) now() SweepProgress {
+func (s *sweep) now() protocol.SweepProgress {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.progress
 }
 
-func (s *sweep) count(change func(*SweepProgress)) {
+func (s *sweep) count(add func(*protocol.SweepProgress)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	change(&s.progress)
+	add(&s.progress)
 }
 
-// all does it to the deliveries of these ids, but to none twice.
-func (s *sweep) all(ctx context.Context, ids []string) {
+// changeAll changes the deliveries of these ids, but none twice.
+func (s *sweep) changeAll(ctx context.Context, ids []string) {
 	ids = slices.DeleteFunc(ids, func(id string) bool { return s.begun[id] })
 	for _, id := range ids {
 		s.begun[id] = true
 	}
-	s.count(func(p *SweepProgress) { p.Found += len(ids) })
+	s.count(func(p *protocol.SweepProgress) { p.Found += len(ids) })
 	var group errgroup.Group
-	group.SetLimit(sweepSideBySide)
+	group.SetLimit(maxParallelChanges)
 	for _, id := range ids {
 		if ctx.Err() != nil {
 			break
 		}
 		group.Go(func() error {
-			s.one(ctx, id)
+			s.changeOne(ctx, id)
 			return nil
 		})
 	}
-	_ = group.Wait() // each counts its own failure
+	_ = group.Wait() // failures are counted
 }
 
-// one does it to one delivery, and counts what came of that.
-func (s *sweep) one(ctx context.Context, id string) {
+// changeOne changes one delivery, and counts the result.
+func (s *sweep) changeOne(ctx context.Context, id string) {
 	err := s.try(ctx, id)
 	code := postdate.CodeOf(err)
 	switch {
 	case err == nil:
-		s.count(func(p *SweepProgress) { p.Done++ })
+		s.count(func(p *protocol.SweepProgress) { p.Done++ })
 	case code == postdate.Conflict || code == postdate.NotFound:
-		s.count(func(p *SweepProgress) { p.Skipped++ })
+		s.count(func(p *protocol.SweepProgress) { p.Skipped++ })
 	case ctx.Err() == nil:
-		s.count(func(p *SweepProgress) { p.Failed++ })
-		s.log.LogAttrs(ctx, slog.LevelError, "sweep",
-			slog.String("tenant", s.tenant), slog.String("id", id), slog.String("error", err.Error()))
+		s.count(func(p *protocol.SweepProgress) { p.Failed++ })
+		s.log.LogAttrs(ctx, slog.LevelError, "failed to change a delivery in a sweep",
+			slog.String("tenant", s.tenant), slog.String("delivery", id), slog.String("error", err.Error()))
 	}
 }
 
+// try changes one delivery, and tries again where that fails for the moment.
 func (s *sweep) try(ctx context.Context, id string) error {
-	pause := sweepPause
-	for try := 1; ; try++ {
-		err := s.do(ctx, s.tenant, id)
-		told, ours := errors.AsType[*postdate.Error](err)
-		if err == nil || try == sweepTries || ours && told.Code != postdate.Unavailable {
+	pause := changePause
+	for attempt := 1; ; attempt++ {
+		err := s.change(ctx, s.tenant, id)
+		refusal, refused := errors.AsType[*postdate.Error](err)
+		if err == nil || attempt == maxChangeAttempts || refused && refusal.Code != postdate.Unavailable {
 			return err
 		}
 		select {
@@ -198,8 +187,8 @@ func (s *sweep) try(ctx context.Context, id string) error {
 	}
 }
 
-// heartbeat tells the engine every second how far the sweep is, until what it
-// answers is called.
+// heartbeat records the progress every second, until the function that it returns is
+// called.
 func (s *sweep) heartbeat(ctx context.Context) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -218,6 +207,6 @@ func (s *sweep) heartbeat(ctx context.Context) (stop func()) {
 	return func() {
 		close(done)
 		<-ended
-		activity.RecordHeartbeat(ctx, s.now()) // where it fails, its next try goes on from here
+		activity.RecordHeartbeat(ctx, s.now()) // if it fails, the next attempt continues from here
 	}
 }

@@ -17,11 +17,12 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/protocol"
 )
 
-// crowd is an engine with many deliveries.
-type crowd struct {
-	activities.Engine
+// sweepFake is an engine with many deliveries.
+type sweepFake struct {
+	activities.Deliveries
 	states map[postdate.State][]string // the ids that are found, by state
 	do     func(ctx context.Context, id string) error
 	broken postdate.State // nothing can be looked for in this state
@@ -32,7 +33,7 @@ type crowd struct {
 	now, at int // how many were under way at once: now, and at most
 }
 
-func (c *crowd) Find(_ context.Context, f postdate.Filter) ([]string, error) {
+func (c *sweepFake) Find(_ context.Context, f postdate.Filter) ([]string, error) {
 	if f.Tenant != "acme" || f.Endpoint != "ep_1" {
 		return nil, fmt.Errorf("not asked for: %+v", f)
 	}
@@ -42,19 +43,19 @@ func (c *crowd) Find(_ context.Context, f postdate.Filter) ([]string, error) {
 	return c.states[f.State], nil
 }
 
-func (c *crowd) RetryDelivery(ctx context.Context, _, id string) error {
+func (c *sweepFake) RetryDelivery(ctx context.Context, _, id string) error {
 	return c.sweep(ctx, "retry", id)
 }
 
-func (c *crowd) CancelDelivery(ctx context.Context, _, id string) error {
+func (c *sweepFake) CancelDelivery(ctx context.Context, _, id string) error {
 	return c.sweep(ctx, "cancel", id)
 }
 
-func (c *crowd) ReleaseDelivery(ctx context.Context, _, id string) error {
+func (c *sweepFake) ReleaseDelivery(ctx context.Context, _, id string) error {
 	return c.sweep(ctx, "release", id)
 }
 
-func (c *crowd) sweep(ctx context.Context, action, id string) error {
+func (c *sweepFake) sweep(ctx context.Context, action, id string) error {
 	c.mu.Lock()
 	c.begun = append(c.begun, id)
 	c.now++
@@ -73,24 +74,24 @@ func (c *crowd) sweep(ctx context.Context, action, id string) error {
 	return err
 }
 
-func sweepEnv(t *testing.T, c *crowd) *testsuite.TestActivityEnvironment {
+func sweepEnv(t *testing.T, c *sweepFake) *testsuite.TestActivityEnvironment {
 	t.Helper()
 	c.did = make(map[string][]string)
 	suite := testsuite.WorkflowTestSuite{}
 	env := suite.NewTestActivityEnvironment()
-	env.RegisterActivity(&activities.Activities{Engine: c, Log: slog.New(slog.DiscardHandler)})
+	(&activities.Activities{Deliveries: c, Log: slog.New(slog.DiscardHandler)}).Register(env)
 	return env
 }
 
-func sweepOf(action activities.SweepAction) activities.SweepInput {
-	return activities.SweepInput{Action: action, Filter: postdate.Filter{Tenant: "acme", Endpoint: "ep_1"}}
+func sweepOf(action protocol.SweepAction) protocol.SweepInput {
+	return protocol.SweepInput{Action: action, Filter: postdate.Filter{Tenant: "acme", Endpoint: "ep_1"}}
 }
 
-func swept(t *testing.T, env *testsuite.TestActivityEnvironment, in activities.SweepInput) activities.SweepProgress {
+func swept(t *testing.T, env *testsuite.TestActivityEnvironment, in protocol.SweepInput) protocol.SweepProgress {
 	t.Helper()
-	value, err := env.ExecuteActivity(activities.SweepName, in)
+	value, err := env.ExecuteActivity(protocol.SweepActivity, in)
 	require.NoError(t, err)
-	var progress activities.SweepProgress
+	var progress protocol.SweepProgress
 	require.NoError(t, value.Get(&progress))
 	return progress
 }
@@ -105,14 +106,14 @@ func ids(n int) []string {
 
 func TestSweep_DoesEachThingToThoseItIsFor(t *testing.T) {
 	t.Parallel()
-	for action, states := range map[activities.SweepAction][]postdate.State{
-		activities.SweepRetry:   {postdate.Dead},
-		activities.SweepRelease: {postdate.Parked},
-		activities.SweepCancel:  {postdate.Scheduled, postdate.Waiting, postdate.Sending, postdate.Retrying, postdate.Parked},
+	for action, states := range map[protocol.SweepAction][]postdate.State{
+		protocol.SweepRetry:   {postdate.Dead},
+		protocol.SweepRelease: {postdate.Parked},
+		protocol.SweepCancel:  {postdate.Scheduled, postdate.Waiting, postdate.Sending, postdate.Retrying, postdate.Parked},
 	} {
 		t.Run(string(action), func(t *testing.T) {
 			t.Parallel()
-			c := &crowd{states: make(map[postdate.State][]string)}
+			c := &sweepFake{states: make(map[postdate.State][]string)}
 			want := make([]string, 0, len(states))
 			for _, state := range postdate.States {
 				c.states[state] = []string{string(state)}
@@ -121,7 +122,7 @@ func TestSweep_DoesEachThingToThoseItIsFor(t *testing.T) {
 				want = append(want, string(state))
 			}
 			progress := swept(t, sweepEnv(t, c), sweepOf(action))
-			require.Equal(t, activities.SweepProgress{Found: len(want), Done: len(want)}, progress)
+			require.Equal(t, protocol.SweepProgress{Found: len(want), Done: len(want)}, progress)
 			require.Equal(t, map[string][]string{string(action): want}, c.did)
 		})
 	}
@@ -131,7 +132,7 @@ func TestSweep_BeginsWithTheOldestSixteenSideBySide(t *testing.T) {
 	t.Parallel()
 	all := make(chan struct{})
 	var once sync.Once
-	c := &crowd{states: map[postdate.State][]string{postdate.Parked: ids(500)}}
+	c := &sweepFake{states: map[postdate.State][]string{postdate.Parked: ids(500)}}
 	c.do = func(context.Context, string) error {
 		c.mu.Lock()
 		full := c.now == 16
@@ -142,8 +143,8 @@ func TestSweep_BeginsWithTheOldestSixteenSideBySide(t *testing.T) {
 		<-all // until sixteen are under way
 		return nil
 	}
-	progress := swept(t, sweepEnv(t, c), sweepOf(activities.SweepRelease))
-	require.Equal(t, activities.SweepProgress{Found: 500, Done: 500}, progress)
+	progress := swept(t, sweepEnv(t, c), sweepOf(protocol.SweepRelease))
+	require.Equal(t, protocol.SweepProgress{Found: 500, Done: 500}, progress)
 	require.Equal(t, 16, c.at)
 	for i, id := range c.begun {
 		n, err := strconv.Atoi(id)
@@ -154,7 +155,7 @@ func TestSweep_BeginsWithTheOldestSixteenSideBySide(t *testing.T) {
 
 func TestSweep_CountsWhatCannotBeDone(t *testing.T) {
 	t.Parallel()
-	c := &crowd{states: map[postdate.State][]string{postdate.Dead: {"ended", "none", "hiccup", "broken", "fine"}}}
+	c := &sweepFake{states: map[postdate.State][]string{postdate.Dead: {"ended", "none", "hiccup", "broken", "fine"}}}
 	tries := map[string]int{}
 	c.do = func(_ context.Context, id string) error {
 		c.mu.Lock()
@@ -170,38 +171,38 @@ func TestSweep_CountsWhatCannotBeDone(t *testing.T) {
 		}
 		return nil
 	}
-	progress := swept(t, sweepEnv(t, c), sweepOf(activities.SweepRetry))
-	require.Equal(t, activities.SweepProgress{Found: 5, Done: 2, Skipped: 2, Failed: 1}, progress)
+	progress := swept(t, sweepEnv(t, c), sweepOf(protocol.SweepRetry))
+	require.Equal(t, protocol.SweepProgress{Found: 5, Done: 2, Skipped: 2, Failed: 1}, progress)
 	require.Equal(t, map[string]int{"ended": 1, "none": 1, "hiccup": 3, "broken": 4, "fine": 1}, tries)
 }
 
 func TestSweep_ResumesWithItsCounts(t *testing.T) {
 	t.Parallel()
-	c := &crowd{states: map[postdate.State][]string{postdate.Dead: {"7", "8"}}}
+	c := &sweepFake{states: map[postdate.State][]string{postdate.Dead: {"7", "8"}}}
 	env := sweepEnv(t, c)
-	env.SetHeartbeatDetails(activities.SweepProgress{Found: 10, Done: 6, Skipped: 1, Failed: 1})
-	require.Equal(t, activities.SweepProgress{Found: 9, Done: 8, Skipped: 1}, swept(t, env, sweepOf(activities.SweepRetry)))
+	env.SetHeartbeatDetails(protocol.SweepProgress{Found: 10, Done: 6, Skipped: 1, Failed: 1})
+	require.Equal(t, protocol.SweepProgress{Found: 9, Done: 8, Skipped: 1}, swept(t, env, sweepOf(protocol.SweepRetry)))
 }
 
 func TestSweep_TellsHowFarItCame(t *testing.T) {
 	t.Parallel()
-	c := &crowd{broken: postdate.Parked, states: map[postdate.State][]string{
+	c := &sweepFake{broken: postdate.Parked, states: map[postdate.State][]string{
 		postdate.Scheduled: ids(20), postdate.Retrying: {"retrying"},
 	}}
 	env := sweepEnv(t, c)
-	var last activities.SweepProgress
+	var last protocol.SweepProgress
 	env.SetOnActivityHeartbeatListener(func(_ *activity.Info, details converter.EncodedValues) {
 		require.NoError(t, details.Get(&last))
 	})
-	_, err := env.ExecuteActivity(activities.SweepName, sweepOf(activities.SweepCancel))
-	require.ErrorContains(t, err, "find what to cancel: the engine is away")
-	require.Equal(t, activities.SweepProgress{Found: 21, Done: 21}, last)
+	_, err := env.ExecuteActivity(protocol.SweepActivity, sweepOf(protocol.SweepCancel))
+	require.ErrorContains(t, err, "find the deliveries to cancel: the engine is away")
+	require.Equal(t, protocol.SweepProgress{Found: 21, Done: 21}, last)
 }
 
 func TestSweep_StopsWhenCancelled(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
-	c := &crowd{states: map[postdate.State][]string{postdate.Dead: ids(500)}}
+	c := &sweepFake{states: map[postdate.State][]string{postdate.Dead: ids(500)}}
 	c.do = func(ctx context.Context, _ string) error {
 		stop()
 		<-ctx.Done()
@@ -209,7 +210,7 @@ func TestSweep_StopsWhenCancelled(t *testing.T) {
 	}
 	env := sweepEnv(t, c)
 	env.SetWorkerOptions(worker.Options{BackgroundActivityContext: ctx})
-	_, err := env.ExecuteActivity(activities.SweepName, sweepOf(activities.SweepRetry))
+	_, err := env.ExecuteActivity(protocol.SweepActivity, sweepOf(protocol.SweepRetry))
 	require.Error(t, err)
 	require.LessOrEqual(t, len(c.begun), 17)
 	require.Empty(t, c.did)
@@ -217,6 +218,6 @@ func TestSweep_StopsWhenCancelled(t *testing.T) {
 
 func TestSweep_KnowsWhatItDoes(t *testing.T) {
 	t.Parallel()
-	_, err := sweepEnv(t, &crowd{}).ExecuteActivity(activities.SweepName, sweepOf("explode"))
-	require.ErrorContains(t, err, `"explode" is not what a sweep does`)
+	_, err := sweepEnv(t, &sweepFake{}).ExecuteActivity(protocol.SweepActivity, sweepOf("explode"))
+	require.ErrorContains(t, err, `a sweep does not know the action "explode"`)
 }

@@ -18,15 +18,15 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// Defines values for SweepState.
+// Defines values for OperationState.
 const (
-	DryRun   SweepState = "dry_run"
-	Finished SweepState = "finished"
-	Running  SweepState = "running"
+	DryRun   OperationState = "dry_run"
+	Finished OperationState = "finished"
+	Running  OperationState = "running"
 )
 
-// Valid indicates whether the value is a known member of the SweepState enum.
-func (e SweepState) Valid() bool {
+// Valid indicates whether the value is a known member of the OperationState enum.
+func (e OperationState) Valid() bool {
 	switch e {
 	case DryRun:
 		return true
@@ -401,6 +401,9 @@ type Delivery struct {
 	// Example: 2027-01-01T09:00:00Z
 	NextAttemptAt time.Time `json:"next_attempt_at,omitempty,omitzero"`
 
+	// Queue Where a delivery that is `waiting` stands in its endpoint's queue.
+	Queue *QueuePosition `json:"queue,omitempty"`
+
 	// Reason Why it is not sent yet, or how it ended. For people; programs read `state`.
 	//
 	// Example: sleeps until it is due
@@ -433,9 +436,6 @@ type Delivery struct {
 
 	// To Where a message goes. It is empty where it is published to those who are subscribed when it is due.
 	To DestinationShown `json:"to"`
-
-	// Turn Of a delivery that is `waiting`, where it stands in line.
-	Turn *Turn `json:"turn,omitempty"`
 
 	// Type Example: payment_request.due
 	Type string `json:"type"`
@@ -933,6 +933,29 @@ type Link = string
 // Example: standard
 type Mode = postdate.Mode
 
+// Operation One thing done to many deliveries.
+type Operation struct {
+	Done int `json:"done"`
+
+	// Failed The engine refused it.
+	Failed int `json:"failed"`
+
+	// Found How many match. While it runs, those found so far.
+	Found int `json:"found"`
+
+	// ID Missing of a dry run.
+	ID string `json:"id,omitempty,omitzero"`
+
+	// Skipped It could not be done to them any more.
+	Skipped int `json:"skipped"`
+
+	// State Example: running
+	State OperationState `json:"state"`
+}
+
+// OperationState Example: running
+type OperationState string
+
 // Pace How much is sent, at most.
 type Pace = postdate.Pace
 
@@ -987,6 +1010,9 @@ type Published struct {
 type PublishedBatch struct {
 	Data []EventResult `json:"data"`
 }
+
+// QueuePosition Where a delivery that is `waiting` stands in its endpoint's queue.
+type QueuePosition = postdate.QueuePosition
 
 // RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
 // second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
@@ -1087,29 +1113,6 @@ type Status struct {
 	Version string `json:"version"`
 }
 
-// Sweep One thing done to many deliveries.
-type Sweep struct {
-	Done int `json:"done"`
-
-	// Failed The engine refused it.
-	Failed int `json:"failed"`
-
-	// Found How many match. While it runs, those found so far.
-	Found int `json:"found"`
-
-	// ID Missing of a dry run.
-	ID string `json:"id,omitempty,omitzero"`
-
-	// Skipped It could not be done to them any more.
-	Skipped int `json:"skipped"`
-
-	// State Example: running
-	State SweepState `json:"state"`
-}
-
-// SweepState Example: running
-type SweepState string
-
 // TestResult What came of a test.
 type TestResult struct {
 	// Attempt One try, and what came of it.
@@ -1118,9 +1121,6 @@ type TestResult struct {
 	// Delivery The id of the delivery.
 	Delivery string `json:"delivery"`
 }
-
-// Turn Of a delivery that is `waiting`, where it stands in line.
-type Turn = postdate.Turn
 
 // Cursor defines model for Cursor.
 type Cursor = string
@@ -1344,6 +1344,9 @@ type ServerInterface interface {
 	// RevokeKey Revoke a key
 	// (DELETE /v1/keys/{id})
 	RevokeKey(ctx echo.Context, id ID) error
+	// GetOperation Get the progress of what is done by filter
+	// (GET /v1/operations/{id})
+	GetOperation(ctx echo.Context, id ID) error
 	// ListSchedules List schedules
 	// (GET /v1/schedules)
 	ListSchedules(ctx echo.Context, params ListSchedulesParams) error
@@ -1368,9 +1371,6 @@ type ServerInterface interface {
 	// RotateSigningSecret Rotate the signing secret
 	// (POST /v1/signing_secret/rotate)
 	RotateSigningSecret(ctx echo.Context) error
-	// GetSweep Get the progress of what is done by filter
-	// (GET /v1/sweeps/{id})
-	GetSweep(ctx echo.Context, id ID) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -1819,6 +1819,22 @@ func (w *ServerInterfaceWrapper) RevokeKey(ctx echo.Context) error {
 	return err
 }
 
+// GetOperation converts echo context to params.
+func (w *ServerInterfaceWrapper) GetOperation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetOperation(ctx, id)
+	return err
+}
+
 // ListSchedules converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSchedules(ctx echo.Context) error {
 	var err error
@@ -1990,22 +2006,6 @@ func (w *ServerInterfaceWrapper) RotateSigningSecret(ctx echo.Context) error {
 	return err
 }
 
-// GetSweep converts echo context to params.
-func (w *ServerInterfaceWrapper) GetSweep(ctx echo.Context) error {
-	var err error
-	// ------------- Path parameter "id" -------------
-	var id ID
-
-	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
-	if err != nil {
-		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
-	}
-
-	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.GetSweep(ctx, id)
-	return err
-}
-
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -2077,6 +2077,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/keys", wrapper.ListKeys, options.OperationMiddlewares["listKeys"]...)
 	router.POST(options.BaseURL+"/v1/keys", wrapper.CreateKey, options.OperationMiddlewares["createKey"]...)
 	router.DELETE(options.BaseURL+"/v1/keys/:id", wrapper.RevokeKey, options.OperationMiddlewares["revokeKey"]...)
+	router.GET(options.BaseURL+"/v1/operations/:id", wrapper.GetOperation, options.OperationMiddlewares["getOperation"]...)
 	router.GET(options.BaseURL+"/v1/schedules", wrapper.ListSchedules, options.OperationMiddlewares["listSchedules"]...)
 	router.POST(options.BaseURL+"/v1/schedules", wrapper.CreateSchedule, options.OperationMiddlewares["createSchedule"]...)
 	router.DELETE(options.BaseURL+"/v1/schedules/:id", wrapper.CancelSchedule, options.OperationMiddlewares["cancelSchedule"]...)
@@ -2085,7 +2086,6 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/schedules/:id/fire", wrapper.FireSchedule, options.OperationMiddlewares["fireSchedule"]...)
 	router.GET(options.BaseURL+"/v1/signing_secret", wrapper.GetSigningSecret, options.OperationMiddlewares["getSigningSecret"]...)
 	router.POST(options.BaseURL+"/v1/signing_secret/rotate", wrapper.RotateSigningSecret, options.OperationMiddlewares["rotateSigningSecret"]...)
-	router.GET(options.BaseURL+"/v1/sweeps/:id", wrapper.GetSweep, options.OperationMiddlewares["getSweep"]...)
 
 }
 
@@ -2161,7 +2161,7 @@ type CancelDeliveriesResponseObject interface {
 	VisitCancelDeliveriesResponse(w http.ResponseWriter) error
 }
 
-type CancelDeliveries200JSONResponse Sweep
+type CancelDeliveries200JSONResponse Operation
 
 func (response CancelDeliveries200JSONResponse) VisitCancelDeliveriesResponse(w http.ResponseWriter) error {
 
@@ -2175,7 +2175,7 @@ func (response CancelDeliveries200JSONResponse) VisitCancelDeliveriesResponse(w 
 	return err
 }
 
-type CancelDeliveries202JSONResponse Sweep
+type CancelDeliveries202JSONResponse Operation
 
 func (response CancelDeliveries202JSONResponse) VisitCancelDeliveriesResponse(w http.ResponseWriter) error {
 
@@ -2197,7 +2197,7 @@ type RetryDeliveriesResponseObject interface {
 	VisitRetryDeliveriesResponse(w http.ResponseWriter) error
 }
 
-type RetryDeliveries200JSONResponse Sweep
+type RetryDeliveries200JSONResponse Operation
 
 func (response RetryDeliveries200JSONResponse) VisitRetryDeliveriesResponse(w http.ResponseWriter) error {
 
@@ -2211,7 +2211,7 @@ func (response RetryDeliveries200JSONResponse) VisitRetryDeliveriesResponse(w ht
 	return err
 }
 
-type RetryDeliveries202JSONResponse Sweep
+type RetryDeliveries202JSONResponse Operation
 
 func (response RetryDeliveries202JSONResponse) VisitRetryDeliveriesResponse(w http.ResponseWriter) error {
 
@@ -2661,6 +2661,28 @@ func (response RevokeKey200JSONResponse) VisitRevokeKeyResponse(w http.ResponseW
 	return err
 }
 
+type GetOperationRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type GetOperationResponseObject interface {
+	VisitGetOperationResponse(w http.ResponseWriter) error
+}
+
+type GetOperation200JSONResponse Operation
+
+func (response GetOperation200JSONResponse) VisitGetOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSchedulesRequestObject struct {
 	Params ListSchedulesParams
 }
@@ -2860,28 +2882,6 @@ func (response RotateSigningSecret200JSONResponse) VisitRotateSigningSecretRespo
 	return err
 }
 
-type GetSweepRequestObject struct {
-	ID ID `json:"id"`
-}
-
-type GetSweepResponseObject interface {
-	VisitGetSweepResponse(w http.ResponseWriter) error
-}
-
-type GetSweep200JSONResponse Sweep
-
-func (response GetSweep200JSONResponse) VisitGetSweepResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetHealth Whether this process lives
@@ -2956,6 +2956,9 @@ type StrictServerInterface interface {
 	// RevokeKey Revoke a key
 	// (DELETE /v1/keys/{id})
 	RevokeKey(ctx context.Context, request RevokeKeyRequestObject) (RevokeKeyResponseObject, error)
+	// GetOperation Get the progress of what is done by filter
+	// (GET /v1/operations/{id})
+	GetOperation(ctx context.Context, request GetOperationRequestObject) (GetOperationResponseObject, error)
 	// ListSchedules List schedules
 	// (GET /v1/schedules)
 	ListSchedules(ctx context.Context, request ListSchedulesRequestObject) (ListSchedulesResponseObject, error)
@@ -2980,9 +2983,6 @@ type StrictServerInterface interface {
 	// RotateSigningSecret Rotate the signing secret
 	// (POST /v1/signing_secret/rotate)
 	RotateSigningSecret(ctx context.Context, request RotateSigningSecretRequestObject) (RotateSigningSecretResponseObject, error)
-	// GetSweep Get the progress of what is done by filter
-	// (GET /v1/sweeps/{id})
-	GetSweep(ctx context.Context, request GetSweepRequestObject) (GetSweepResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -3772,6 +3772,31 @@ func (sh *strictHandler) RevokeKey(ctx echo.Context, id ID) error {
 	return nil
 }
 
+// GetOperation operation middleware
+func (sh *strictHandler) GetOperation(ctx echo.Context, id ID) error {
+	var request GetOperationRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOperation(ctx.Request().Context(), request.(GetOperationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOperation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetOperationResponseObject); ok {
+		return validResponse.VisitGetOperationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListSchedules operation middleware
 func (sh *strictHandler) ListSchedules(ctx echo.Context, params ListSchedulesParams) error {
 	var request ListSchedulesRequestObject
@@ -4034,31 +4059,6 @@ func (sh *strictHandler) RotateSigningSecret(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(RotateSigningSecretResponseObject); ok {
 		return validResponse.VisitRotateSigningSecretResponse(ctx.Response())
-	} else if response != nil {
-		return fmt.Errorf("unexpected response type: %T", response)
-	}
-	return nil
-}
-
-// GetSweep operation middleware
-func (sh *strictHandler) GetSweep(ctx echo.Context, id ID) error {
-	var request GetSweepRequestObject
-
-	request.ID = id
-
-	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetSweep(ctx.Request().Context(), request.(GetSweepRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetSweep")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		return err
-	} else if validResponse, ok := response.(GetSweepResponseObject); ok {
-		return validResponse.VisitGetSweepResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

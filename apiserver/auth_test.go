@@ -186,9 +186,9 @@ func TestTenants_SeeTheirOwnEventsOnly(t *testing.T) {
 	endpoint := a.register(registration{"url": answering(http.StatusGone)}).ID
 	a.do(http.MethodPost, "/v1/events", `{"id":"e","type":"t","entity":"x"}`).is(http.StatusAccepted)
 	a.listed(1, "state", "dead")
-	var sweep apiserver.Sweep
+	var sweep apiserver.Operation
 	a.do(http.MethodPost, "/v1/deliveries/retry", `{"entity":"none"}`).is(http.StatusAccepted).decode(&sweep)
-	a.do(http.MethodGet, "/v1/sweeps/"+sweep.ID, "").is(http.StatusOK)
+	a.do(http.MethodGet, "/v1/operations/"+sweep.ID, "").is(http.StatusOK)
 	key := a.key(postdate.Read)
 
 	other := b.key(postdate.Admin).Key
@@ -197,7 +197,7 @@ func TestTenants_SeeTheirOwnEventsOnly(t *testing.T) {
 		{http.MethodGet, "/v1/deliveries/e." + endpoint, ""},
 		{http.MethodPost, "/v1/deliveries/e." + endpoint + "/retry", ""},
 		{http.MethodPost, "/v1/deliveries/e." + endpoint + "/cancel", ""},
-		{http.MethodGet, "/v1/sweeps/" + sweep.ID, ""},
+		{http.MethodGet, "/v1/operations/" + sweep.ID, ""},
 		{http.MethodGet, "/v1/endpoints/" + endpoint, ""},
 		{http.MethodPatch, "/v1/endpoints/" + endpoint, `{"description":"mine now"}`},
 		{http.MethodDelete, "/v1/endpoints/" + endpoint, ""},
@@ -214,7 +214,7 @@ func TestTenants_SeeTheirOwnEventsOnly(t *testing.T) {
 	for _, path := range []string{"/v1/deliveries", "/v1/deliveries?entity=x", "/v1/deliveries?endpoint=" + endpoint, "/v1/endpoints", "/v1/schedules"} {
 		require.JSONEq(t, `{"data":[],"has_more":false}`, b.with(other, http.MethodGet, path, "").is(http.StatusOK).Body.String())
 	}
-	var counted apiserver.Sweep
+	var counted apiserver.Operation
 	b.with(other, http.MethodPost, "/v1/deliveries/retry", `{"dry_run":true}`).is(http.StatusOK).decode(&counted)
 	require.Zero(t, counted.Found)
 	require.NotContains(t, b.with(other, http.MethodGet, "/v1/keys", "").Body.String(), key.ID)

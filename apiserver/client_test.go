@@ -133,7 +133,7 @@ func TestClient_EveryCallAboutEvents(t *testing.T) {
 	require.Zero(t, counted.JSON200.Found)
 	sweep, err := api.RetryDeliveriesWithResponse(ctx, client.RetryDeliveries{Endpoint: id})
 	require.NoError(t, err)
-	_, err = api.GetSweepWithResponse(ctx, sweep.JSON202.ID)
+	_, err = api.GetOperationWithResponse(ctx, sweep.JSON202.ID)
 	require.NoError(t, err)
 
 	_, err = api.DeleteEndpointWithResponse(ctx, id)

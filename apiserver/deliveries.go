@@ -8,11 +8,11 @@ import (
 
 // GetDelivery shows a delivery.
 func (s *server) GetDelivery(ctx context.Context, r GetDeliveryRequestObject) (GetDeliveryResponseObject, error) {
-	found, err := s.Ledger.Look(ctx, tenantOf(ctx), r.ID)
+	found, err := s.Deliveries.Get(ctx, tenantOf(ctx), r.ID)
 	if err != nil {
 		return nil, err
 	}
-	return GetDelivery200JSONResponse(s.face(found)), nil
+	return GetDelivery200JSONResponse(s.deliveryOf(found)), nil
 }
 
 // ListDeliveries lists deliveries.
@@ -29,7 +29,7 @@ func (s *server) ListDeliveries(ctx context.Context, r ListDeliveriesRequestObje
 
 // CancelDelivery cancels a delivery, unless it ends otherwise first.
 func (s *server) CancelDelivery(ctx context.Context, r CancelDeliveryRequestObject) (CancelDeliveryResponseObject, error) {
-	if err := s.Ledger.CancelDelivery(ctx, tenantOf(ctx), r.ID); err != nil {
+	if err := s.Deliveries.CancelDelivery(ctx, tenantOf(ctx), r.ID); err != nil {
 		return nil, err
 	}
 	return CancelDelivery200JSONResponse{State: postdate.Cancelled}, nil
@@ -37,9 +37,9 @@ func (s *server) CancelDelivery(ctx context.Context, r CancelDeliveryRequestObje
 
 // RetryDelivery starts a dead letter anew under the id it had.
 func (s *server) RetryDelivery(ctx context.Context, r RetryDeliveryRequestObject) (RetryDeliveryResponseObject, error) {
-	made, err := s.Ledger.Retry(ctx, tenantOf(ctx), r.ID)
+	made, err := s.Deliveries.Retry(ctx, tenantOf(ctx), r.ID)
 	if err != nil {
 		return nil, err
 	}
-	return RetryDelivery200JSONResponse(s.face(made)), nil
+	return RetryDelivery200JSONResponse(s.deliveryOf(made)), nil
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/activities"
 	"github.com/postdate/postdate/apiserver"
+	"github.com/postdate/postdate/internal/deliveries"
+	"github.com/postdate/postdate/protocol"
 	"github.com/postdate/postdate/workflows"
 )
 
@@ -103,7 +105,7 @@ func TestDelivery_ShowsHowItEnded(t *testing.T) {
 	require.Len(t, d.Attempts, 1)
 
 	made := a.create(message{"delay": "1h"})
-	require.NoError(t, temporal.TerminateWorkflow(t.Context(), workflows.ScheduleID(a.tenant, made.ID), "", "out of order"))
+	require.NoError(t, temporal.TerminateWorkflow(t.Context(), protocol.ScheduleID(a.tenant, made.ID), "", "out of order"))
 	d = a.ended(made.ID)
 	require.Equal(t, postdate.Cancelled, d.State)
 	require.Contains(t, d.Reason, "out of order")
@@ -134,7 +136,9 @@ func TestDelivery_WaitsForAWorker(t *testing.T) {
 func TestUpdates_ThatNoWorkerTakesUpAreUnavailable(t *testing.T) {
 	t.Parallel()
 	a := newAPIOn(t, idle, func(c *apiserver.Config) {
-		c.Ledger.WorkerPolling = func(context.Context) (bool, error) { return true, nil }
+		c.Deliveries = newDeliveries(idle, c.Tenants, func(d *deliveries.Config) {
+			d.WorkerPolling = func(context.Context) (bool, error) { return true, nil }
+		})
 	})
 	a.tenant = postdate.DefaultTenant
 	made := a.create(message{"delay": "1h"})
@@ -151,11 +155,11 @@ func TestDelivery_ShowsAnAttemptThatNoRetryHasReported(t *testing.T) {
 	c, stop, err := startEngine()
 	require.NoError(t, err)
 	defer stop()
-	half := sdk.New(c, workflows.TaskQueue, sdk.Options{LocalActivityWorkerOnly: true})
+	half := sdk.New(c, protocol.TaskQueue, sdk.Options{LocalActivityWorkerOnly: true})
 	workflows.Register(half)
-	half.RegisterActivity(&activities.Activities{
-		Sender: &senders, Directory: newDirectory(c), Log: slog.New(slog.DiscardHandler), Now: time.Now,
-	})
+	(&activities.Activities{
+		Sender: &senders, Tenants: newTenants(c), Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	}).Register(half)
 	require.NoError(t, half.Start())
 	defer half.Stop()
 
@@ -171,7 +175,7 @@ func TestDelivery_LinksToTheWebUI(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, func(c *apiserver.Config) { c.UIURL += "/" })
 	made := a.create(message{"id": "a:b", "delay": "1h"})
-	described, err := temporal.DescribeWorkflowExecution(t.Context(), workflows.ScheduleID(a.tenant, "a:b"), "")
+	described, err := temporal.DescribeWorkflowExecution(t.Context(), protocol.ScheduleID(a.tenant, "a:b"), "")
 	require.NoError(t, err)
 	run := described.GetWorkflowExecutionInfo().GetExecution().GetRunId()
 	require.Equal(t, uiURL+"/namespaces/default/workflows/schedule%2F"+a.tenant+"%2Fa:b/"+run+"/history", made.Link)
@@ -184,7 +188,7 @@ func TestDelivery_IsShownInTheWebUIByTypeAndHost(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
 	made := a.create(message{"delay": "1h", "type": "payment_request.due", "to": "https://b.example/secret"})
-	described, err := temporal.DescribeWorkflow(t.Context(), workflows.ScheduleID(a.tenant, made.ID), "")
+	described, err := temporal.DescribeWorkflow(t.Context(), protocol.ScheduleID(a.tenant, made.ID), "")
 	require.NoError(t, err)
 	summary, err := described.GetStaticSummary()
 	require.NoError(t, err)
@@ -274,7 +278,9 @@ func TestRetry_OnlyOfWhatIsDead(t *testing.T) {
 	expires := time.Now().Add(time.Hour)
 	dead := a.create(message{"to": answering(http.StatusGone), "expires_at": expires})
 	a.ended(dead.ID)
-	later := newAPI(t, func(c *apiserver.Config) { c.Ledger.Now = func() time.Time { return expires } })
+	later := newAPI(t, func(c *apiserver.Config) {
+		c.Deliveries = newDeliveries(temporal, c.Tenants, func(d *deliveries.Config) { d.Now = func() time.Time { return expires } })
+	})
 	later.tenant = a.tenant
 	p = later.do(http.MethodPost, retryOf(dead.ID), "").problem(http.StatusConflict, postdate.Conflict)
 	require.Contains(t, p.Detail, "expired at")
@@ -294,7 +300,7 @@ func TestEngineUnreachable(t *testing.T) {
 		{http.MethodGet, "/v1/deliveries/x.y", ""},
 		{http.MethodGet, "/v1/deliveries", ""},
 		{http.MethodGet, "/v1/events/x", ""},
-		{http.MethodGet, "/v1/sweeps/x", ""},
+		{http.MethodGet, "/v1/operations/x", ""},
 		{http.MethodPost, "/v1/events", `{"type":"t"}`},
 		{http.MethodPost, "/v1/events/batch", `{"events":[{"type":"t"}]}`},
 		{http.MethodPost, "/v1/deliveries/retry", `{"all":true}`},

@@ -6,19 +6,20 @@ import (
 	"slices"
 	"time"
 
+	"github.com/postdate/postdate/internal/ingest"
+
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/ledger"
 )
 
 // CreateEndpoint registers an endpoint, and shows its secret this once.
 func (s *server) CreateEndpoint(ctx context.Context, r CreateEndpointRequestObject) (CreateEndpointResponseObject, error) {
 	endpoint := s.endpointOf(*r.Body)
-	if err := s.validateEndpoint(endpoint); err != nil {
+	if err := s.validateEndpoint(ctx, endpoint); err != nil {
 		return nil, err
 	}
 	endpoint.ID = "ep_" + idFor(tenantOf(ctx), r.Params.IdempotencyKey)
-	endpoint.Digest = ledger.Digest(*r.Body)
-	made, created, err := s.Directory.CreateEndpoint(ctx, tenantOf(ctx), endpoint)
+	endpoint.Digest = ingest.Digest(*r.Body)
+	made, created, err := s.Tenants.CreateEndpoint(ctx, tenantOf(ctx), endpoint)
 	if postdate.CodeOf(err) == postdate.Conflict {
 		return nil, postdate.Errorf(postdate.Conflict, "", "an endpoint was made with this Idempotency-Key by a request with another body")
 	}
@@ -60,7 +61,7 @@ func (p endpointPosition) compare(other endpointPosition) int {
 
 // ListEndpoints lists the tenant's endpoints in the order in which they were made.
 func (s *server) ListEndpoints(ctx context.Context, r ListEndpointsRequestObject) (ListEndpointsResponseObject, error) {
-	tenant, err := s.Directory.Tenant(ctx, tenantOf(ctx))
+	tenant, err := s.Tenants.Tenant(ctx, tenantOf(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -93,10 +94,10 @@ func (s *server) ChangeEndpoint(ctx context.Context, r ChangeEndpointRequestObje
 		return nil, err
 	}
 	patch := patchOf(*r.Body)
-	if err := s.validateEndpoint(patch.Apply(endpoint)); err != nil {
+	if err := s.validateEndpoint(ctx, patch.Apply(endpoint)); err != nil {
 		return nil, err
 	}
-	changed, err := s.Directory.PatchEndpoint(ctx, tenantOf(ctx), r.ID, patch)
+	changed, err := s.Tenants.PatchEndpoint(ctx, tenantOf(ctx), r.ID, patch)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +114,7 @@ func (s *server) DeleteEndpoint(ctx context.Context, r DeleteEndpointRequestObje
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Directory.DeleteEndpoint(ctx, tenantOf(ctx), r.ID); err != nil {
+	if err := s.Tenants.DeleteEndpoint(ctx, tenantOf(ctx), r.ID); err != nil {
 		return nil, err
 	}
 	return DeleteEndpoint200JSONResponse{Cancelled: cancelled}, nil
@@ -141,7 +142,7 @@ func (s *server) setEndpointState(ctx context.Context, id string, state postdate
 	if _, err := s.endpoint(ctx, id); err != nil {
 		return Endpoint{}, err
 	}
-	changed, err := s.Directory.SetEndpointState(ctx, tenantOf(ctx), id, state, reason)
+	changed, err := s.Tenants.SetEndpointState(ctx, tenantOf(ctx), id, state, reason)
 	return endpointFace(changed), err
 }
 
@@ -151,7 +152,7 @@ func (s *server) GetEndpointHealth(ctx context.Context, r GetEndpointHealthReque
 	if err != nil {
 		return nil, err
 	}
-	health, err := s.Ledger.Health(ctx, tenantOf(ctx), endpoint)
+	health, err := s.Deliveries.Health(ctx, tenantOf(ctx), endpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +164,7 @@ func (s *server) endpoint(ctx context.Context, id string) (postdate.Endpoint, er
 	if err := postdate.ValidateID("/id", id); err != nil {
 		return postdate.Endpoint{}, err
 	}
-	tenant, err := s.Directory.Tenant(ctx, tenantOf(ctx))
+	tenant, err := s.Tenants.Tenant(ctx, tenantOf(ctx))
 	if err != nil {
 		return postdate.Endpoint{}, err
 	}

@@ -55,7 +55,7 @@ func TestEndpoints_HaveDefaults(t *testing.T) {
 	require.Equal(t, postdate.Standard, made.Mode)
 	require.Equal(t, postdate.HMAC, made.Signature)
 	require.Equal(t, postdate.Enabled, made.State)
-	require.Equal(t, postdate.DefaultTimeout, made.Timeout.Std())
+	require.Equal(t, postdate.DefaultTimeout, made.Timeout.Duration())
 	require.Equal(t, postdate.DefaultRetry.Schedule, made.Retry.Schedule)
 	require.Equal(t, []string{}, made.Headers)
 }
@@ -136,7 +136,7 @@ func TestEndpoints_ChangeWhatIsGiven(t *testing.T) {
 func TestEndpoints_RefusesWhatCouldNeverBeSentTo(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, func(c *apiserver.Config) {
-		c.CheckURL = func(u *url.URL) error {
+		c.CheckURL = func(_ string, u *url.URL) error {
 			if u.Hostname() == "10.0.0.1" {
 				return errors.New("10.0.0.1 is a private address")
 			}

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"strconv"
 
+	"github.com/postdate/postdate/internal/ingest"
+
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/ledger"
 )
 
 // incoming is an event of a request, or why it is refused.
@@ -44,7 +45,7 @@ func (s *server) publish(ctx context.Context, one incoming, key string) (Publish
 	if one.err != nil {
 		return Published{}, one.err
 	}
-	published, err := s.Ledger.PublishBatch(ctx, ledger.Batch{
+	published, err := s.Ingester.PublishBatch(ctx, ingest.Batch{
 		Tenant: tenantOf(ctx), Events: []postdate.Event{one.event}, Key: key, TraceParent: traceParent(ctx),
 	})
 	if err != nil {
@@ -56,17 +57,17 @@ func (s *server) publish(ctx context.Context, one incoming, key string) (Publish
 
 // publishBatch publishes those of all that are not refused, and answers for each.
 func (s *server) publishBatch(ctx context.Context, all []incoming, key string) (PublishedBatch, error) {
-	batch := ledger.Batch{Tenant: tenantOf(ctx), Key: key, TraceParent: traceParent(ctx)}
-	answers := make([]ledger.Published, len(all))
+	batch := ingest.Batch{Tenant: tenantOf(ctx), Key: key, TraceParent: traceParent(ctx)}
+	answers := make([]ingest.Published, len(all))
 	var places []int
 	for place, one := range all {
 		if one.err != nil {
-			answers[place] = ledger.Published{ID: one.event.ID, Err: one.err}
+			answers[place] = ingest.Published{ID: one.event.ID, Err: one.err}
 			continue
 		}
 		batch.Events, places = append(batch.Events, one.event), append(places, place)
 	}
-	published, err := s.Ledger.PublishBatch(ctx, batch)
+	published, err := s.Ingester.PublishBatch(ctx, batch)
 	if err != nil {
 		return PublishedBatch{}, err
 	}
@@ -105,18 +106,18 @@ func (s *server) eventError(ctx context.Context, err error) *EventError {
 
 // GetEvent shows an event and where its deliveries stand.
 func (s *server) GetEvent(ctx context.Context, r GetEventRequestObject) (GetEventResponseObject, error) {
-	seen, err := s.Ledger.LookEvent(ctx, tenantOf(ctx), r.ID)
+	event, err := s.Deliveries.GetEvent(ctx, tenantOf(ctx), r.ID)
 	if err != nil {
 		return nil, err
 	}
-	m := seen.Message
-	deliveries := make([]EventDelivery, len(seen.Deliveries))
-	for i, d := range seen.Deliveries {
+	m := event.Message
+	deliveries := make([]EventDelivery, len(event.Deliveries))
+	for i, d := range event.Deliveries {
 		deliveries[i] = EventDelivery{ID: d.ID, Endpoint: d.Endpoint, State: d.State}
 	}
 	return GetEvent200JSONResponse{
-		ID: m.ID, Type: m.Type, Entity: m.Entity, Timestamp: m.Timestamp, CreatedAt: seen.At, Data: m.Data,
-		Deliveries: deliveries, Link: s.link(seen.Info),
+		ID: m.ID, Type: m.Type, Entity: m.Entity, Timestamp: m.Timestamp, CreatedAt: event.At, Data: m.Data,
+		Deliveries: deliveries, Link: s.link(event.Execution),
 	}, nil
 }
 
@@ -132,7 +133,7 @@ func eventOf(body Event) postdate.Event {
 	}
 }
 
-func refsOf(refs []ledger.DeliveryRef) []DeliveryRef {
+func refsOf(refs []postdate.DeliveryRef) []DeliveryRef {
 	all := make([]DeliveryRef, len(refs))
 	for i, ref := range refs {
 		all[i] = DeliveryRef{ID: ref.ID, Endpoint: ref.Endpoint}

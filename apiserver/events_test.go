@@ -12,6 +12,7 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/apiserver"
+	"github.com/postdate/postdate/internal/eventually"
 )
 
 // endpoint is a new one of the tenant, that subscribed to eventType. What fails
@@ -19,9 +20,9 @@ import (
 func (a *api) endpoint(eventType, url string) string {
 	a.t.Helper()
 	id := "ep_" + uuid.NewString()
-	_, created, err := tenants.CreateEndpoint(a.t.Context(), a.tenant, postdate.Endpoint{
+	_, created, err := configured.CreateEndpoint(a.t.Context(), a.tenant, postdate.Endpoint{
 		ID: id, URL: url, EventTypes: []string{eventType}, State: postdate.Enabled, Mode: postdate.Standard,
-		Signature: postdate.HMAC, Secrets: postdate.DatedSecrets{{Secret: "whsec_dGVzdA=="}},
+		Signature: postdate.HMAC, Secrets: postdate.ExpiringSecrets{{Secret: "whsec_dGVzdA=="}},
 		Retry: &postdate.Retry{Schedule: []postdate.Duration{0}}, CreatedAt: time.Now(), UpdatedAt: time.Now(),
 	})
 	require.NoError(a.t, err)
@@ -48,7 +49,7 @@ func (a *api) publish(fields message, headers ...string) apiserver.Published {
 func (a *api) reaches(id string, state postdate.State) apiserver.Delivery {
 	a.t.Helper()
 	var d apiserver.Delivery
-	require.Eventually(a.t, func() bool {
+	eventually.True(a.t, func() bool {
 		d = a.do(http.MethodGet, "/v1/deliveries/"+id, "").is(http.StatusOK).delivery()
 		return d.State == state
 	}, 15*time.Second, 10*time.Millisecond, "%s wanted: %+v", state, &d)
@@ -209,15 +210,15 @@ func TestSchedule_ToAnEndpoint(t *testing.T) {
 func TestSchedule_ToAURLIsSignedForEveryTenant(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
-	before, err := tenants.Tenant(t.Context(), a.tenant)
+	before, err := configured.Tenant(t.Context(), a.tenant)
 	require.NoError(t, err)
 	require.Empty(t, before.Secrets)
 	a.create(message{"delay": "1h"})
-	after, err := tenants.Tenant(t.Context(), a.tenant)
+	after, err := configured.Tenant(t.Context(), a.tenant)
 	require.NoError(t, err)
 	require.Regexp(t, "^whsec_", after.Secrets[0].Secret.Reveal())
 	a.create(message{"delay": "1h"})
-	again, err := tenants.Tenant(t.Context(), a.tenant)
+	again, err := configured.Tenant(t.Context(), a.tenant)
 	require.NoError(t, err)
 	require.Equal(t, after.Secrets[0].Secret.Reveal(), again.Secrets[0].Secret.Reveal())
 }
@@ -226,14 +227,14 @@ func TestDelivery_ParksAndGoesOn(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
 	endpoint := a.endpoint("*", answering(200))
-	_, err := tenants.SetEndpointState(t.Context(), a.tenant, endpoint, postdate.Paused, "for now")
+	_, err := configured.SetEndpointState(t.Context(), a.tenant, endpoint, postdate.Paused, "for now")
 	require.NoError(t, err)
 	id := a.publish(message{"id": "x"}).Deliveries[0].ID
 	d := a.reaches(id, postdate.Parked)
 	require.Contains(t, d.Reason, "not enabled")
 	require.Empty(t, d.Attempts)
 	require.Equal(t, id, a.listed(1, "state", "parked")[0].ID)
-	_, err = tenants.SetEndpointState(t.Context(), a.tenant, endpoint, postdate.Enabled, "")
+	_, err = configured.SetEndpointState(t.Context(), a.tenant, endpoint, postdate.Enabled, "")
 	require.NoError(t, err)
 	require.Len(t, a.reaches(id, postdate.Delivered).Attempts, 1)
 	a.listed(1, "state", "delivered")

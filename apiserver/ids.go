@@ -14,9 +14,9 @@ import (
 // timedID is a new id, in order of time: 32 characters.
 func timedID() string { return strings.ReplaceAll(uuid.Must(uuid.NewV7()).String(), "-", "") }
 
-// madeID makes an id: a new one, in order of time, or the one that the tenant's
+// newScheduleID makes an id: a new one, in order of time, or the one that the tenant's
 // idempotency key always makes.
-func madeID(tenant, key string) string {
+func newScheduleID(tenant, key string) string {
 	if key != "" {
 		sum := hash(tenant + "\n" + key)
 		return "sch_" + hex.EncodeToString(sum[:16])

@@ -37,10 +37,10 @@ func (s *server) holder(ctx context.Context, key string) (caller, error) {
 		return caller{}, errUnknownKey
 	}
 	name := parts[1]
-	if !s.Directory.Knows(name) && !s.strangers.Allow() {
+	if !s.Tenants.Knows(name) && !s.unknownTenants.Allow() {
 		return caller{}, postdate.Errorf(postdate.TooManyRequests, "", "too many keys of tenants that are not known: try again")
 	}
-	tenant, err := s.Directory.Tenant(ctx, name)
+	tenant, err := s.Tenants.Tenant(ctx, name)
 	if err != nil {
 		return caller{}, err
 	}
@@ -69,7 +69,7 @@ func (s *server) CreateKey(ctx context.Context, r CreateKeyRequestObject) (Creat
 	if !key.Valid(now) {
 		return nil, postdate.Errorf(postdate.Invalid, "/expires_at", "has passed")
 	}
-	if err := s.Directory.CreateKey(ctx, tenant, key); err != nil {
+	if err := s.Tenants.CreateKey(ctx, tenant, key); err != nil {
 		return nil, err
 	}
 	return CreateKey201JSONResponse{
@@ -80,7 +80,7 @@ func (s *server) CreateKey(ctx context.Context, r CreateKeyRequestObject) (Creat
 
 // ListKeys lists the tenant's keys, those that have expired included.
 func (s *server) ListKeys(ctx context.Context, _ ListKeysRequestObject) (ListKeysResponseObject, error) {
-	tenant, err := s.Directory.Tenant(ctx, tenantOf(ctx))
+	tenant, err := s.Tenants.Tenant(ctx, tenantOf(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (s *server) RevokeKey(ctx context.Context, r RevokeKeyRequestObject) (Revok
 	if err := postdate.ValidateID("/id", r.ID); err != nil {
 		return nil, err
 	}
-	if err := s.Directory.RevokeKey(ctx, tenantOf(ctx), r.ID); err != nil {
+	if err := s.Tenants.RevokeKey(ctx, tenantOf(ctx), r.ID); err != nil {
 		return nil, err
 	}
 	return RevokeKey200JSONResponse(r), nil

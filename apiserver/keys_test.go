@@ -32,7 +32,7 @@ func TestKeys_AreShownOnce(t *testing.T) {
 		ID: made.ID, Prefix: made.Prefix, Scope: postdate.Admin, Description: "mine", CreatedAt: made.CreatedAt, ExpiresAt: &expires,
 	}}, list.Data)
 
-	tenant, err := tenants.Tenant(t.Context(), a.tenant)
+	tenant, err := configured.Tenant(t.Context(), a.tenant)
 	require.NoError(t, err)
 	require.NotContains(t, tenant.Keys[0].Hash, made.Key[len(made.Key)-20:], "a hash is kept")
 	log.mu.Lock()

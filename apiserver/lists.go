@@ -10,7 +10,7 @@ import (
 	"fmt"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/ledger"
+	"github.com/postdate/postdate/internal/deliveries"
 )
 
 // defaultLimit is how many deliveries a page holds where the request says nothing.
@@ -21,23 +21,22 @@ func (s *server) list(ctx context.Context, filter postdate.Filter, limit int, cu
 	if err := filter.Validate(); err != nil {
 		return DeliveryList{}, err
 	}
-	var after *ledger.Position
+	var after deliveries.Cursor
 	if cursor != "" {
-		after = new(ledger.Position)
-		if err := s.openCursor(filter, cursor, after); err != nil {
+		if err := s.openCursor(filter, cursor, &after); err != nil {
 			return DeliveryList{}, err
 		}
 	}
-	rows, next, err := s.Ledger.List(ctx, filter, after, cmp.Or(limit, defaultLimit))
+	summaries, next, err := s.Deliveries.List(ctx, filter, after, cmp.Or(limit, defaultLimit))
 	if err != nil {
 		return DeliveryList{}, err
 	}
-	page := DeliveryList{Data: make([]DeliverySummary, len(rows)), HasMore: next != nil}
-	if next != nil {
+	page := DeliveryList{Data: make([]DeliverySummary, len(summaries)), HasMore: next != deliveries.Cursor{}}
+	if page.HasMore {
 		page.NextCursor = s.cursor(filter, next)
 	}
-	for i, row := range rows {
-		page.Data[i] = s.summaryOf(row)
+	for i, summary := range summaries {
+		page.Data[i] = s.summaryOf(summary)
 	}
 	return page, nil
 }

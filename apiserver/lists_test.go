@@ -58,7 +58,7 @@ func TestList_ShowsEachStateAndFindsItByIt(t *testing.T) {
 		require.Contains(t, ids(rows), d.ID, state)
 		for _, row := range rows {
 			require.Equal(t, state, row.State)
-			require.Equal(t, state.Over(), !row.EndedAt.IsZero())
+			require.Equal(t, state.Final(), !row.EndedAt.IsZero())
 		}
 	}
 	close(finish)

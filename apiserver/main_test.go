@@ -18,7 +18,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
@@ -28,12 +27,15 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/apiserver"
-	"github.com/postdate/postdate/directory"
-	"github.com/postdate/postdate/engine"
-	"github.com/postdate/postdate/ledger"
-	"github.com/postdate/postdate/pacer"
+	"github.com/postdate/postdate/internal/deliveries"
+	"github.com/postdate/postdate/internal/enginetest"
+	"github.com/postdate/postdate/internal/eventually"
+	"github.com/postdate/postdate/internal/executions"
+	"github.com/postdate/postdate/internal/ingest"
+	"github.com/postdate/postdate/internal/pacer"
+	"github.com/postdate/postdate/internal/tenants"
+	"github.com/postdate/postdate/protocol"
 	"github.com/postdate/postdate/worker"
-	"github.com/postdate/postdate/workflows"
 )
 
 const (
@@ -46,10 +48,10 @@ const (
 
 // The engine is real, and so is everything on it but who is sent to.
 var (
-	temporal client.Client        // with a worker
-	idle     client.Client        // of another engine, on which no worker runs
-	tenants  *directory.Directory // on temporal
-	senders  scripts
+	temporal   client.Client  // with a worker
+	idle       client.Client  // of another engine, on which no worker runs
+	configured *tenants.Store // on temporal
+	senders    scripts
 
 	quietLog = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 
@@ -82,14 +84,14 @@ func run(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer stop()
-	tenants = newDirectory(temporal)
-	turns := pacer.New(pacer.Config{
-		Temporal: temporal, Directory: tenants, MaxInFlight: maxInFlight, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	configured = newTenants(temporal)
+	limiter := pacer.New(pacer.Config{
+		Temporal: temporal, Tenants: configured, MaxInFlight: maxInFlight, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
-	defer turns.Close()
+	defer limiter.Close()
 	w := worker.New(worker.Config{
-		Client: temporal, Sender: &senders, Directory: tenants, Engine: newLedger(temporal, tenants),
-		Pacer: turns, MaxInFlight: maxInFlight,
+		Client: temporal, Sender: &senders, Tenants: configured, Ingester: newIngester(temporal, configured),
+		Deliveries: newDeliveries(temporal, configured), Limiter: limiter, MaxInFlight: maxInFlight,
 		Log: slog.New(slog.DiscardHandler), Slots: 100, StopTimeout: time.Second,
 	})
 	if err := w.Start(); err != nil {
@@ -100,25 +102,10 @@ func run(m *testing.M) (int, error) {
 }
 
 func startEngine() (client.Client, func(), error) {
-	attributes := make(map[string]enumspb.IndexedValueType)
-	for _, key := range workflows.SearchAttributes {
-		attributes[key.GetName()] = key.GetValueType()
-	}
-	started, err := engine.Start(context.Background(), engine.Config{
-		Memory: true, Namespace: namespace, SearchAttributes: attributes, Logger: slog.New(slog.DiscardHandler),
+	return enginetest.Start(func(o *client.Options) {
+		o.DataConverter, o.FailureConverter = encoded, failures
+		o.ConnectionOptions.DialOptions = []grpc.DialOption{grpc.WithChainUnaryInterceptor(noteDeletions)}
 	})
-	if err != nil {
-		return nil, nil, err
-	}
-	c, err := client.Dial(client.Options{
-		HostPort: started.Address(), Namespace: namespace, Logger: quietLog, DataConverter: encoded, FailureConverter: failures,
-		ConnectionOptions: client.ConnectionOptions{DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(noteDeletions)}},
-	})
-	if err != nil {
-		started.Stop()
-		return nil, nil, err
-	}
-	return c, func() { c.Close(); started.Stop() }, nil
 }
 
 // deleted holds the ids of the runs that the engine was asked to delete, and agreed.
@@ -134,28 +121,39 @@ func noteDeletions(
 	return err
 }
 
-func newDirectory(c client.Client) *directory.Directory {
-	return directory.New(directory.Config{Temporal: c, DefaultSecret: "whsec_ZGVmYXVsdC1zZWNyZXQtb2YtdGVzdHMtMzItYnl0ZXM="})
+func newTenants(c client.Client) *tenants.Store {
+	return tenants.New(tenants.Config{Temporal: c, DefaultSecret: "whsec_ZGVmYXVsdC1zZWNyZXQtb2YtdGVzdHMtMzItYnl0ZXM="})
 }
 
-func newLedger(c client.Client, d *directory.Directory) *ledger.Ledger {
-	return ledger.New(ledger.Config{
-		Temporal: c, DataConverter: encoded, Namespace: namespace, Directory: d, EagerStart: true,
+func newExecutions(c client.Client) *executions.Client {
+	return executions.New(executions.Config{Temporal: c, DataConverter: encoded, Namespace: namespace, EagerStart: true})
+}
+
+func newIngester(c client.Client, s *tenants.Store) *ingest.Ingester {
+	return ingest.New(ingest.Config{Temporal: c, Executions: newExecutions(c), Tenants: s, Log: enginetest.Quiet})
+}
+
+func newDeliveries(c client.Client, s *tenants.Store, changes ...func(*deliveries.Config)) *deliveries.Store {
+	conf := deliveries.Config{
+		Temporal: c, Executions: newExecutions(c), Tenants: s, Log: enginetest.Quiet,
 		WorkerPolling: func(ctx context.Context) (bool, error) { return worker.Polling(ctx, c) },
-		Log:           slog.New(slog.DiscardHandler),
-	})
+	}
+	for _, change := range changes {
+		change(&conf)
+	}
+	return deliveries.New(conf)
 }
 
 // config is the API's, as production has it.
 func config(c client.Client) apiserver.Config {
-	d := tenants
+	s := configured
 	if c != temporal {
-		d = newDirectory(c)
+		s = newTenants(c)
 	}
 	return apiserver.Config{
-		Ledger: newLedger(c, d), Directory: d, UIURL: uiURL,
+		Ingester: newIngester(c, s), Deliveries: newDeliveries(c, s), Tenants: s, Namespace: namespace, UIURL: uiURL,
 		AdminKey: adminKey,
-		Log:      slog.New(slog.DiscardHandler),
+		Log:      enginetest.Quiet,
 		Version:  "v1.2.3",
 	}
 }
@@ -289,7 +287,7 @@ func (a *api) get(id string) apiserver.Delivery {
 // ended waits until the delivery has ended, and gets it.
 func (a *api) ended(id string) apiserver.Delivery {
 	a.t.Helper()
-	_ = temporal.GetWorkflow(a.t.Context(), workflows.ScheduleID(a.tenant, id), "").Get(a.t.Context(), nil)
+	_ = temporal.GetWorkflow(a.t.Context(), protocol.ScheduleID(a.tenant, id), "").Get(a.t.Context(), nil)
 	return a.get(id)
 }
 
@@ -297,7 +295,7 @@ func (a *api) ended(id string) apiserver.Delivery {
 func (a *api) becomes(id string, holds func(apiserver.Delivery) bool) apiserver.Delivery {
 	a.t.Helper()
 	var d apiserver.Delivery
-	require.Eventually(a.t, func() bool { d = a.get(id); return holds(d) }, 15*time.Second, 10*time.Millisecond, "%+v", &d)
+	eventually.True(a.t, func() bool { d = a.get(id); return holds(d) }, 15*time.Second, 10*time.Millisecond, "%+v", &d)
 	return d
 }
 
@@ -328,7 +326,7 @@ func (a *api) list(path string, filters ...string) []apiserver.DeliverySummary {
 func (a *api) listed(n int, filters ...string) []apiserver.DeliverySummary {
 	a.t.Helper()
 	var rows []apiserver.DeliverySummary
-	require.Eventually(a.t, func() bool {
+	eventually.True(a.t, func() bool {
 		rows = a.list("/v1/deliveries", filters...)
 		return len(rows) == n
 	}, 15*time.Second, 20*time.Millisecond, "%v: %d rows wanted: %v", filters, n, &rows)

@@ -28,8 +28,8 @@ func traceParent(ctx context.Context) string {
 	return carrier.Get("traceparent")
 }
 
-// isAside tells whether a probe or a page is asked for: nobody wants a trace of it.
-func isAside(c echo.Context) bool { return !strings.HasPrefix(c.Path(), "/v1/") }
+// isUntraced tells whether a probe or a page is asked for: nobody wants a trace of it.
+func isUntraced(c echo.Context) bool { return !strings.HasPrefix(c.Path(), "/v1/") }
 
 // saneID is what is taken for a request id from a caller: it goes into headers and logs.
 var saneID = regexp.MustCompile(`^[A-Za-z0-9._:/+=@-]{1,128}$`)
@@ -56,7 +56,7 @@ func (s *server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		header := c.Response().Header()
 		header.Set(echo.HeaderXRequestID, id)
 		header.Set(echo.HeaderXContentTypeOptions, "nosniff")
-		if !isAside(c) {
+		if !isUntraced(c) {
 			header.Set(echo.HeaderCacheControl, "no-store")
 		}
 		if method := c.Request().Method; method == http.MethodGet || method == http.MethodHead {
@@ -93,7 +93,7 @@ func (s *server) logRequest(c echo.Context, took time.Duration, err error) {
 	r, status := c.Request(), c.Response().Status
 	level := slog.LevelInfo
 	switch {
-	case isAside(c):
+	case isUntraced(c):
 		level = slog.LevelDebug
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelError

@@ -112,9 +112,9 @@ func TestService_Health(t *testing.T) {
 func TestNew_NeedsWhatItNeeds(t *testing.T) {
 	t.Parallel()
 	for name, take := range map[string]func(*apiserver.Config){
-		"a ledger":    func(c *apiserver.Config) { c.Ledger = nil },
-		"a directory": func(c *apiserver.Config) { c.Directory = nil },
-		"a key":       func(c *apiserver.Config) { c.AdminKey = "" },
+		"a ledger": func(c *apiserver.Config) { c.Deliveries = nil },
+		"tenants":  func(c *apiserver.Config) { c.Tenants = nil },
+		"a key":    func(c *apiserver.Config) { c.AdminKey = "" },
 	} {
 		conf := config(temporal)
 		take(&conf)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/apiserver"
+	"github.com/postdate/postdate/internal/eventually"
 )
 
 func (a *api) health(endpoint string) apiserver.Health {
@@ -128,18 +129,18 @@ func TestWaiting_IsSeenAndCancelled(t *testing.T) {
 		a.do(http.MethodPost, "/v1/events", `{"id":"e`+strconv.Itoa(i)+`","type":"t","entity":"n`+strconv.Itoa(i)+`"}`).is(http.StatusAccepted)
 	}
 	rows := a.listed(3, "state", "waiting", "endpoint", made.ID)
-	require.Eventually(t, func() bool { return a.health(made.ID).Waiting == 3 }, 15*time.Second, 50*time.Millisecond)
+	eventually.True(t, func() bool { return a.health(made.ID).Waiting == 3 }, 15*time.Second, 50*time.Millisecond)
 	require.Equal(t, postdate.Pace{InFlight: 1}, a.health(made.ID).Limit)
 
 	var seen apiserver.Delivery
 	a.do(http.MethodGet, "/v1/deliveries/"+rows[0].ID, "").is(http.StatusOK).decode(&seen)
 	require.Equal(t, postdate.Waiting, seen.State)
-	require.NotNil(t, seen.Turn)
+	require.NotNil(t, seen.Queue)
 	require.Contains(t, seen.Reason, "waits for its turn")
 	require.Empty(t, seen.Attempts)
 
 	entity := rows[0].Entity
-	var dry, begun apiserver.Sweep
+	var dry, begun apiserver.Operation
 	a.do(http.MethodPost, "/v1/deliveries/cancel", `{"state":"waiting","entity":"`+entity+`","dry_run":true}`).is(http.StatusOK).decode(&dry)
 	require.Equal(t, 1, dry.Found)
 	a.do(http.MethodPost, "/v1/deliveries/cancel", `{"state":"waiting","entity":"`+entity+`"}`).is(http.StatusAccepted).decode(&begun)
@@ -166,17 +167,17 @@ func TestCancelDeliveries_OfWhatMatches(t *testing.T) {
 	a.listed(1, "state", "delivered", "endpoint", open.ID)
 	a.listed(2, "state", "scheduled")
 
-	cancel := func(one *api, body string, status int) (s apiserver.Sweep) {
+	cancel := func(one *api, body string, status int) (s apiserver.Operation) {
 		one.do(http.MethodPost, "/v1/deliveries/cancel", body).is(status).decode(&s)
 		return s
 	}
-	require.Equal(t, apiserver.Sweep{State: apiserver.DryRun, Found: 3}, cancel(a, `{"dry_run":true}`, http.StatusOK))
+	require.Equal(t, apiserver.Operation{State: apiserver.DryRun, Found: 3}, cancel(a, `{"dry_run":true}`, http.StatusOK))
 	require.Equal(t, 2, cancel(a, `{"dry_run":true,"entity":"e"}`, http.StatusOK).Found)
 	require.Equal(t, 1, cancel(a, `{"dry_run":true,"state":"parked"}`, http.StatusOK).Found)
 	require.Zero(t, cancel(b, `{"dry_run":true,"endpoint":"`+paused.ID+`"}`, http.StatusOK).Found)
 
 	begun := cancel(a, `{"entity":"e"}`, http.StatusAccepted)
-	require.Equal(t, apiserver.Sweep{ID: begun.ID, State: apiserver.Finished, Found: 2, Done: 2}, a.swept(begun.ID))
+	require.Equal(t, apiserver.Operation{ID: begun.ID, State: apiserver.Finished, Found: 2, Done: 2}, a.swept(begun.ID))
 	require.Equal(t, postdate.Cancelled, a.get("later").State)
 	require.Equal(t, postdate.Scheduled, a.get("other").State)
 	a.listed(2, "state", "cancelled")

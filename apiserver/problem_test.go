@@ -18,6 +18,7 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/apiserver"
+	"github.com/postdate/postdate/internal/deliveries"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -26,7 +27,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, func(c *apiserver.Config) {
-		c.CheckURL = func(u *url.URL) error {
+		c.CheckURL = func(_ string, u *url.URL) error {
 			if u.Hostname() == "10.0.0.1" {
 				return errors.New("10.0.0.1 is a private address")
 			}
@@ -155,9 +156,7 @@ func TestProblems_UnforeseenErrorsAreLoggedWholeAndAnsweredBare(t *testing.T) {
 // polling has the API learn of workers from ask.
 func polling(ask func(context.Context) (bool, error)) func(*apiserver.Config) {
 	return func(c *apiserver.Config) {
-		asking := *c.Ledger
-		asking.WorkerPolling = ask
-		c.Ledger = &asking
+		c.Deliveries = newDeliveries(temporal, configured, func(d *deliveries.Config) { d.WorkerPolling = ask })
 	}
 }
 

@@ -8,20 +8,22 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/postdate/postdate/internal/executions"
+	"github.com/postdate/postdate/internal/ingest"
+
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/ledger"
+	"github.com/postdate/postdate/protocol"
 	"github.com/postdate/postdate/signature"
-	"github.com/postdate/postdate/workflows"
 )
 
 // CreateSchedule starts the execution that carries the message.
 func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObject) (CreateScheduleResponseObject, error) {
 	now := s.Now().UTC()
 	schedule := scheduleOf(tenantOf(ctx), *r.Body)
-	told := workflows.Accepted{Digest: digest(*r.Body), To: schedule.To, At: now}
+	told := protocol.Accepted{Digest: digest(*r.Body), To: schedule.To, At: now}
 	named := schedule.ID != "" || r.Params.IdempotencyKey != ""
 	if schedule.ID == "" {
-		schedule.ID = madeID(tenantOf(ctx), r.Params.IdempotencyKey)
+		schedule.ID = newScheduleID(tenantOf(ctx), r.Params.IdempotencyKey)
 	}
 	if err := s.acceptSchedule(ctx, &schedule, now); err != nil {
 		if named && postdate.CodeOf(err) == postdate.Invalid {
@@ -34,15 +36,15 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 		return nil, err
 	}
 
-	made, err := s.Ledger.Start(ctx, deliverInput(ctx, schedule, now), told)
-	if errors.Is(err, ledger.ErrExists) {
+	made, err := s.Ingester.Start(ctx, deliverInput(ctx, schedule, now), told)
+	if errors.Is(err, executions.ErrExists) {
 		return s.repeated(ctx, schedule.ID, told.Digest)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return CreateSchedule201JSONResponse{
-		Body:    s.face(made),
+		Body:    s.deliveryOf(made),
 		Headers: CreateSchedule201ResponseHeaders{Location: "/v1/schedules/" + schedule.ID},
 	}, nil
 }
@@ -53,18 +55,18 @@ func (s *server) repeated(ctx context.Context, id, digest string) (CreateSchedul
 	if err != nil {
 		return nil, err
 	}
-	if found.Accepted.Digest != digest {
+	if found.RequestDigest != digest {
 		return nil, postdate.Errorf(postdate.Conflict, "", "%q exists already, from a request with another body", id)
 	}
-	return CreateSchedule200JSONResponse(s.face(found)), nil
+	return CreateSchedule200JSONResponse(s.deliveryOf(found)), nil
 }
 
 // schedule reads the tenant's schedule. The delivery of an event is none.
-func (s *server) schedule(ctx context.Context, id string) (*ledger.Sight, error) {
+func (s *server) schedule(ctx context.Context, id string) (postdate.Delivery, error) {
 	if err := postdate.ValidateID("/id", id); err != nil {
-		return nil, err
+		return postdate.Delivery{}, err
 	}
-	return s.Ledger.Look(ctx, tenantOf(ctx), id)
+	return s.Deliveries.Get(ctx, tenantOf(ctx), id)
 }
 
 // update has the tenant's schedule do what the Update called name says.
@@ -72,7 +74,7 @@ func (s *server) update(ctx context.Context, id, name string, args ...any) error
 	if err := postdate.ValidateID("/id", id); err != nil {
 		return err
 	}
-	return s.Ledger.Update(ctx, tenantOf(ctx), id, name, args...)
+	return s.Deliveries.Update(ctx, tenantOf(ctx), id, name, args...)
 }
 
 // GetSchedule shows the schedule as the delivery it is.
@@ -81,7 +83,7 @@ func (s *server) GetSchedule(ctx context.Context, r GetScheduleRequestObject) (G
 	if err != nil {
 		return nil, err
 	}
-	return GetSchedule200JSONResponse(s.face(found)), nil
+	return GetSchedule200JSONResponse(s.deliveryOf(found)), nil
 }
 
 // ChangeSchedule changes when it is due, or what is sent.
@@ -91,14 +93,14 @@ func (s *server) ChangeSchedule(ctx context.Context, r ChangeScheduleRequestObje
 	if err := change.Validate(s.Now(), time.Time{}); err != nil {
 		return nil, err
 	}
-	if err := s.update(ctx, r.ID, workflows.UpdateReschedule, change); err != nil {
+	if err := s.update(ctx, r.ID, protocol.UpdateReschedule, change); err != nil {
 		return nil, err
 	}
 	found, err := s.schedule(ctx, r.ID)
 	if err != nil {
 		return nil, err
 	}
-	return ChangeSchedule200JSONResponse(s.face(found)), nil
+	return ChangeSchedule200JSONResponse(s.deliveryOf(found)), nil
 }
 
 // CancelSchedule cancels it, unless it ends otherwise first.
@@ -106,7 +108,7 @@ func (s *server) CancelSchedule(ctx context.Context, r CancelScheduleRequestObje
 	if err := postdate.ValidateID("/id", r.ID); err != nil {
 		return nil, err
 	}
-	if err := s.Ledger.CancelDelivery(ctx, tenantOf(ctx), r.ID); err != nil {
+	if err := s.Deliveries.CancelDelivery(ctx, tenantOf(ctx), r.ID); err != nil {
 		return nil, err
 	}
 	return CancelSchedule200JSONResponse{State: postdate.Cancelled}, nil
@@ -114,14 +116,14 @@ func (s *server) CancelSchedule(ctx context.Context, r CancelScheduleRequestObje
 
 // FireSchedule has it sent now.
 func (s *server) FireSchedule(ctx context.Context, r FireScheduleRequestObject) (FireScheduleResponseObject, error) {
-	if err := s.update(ctx, r.ID, workflows.UpdateFire); err != nil {
+	if err := s.update(ctx, r.ID, protocol.UpdateFire); err != nil {
 		return nil, err
 	}
 	found, err := s.schedule(ctx, r.ID)
 	if err != nil {
 		return nil, err
 	}
-	return FireSchedule200JSONResponse(s.face(found)), nil
+	return FireSchedule200JSONResponse(s.deliveryOf(found)), nil
 }
 
 // ListSchedules lists schedules as the deliveries they are.
@@ -159,12 +161,12 @@ func scheduleOf(tenant string, body CreateSchedule) postdate.Schedule {
 }
 
 // deliverInput is what carries schedule, accepted at now.
-func deliverInput(ctx context.Context, schedule postdate.Schedule, now time.Time) workflows.DeliverInput {
+func deliverInput(ctx context.Context, schedule postdate.Schedule, now time.Time) protocol.DeliverInput {
 	due := schedule.Due(now)
 	if due.Before(now) {
 		due = now
 	}
-	in := workflows.DeliverInput{Retry: postdate.RetryOrDefault(schedule.Retry)}
+	in := protocol.DeliverInput{Retry: postdate.RetryOrDefault(schedule.Retry)}
 	if schedule.ExpiresAt != nil {
 		in.ExpiresAt = *schedule.ExpiresAt // after it is due, so not zero
 	}
@@ -202,7 +204,7 @@ func (s *server) acceptSchedule(ctx context.Context, schedule *postdate.Schedule
 	case s.CheckURL != nil:
 		u, err := url.Parse(to.URL)
 		if err == nil {
-			err = s.CheckURL(u)
+			err = s.CheckURL(tenantOf(ctx), u)
 		}
 		if err != nil {
 			return postdate.Errorf(postdate.Invalid, "/to/url", "%s", err)
@@ -213,7 +215,7 @@ func (s *server) acceptSchedule(ctx context.Context, schedule *postdate.Schedule
 
 // acceptEndpoint refuses an endpoint that the tenant does not have.
 func (s *server) acceptEndpoint(ctx context.Context, schedule *postdate.Schedule) error {
-	tenant, err := s.Directory.Tenant(ctx, tenantOf(ctx))
+	tenant, err := s.Tenants.Tenant(ctx, tenantOf(ctx))
 	if err != nil {
 		return err
 	}
@@ -230,11 +232,11 @@ func (s *server) acceptEndpoint(ctx context.Context, schedule *postdate.Schedule
 // ensureSecret makes the tenant a secret by which its messages to bare urls are
 // signed, where it has none.
 func (s *server) ensureSecret(ctx context.Context) error {
-	tenant, err := s.Directory.Tenant(ctx, tenantOf(ctx))
+	tenant, err := s.Tenants.Tenant(ctx, tenantOf(ctx))
 	if err != nil || len(tenant.Secrets) > 0 {
 		return err
 	}
-	_, err = s.Directory.EnsureSecret(ctx, tenantOf(ctx), postdate.Secret(signature.NewSecret().Reveal()))
+	_, err = s.Tenants.EnsureSecret(ctx, tenantOf(ctx), postdate.Secret(signature.NewSecret().Reveal()))
 	return err
 }
 
@@ -242,8 +244,8 @@ func (s *server) ensureSecret(ctx context.Context) error {
 // spaced, in whatever order their fields come, in whatever zone they tell times.
 func digest(body CreateSchedule) string {
 	body.DueAt, body.ExpiresAt = utc(body.DueAt), utc(body.ExpiresAt)
-	body.Data = ledger.Sorted(body.Data)
-	return ledger.Digest(body)
+	body.Data = ingest.Sorted(body.Data)
+	return ingest.Digest(body)
 }
 
 // compact is data without its insignificant white space.

@@ -14,7 +14,10 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/apiserver"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/internal/enginetest"
+	"github.com/postdate/postdate/internal/executions"
+	"github.com/postdate/postdate/internal/ingest"
+	"github.com/postdate/postdate/protocol"
 )
 
 func TestCreate_AcceptsAMessageForLater(t *testing.T) {
@@ -162,9 +165,14 @@ func TestCreate_HandsWhatIsDueToAWorkerOfThisProcess(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := newAPI(t, func(c *apiserver.Config) { c.Ledger.EagerStart = test.start })
+			a := newAPI(t, func(c *apiserver.Config) {
+				if !test.start {
+					patient := executions.New(executions.Config{Temporal: temporal, DataConverter: encoded, Namespace: namespace})
+					c.Ingester = ingest.New(ingest.Config{Temporal: temporal, Executions: patient, Tenants: configured, Log: enginetest.Quiet})
+				}
+			})
 			made := a.create(message{"to": answering(http.StatusOK), "delay": test.delay})
-			events := temporal.GetWorkflowHistory(t.Context(), workflows.ScheduleID(a.tenant, made.ID), "", false, 0)
+			events := temporal.GetWorkflowHistory(t.Context(), protocol.ScheduleID(a.tenant, made.ID), "", false, 0)
 			started, err := events.Next()
 			require.NoError(t, err)
 			require.Equal(t, test.eager, started.GetWorkflowExecutionStartedEventAttributes().GetEagerExecutionAccepted())

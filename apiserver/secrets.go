@@ -28,7 +28,7 @@ func shown(secret postdate.Secret) (shared, public string) {
 // GetSigningSecret answers the secret that signs the tenant's messages to bare
 // urls. A tenant gets one when it is first asked for.
 func (s *server) GetSigningSecret(ctx context.Context, _ GetSigningSecretRequestObject) (GetSigningSecretResponseObject, error) {
-	secret, err := s.Directory.EnsureSecret(ctx, tenantOf(ctx), newSecret(postdate.HMAC))
+	secret, err := s.Tenants.EnsureSecret(ctx, tenantOf(ctx), newSecret(postdate.HMAC))
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (s *server) RotateSigningSecret(ctx context.Context, r RotateSigningSecretR
 		return nil, err
 	}
 	secret := newSecret(postdate.HMAC)
-	if err := s.Directory.RotateSecret(ctx, tenantOf(ctx), secret, overlap); err != nil {
+	if err := s.Tenants.RotateSecret(ctx, tenantOf(ctx), secret, overlap); err != nil {
 		return nil, err
 	}
 	return RotateSigningSecret200JSONResponse(rotated(secret, overlap)), nil
@@ -59,7 +59,7 @@ func (s *server) RotateEndpointSecret(ctx context.Context, r RotateEndpointSecre
 		return nil, err
 	}
 	secret := newSecret(endpoint.Signature)
-	if _, err := s.Directory.RotateEndpointSecret(ctx, tenantOf(ctx), r.ID, secret, overlap); err != nil {
+	if _, err := s.Tenants.RotateEndpointSecret(ctx, tenantOf(ctx), r.ID, secret, overlap); err != nil {
 		return nil, err
 	}
 	return RotateEndpointSecret200JSONResponse(rotated(secret, overlap)), nil
@@ -70,7 +70,7 @@ func overlapOf(body *RotateSecret) (time.Duration, error) {
 	if body == nil || body.Overlap == nil {
 		return postdate.DefaultOverlap, nil
 	}
-	overlap := body.Overlap.Std()
+	overlap := body.Overlap.Duration()
 	if overlap < 0 || overlap > postdate.MaxOverlap {
 		return 0, postdate.Errorf(postdate.Invalid, "/overlap", "from 0s to %s", postdate.MaxOverlap)
 	}

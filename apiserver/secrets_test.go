@@ -38,7 +38,7 @@ func TestSecrets_RotationOverlaps(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
 	signs := func(at time.Duration) []string {
-		tenant, err := tenants.Tenant(t.Context(), a.tenant)
+		tenant, err := configured.Tenant(t.Context(), a.tenant)
 		require.NoError(t, err)
 		var all []string
 		for _, secret := range tenant.Secrets.At(time.Now().Add(at)) {

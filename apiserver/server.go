@@ -11,21 +11,27 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postdate/postdate/internal/ingest"
+
 	"github.com/labstack/echo/v4"
 	"go.opentelemetry.io/contrib/instrumentation/github.com/labstack/echo/otelecho"
 	"golang.org/x/time/rate"
 
-	"github.com/postdate/postdate/directory"
-	"github.com/postdate/postdate/ledger"
+	"github.com/postdate/postdate/internal/deliveries"
+	"github.com/postdate/postdate/internal/tenants"
 )
 
 //go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config oapi-codegen.yaml openapi.yaml
 
 // Config is what the API needs from outside.
 type Config struct {
-	// Ledger knows deliveries, and Directory what is configured for tenants.
-	Ledger    *ledger.Ledger
-	Directory *directory.Directory
+	// Ingester starts deliveries and events, Deliveries reads and changes them, and
+	// Tenants knows what is configured.
+	Ingester   *ingest.Ingester
+	Deliveries *deliveries.Store
+	Tenants    *tenants.Store
+	// Namespace is Temporal's, for links to its Web UI.
+	Namespace string
 	// UIURL is where the engine's Web UI is found by people, for links to it.
 	// Without it no answer carries a link.
 	UIURL string
@@ -41,7 +47,7 @@ type Config struct {
 	// CheckURL refuses destinations which could never be sent to, where it is
 	// not nil. Its error is told to the caller. What a name resolves to is not
 	// known yet: that is for whoever dials.
-	CheckURL func(*url.URL) error
+	CheckURL func(tenant string, u *url.URL) error
 
 	// Metrics answers /metrics, where it is not nil.
 	Metrics http.Handler
@@ -53,7 +59,7 @@ type Config struct {
 	Version string
 }
 
-const strangersPerSecond = 50
+const unknownTenantsPerSecond = 50
 
 // server implements the operations of the specification.
 type server struct {
@@ -61,9 +67,9 @@ type server struct {
 	operations map[route]*operation
 	keyHash    [32]byte
 	limits     *limits
-	// strangers bounds how often keys of tenants are tried that nobody asked for
+	// unknownTenants bounds how often keys of tenants are tried that nobody asked for
 	// lately: each try asks the engine.
-	strangers *rate.Limiter
+	unknownTenants *rate.Limiter
 }
 
 var _ StrictServerInterface = (*server)(nil)
@@ -77,7 +83,7 @@ func New(c Config) (http.Handler, error) {
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
 	e.Use(
-		otelecho.Middleware("postdate", otelecho.WithPropagators(traceContext), otelecho.WithSkipper(isAside)),
+		otelecho.Middleware("postdate", otelecho.WithPropagators(traceContext), otelecho.WithSkipper(isUntraced)),
 		s.observe, s.authenticate, s.limit, s.authorize, s.validate,
 	)
 	routes := withHead{e}
@@ -97,8 +103,8 @@ func (e withHead) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc)
 }
 
 func newServer(c Config) (*server, error) {
-	if c.Ledger == nil || c.Directory == nil || c.AdminKey == "" {
-		return nil, errors.New("the API needs Ledger, Directory and AdminKey")
+	if c.Ingester == nil || c.Deliveries == nil || c.Tenants == nil || c.AdminKey == "" {
+		return nil, errors.New("the API needs Ingester, Deliveries, Tenants and AdminKey")
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -112,10 +118,10 @@ func newServer(c Config) (*server, error) {
 		return nil, err
 	}
 	return &server{
-		Config:     c,
-		operations: operations,
-		keyHash:    hash(c.AdminKey),
-		limits:     newLimits(c.RateLimit),
-		strangers:  rate.NewLimiter(strangersPerSecond, 2*strangersPerSecond),
+		Config:         c,
+		operations:     operations,
+		keyHash:        hash(c.AdminKey),
+		limits:         newLimits(c.RateLimit),
+		unknownTenants: rate.NewLimiter(unknownTenantsPerSecond, 2*unknownTenantsPerSecond),
 	}, nil
 }

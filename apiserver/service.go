@@ -13,7 +13,7 @@ func (s *server) GetHealth(context.Context, GetHealthRequestObject) (GetHealthRe
 
 // GetReadiness tells whether messages can be accepted and delivered.
 func (s *server) GetReadiness(ctx context.Context, _ GetReadinessRequestObject) (GetReadinessResponseObject, error) {
-	polling, err := s.Ledger.WorkerPolling(ctx)
+	polling, err := s.Deliveries.WorkerPolling(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -18,15 +18,15 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// Defines values for SweepState.
+// Defines values for OperationState.
 const (
-	DryRun   SweepState = "dry_run"
-	Finished SweepState = "finished"
-	Running  SweepState = "running"
+	DryRun   OperationState = "dry_run"
+	Finished OperationState = "finished"
+	Running  OperationState = "running"
 )
 
-// Valid indicates whether the value is a known member of the SweepState enum.
-func (e SweepState) Valid() bool {
+// Valid indicates whether the value is a known member of the OperationState enum.
+func (e OperationState) Valid() bool {
 	switch e {
 	case DryRun:
 		return true
@@ -401,6 +401,9 @@ type Delivery struct {
 	// Example: 2027-01-01T09:00:00Z
 	NextAttemptAt time.Time `json:"next_attempt_at,omitempty,omitzero"`
 
+	// Queue Where a delivery that is `waiting` stands in its endpoint's queue.
+	Queue *QueuePosition `json:"queue,omitempty"`
+
 	// Reason Why it is not sent yet, or how it ended. For people; programs read `state`.
 	//
 	// Example: sleeps until it is due
@@ -433,9 +436,6 @@ type Delivery struct {
 
 	// To Where a message goes. It is empty where it is published to those who are subscribed when it is due.
 	To DestinationShown `json:"to"`
-
-	// Turn Of a delivery that is `waiting`, where it stands in line.
-	Turn *Turn `json:"turn,omitempty"`
 
 	// Type Example: payment_request.due
 	Type string `json:"type"`
@@ -933,6 +933,29 @@ type Link = string
 // Example: standard
 type Mode = postdate.Mode
 
+// Operation One thing done to many deliveries.
+type Operation struct {
+	Done int `json:"done"`
+
+	// Failed The engine refused it.
+	Failed int `json:"failed"`
+
+	// Found How many match. While it runs, those found so far.
+	Found int `json:"found"`
+
+	// ID Missing of a dry run.
+	ID string `json:"id,omitempty,omitzero"`
+
+	// Skipped It could not be done to them any more.
+	Skipped int `json:"skipped"`
+
+	// State Example: running
+	State OperationState `json:"state"`
+}
+
+// OperationState Example: running
+type OperationState string
+
 // Pace How much is sent, at most.
 type Pace = postdate.Pace
 
@@ -987,6 +1010,9 @@ type Published struct {
 type PublishedBatch struct {
 	Data []EventResult `json:"data"`
 }
+
+// QueuePosition Where a delivery that is `waiting` stands in its endpoint's queue.
+type QueuePosition = postdate.QueuePosition
 
 // RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
 // second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
@@ -1087,29 +1113,6 @@ type Status struct {
 	Version string `json:"version"`
 }
 
-// Sweep One thing done to many deliveries.
-type Sweep struct {
-	Done int `json:"done"`
-
-	// Failed The engine refused it.
-	Failed int `json:"failed"`
-
-	// Found How many match. While it runs, those found so far.
-	Found int `json:"found"`
-
-	// ID Missing of a dry run.
-	ID string `json:"id,omitempty,omitzero"`
-
-	// Skipped It could not be done to them any more.
-	Skipped int `json:"skipped"`
-
-	// State Example: running
-	State SweepState `json:"state"`
-}
-
-// SweepState Example: running
-type SweepState string
-
 // TestResult What came of a test.
 type TestResult struct {
 	// Attempt One try, and what came of it.
@@ -1118,9 +1121,6 @@ type TestResult struct {
 	// Delivery The id of the delivery.
 	Delivery string `json:"delivery"`
 }
-
-// Turn Of a delivery that is `waiting`, where it stands in line.
-type Turn = postdate.Turn
 
 // Cursor defines model for Cursor.
 type Cursor = string
@@ -1370,7 +1370,7 @@ type ClientInterface interface {
 	//
 	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
 	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
-	// caller goes away: its progress is read at `/v1/sweeps/{id}`. With `dry_run` nothing is cancelled: the answer says
+	// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 	// how many match.
 	//
 	// Takes any type of body and a specified content type.
@@ -1382,7 +1382,7 @@ type ClientInterface interface {
 	//
 	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
 	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
-	// caller goes away: its progress is read at `/v1/sweeps/{id}`. With `dry_run` nothing is cancelled: the answer says
+	// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 	// how many match.
 	//
 	// Takes a body of the `application/json` content type.
@@ -1393,7 +1393,7 @@ type ClientInterface interface {
 	// RetryDeliveriesWithBody Retry dead letters
 	//
 	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
-	// `/v1/sweeps/{id}`. With `dry_run` nothing is retried: the answer says how many match.
+	// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1403,7 +1403,7 @@ type ClientInterface interface {
 	// RetryDeliveries Retry dead letters
 	//
 	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
-	// `/v1/sweeps/{id}`. With `dry_run` nothing is retried: the answer says how many match.
+	// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1653,6 +1653,13 @@ type ClientInterface interface {
 	// Corresponds with DELETE /v1/keys/{id} (the `RevokeKey` operationId).
 	RevokeKey(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetOperation Get the progress of what is done by filter
+	//
+	// Answers how far it is. What it did to each delivery, the delivery itself shows.
+	//
+	// Corresponds with GET /v1/operations/{id} (the `GetOperation` operationId).
+	GetOperation(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListSchedules List schedules
 	//
 	// Lists schedules, newest first: by when each was started. That order does not change while they end, so a walk
@@ -1764,13 +1771,6 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
 	RotateSigningSecret(ctx context.Context, body RotateSigningSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// GetSweep Get the progress of what is done by filter
-	//
-	// Answers how far it is. What it did to each delivery, the delivery itself shows.
-	//
-	// Corresponds with GET /v1/sweeps/{id} (the `GetSweep` operationId).
-	GetSweep(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // GetHealth Whether this process lives
@@ -1829,7 +1829,7 @@ func (c *Client) ListDeliveries(ctx context.Context, params *ListDeliveriesParam
 //
 // Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
 // attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
-// caller goes away: its progress is read at `/v1/sweeps/{id}`. With `dry_run` nothing is cancelled: the answer says
+// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 // how many match.
 //
 // Takes any type of body and a specified content type.
@@ -1851,7 +1851,7 @@ func (c *Client) CancelDeliveriesWithBody(ctx context.Context, contentType strin
 //
 // Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
 // attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
-// caller goes away: its progress is read at `/v1/sweeps/{id}`. With `dry_run` nothing is cancelled: the answer says
+// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 // how many match.
 //
 // Takes a body of the `application/json` content type.
@@ -1872,7 +1872,7 @@ func (c *Client) CancelDeliveries(ctx context.Context, body CancelDeliveriesJSON
 // RetryDeliveriesWithBody Retry dead letters
 //
 // Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
-// `/v1/sweeps/{id}`. With `dry_run` nothing is retried: the answer says how many match.
+// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1892,7 +1892,7 @@ func (c *Client) RetryDeliveriesWithBody(ctx context.Context, contentType string
 // RetryDeliveries Retry dead letters
 //
 // Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
-// `/v1/sweeps/{id}`. With `dry_run` nothing is retried: the answer says how many match.
+// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2402,6 +2402,23 @@ func (c *Client) RevokeKey(ctx context.Context, id ID, reqEditors ...RequestEdit
 	return c.Client.Do(req)
 }
 
+// GetOperation Get the progress of what is done by filter
+//
+// Answers how far it is. What it did to each delivery, the delivery itself shows.
+//
+// Corresponds with GET /v1/operations/{id} (the `GetOperation` operationId).
+func (c *Client) GetOperation(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetOperationRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListSchedules List schedules
 //
 // Lists schedules, newest first: by when each was started. That order does not change while they end, so a walk
@@ -2614,23 +2631,6 @@ func (c *Client) RotateSigningSecretWithBody(ctx context.Context, contentType st
 // Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
 func (c *Client) RotateSigningSecret(ctx context.Context, body RotateSigningSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRotateSigningSecretRequest(c.Server, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// GetSweep Get the progress of what is done by filter
-//
-// Answers how far it is. What it did to each delivery, the delivery itself shows.
-//
-// Corresponds with GET /v1/sweeps/{id} (the `GetSweep` operationId).
-func (c *Client) GetSweep(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetSweepRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -3679,6 +3679,40 @@ func NewRevokeKeyRequest(server string, id ID) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetOperationRequest constructs an http.Request for the GetOperation method
+func NewGetOperationRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/operations/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListSchedulesRequest constructs an http.Request for the ListSchedules method
 func NewListSchedulesRequest(server string, params *ListSchedulesParams) (*http.Request, error) {
 	var err error
@@ -4076,40 +4110,6 @@ func NewRotateSigningSecretRequestWithBody(server string, contentType string, bo
 	return req, nil
 }
 
-// NewGetSweepRequest constructs an http.Request for the GetSweep method
-func NewGetSweepRequest(server string, id ID) (*http.Request, error) {
-	var err error
-
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
-	if err != nil {
-		return nil, err
-	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/v1/sweeps/%s", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
-	return req, nil
-}
-
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -4186,7 +4186,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
 	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
-	// caller goes away: its progress is read at `/v1/sweeps/{id}`. With `dry_run` nothing is cancelled: the answer says
+	// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 	// how many match.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4198,7 +4198,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
 	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
-	// caller goes away: its progress is read at `/v1/sweeps/{id}`. With `dry_run` nothing is cancelled: the answer says
+	// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 	// how many match.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -4209,7 +4209,7 @@ type ClientWithResponsesInterface interface {
 	// RetryDeliveriesWithBodyWithResponse Retry dead letters
 	//
 	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
-	// `/v1/sweeps/{id}`. With `dry_run` nothing is retried: the answer says how many match.
+	// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4219,7 +4219,7 @@ type ClientWithResponsesInterface interface {
 	// RetryDeliveriesWithResponse Retry dead letters
 	//
 	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
-	// `/v1/sweeps/{id}`. With `dry_run` nothing is retried: the answer says how many match.
+	// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4495,6 +4495,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /v1/keys/{id} (the `RevokeKey` operationId).
 	RevokeKeyWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*RevokeKeyResponse, error)
 
+	// GetOperationWithResponse Get the progress of what is done by filter
+	//
+	// Answers how far it is. What it did to each delivery, the delivery itself shows.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/operations/{id} (the `GetOperation` operationId).
+	GetOperationWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetOperationResponse, error)
+
 	// ListSchedulesWithResponse List schedules
 	//
 	// Lists schedules, newest first: by when each was started. That order does not change while they end, so a walk
@@ -4616,15 +4625,6 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
 	RotateSigningSecretWithResponse(ctx context.Context, body RotateSigningSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateSigningSecretResponse, error)
-
-	// GetSweepWithResponse Get the progress of what is done by filter
-	//
-	// Answers how far it is. What it did to each delivery, the delivery itself shows.
-	//
-	// Returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with GET /v1/sweeps/{id} (the `GetSweep` operationId).
-	GetSweepWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetSweepResponse, error)
 }
 
 type GetHealthResponse struct {
@@ -4754,18 +4754,18 @@ type CancelDeliveriesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *Sweep
+	JSON200 *Operation
 	// JSON202 the response for an HTTP 202 `application/json` response
-	JSON202 *Sweep
+	JSON202 *Operation
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r CancelDeliveriesResponse) GetJSON200() *Sweep {
+func (r CancelDeliveriesResponse) GetJSON200() *Operation {
 	return r.JSON200
 }
 
 // GetJSON202 returns the response for an HTTP 202 `application/json` response
-func (r CancelDeliveriesResponse) GetJSON202() *Sweep {
+func (r CancelDeliveriesResponse) GetJSON202() *Operation {
 	return r.JSON202
 }
 
@@ -4802,18 +4802,18 @@ type RetryDeliveriesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *Sweep
+	JSON200 *Operation
 	// JSON202 the response for an HTTP 202 `application/json` response
-	JSON202 *Sweep
+	JSON202 *Operation
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r RetryDeliveriesResponse) GetJSON200() *Sweep {
+func (r RetryDeliveriesResponse) GetJSON200() *Operation {
 	return r.JSON200
 }
 
 // GetJSON202 returns the response for an HTTP 202 `application/json` response
-func (r RetryDeliveriesResponse) GetJSON202() *Sweep {
+func (r RetryDeliveriesResponse) GetJSON202() *Operation {
 	return r.JSON202
 }
 
@@ -5632,6 +5632,47 @@ func (r RevokeKeyResponse) ContentType() string {
 	return ""
 }
 
+type GetOperationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Operation
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetOperationResponse) GetJSON200() *Operation {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetOperationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetOperationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetOperationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetOperationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListSchedulesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5974,47 +6015,6 @@ func (r RotateSigningSecretResponse) ContentType() string {
 	return ""
 }
 
-type GetSweepResponse struct {
-	Body         []byte
-	HTTPResponse *http.Response
-	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *Sweep
-}
-
-// GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r GetSweepResponse) GetJSON200() *Sweep {
-	return r.JSON200
-}
-
-// GetBody returns the raw response body bytes
-func (r GetSweepResponse) GetBody() []byte {
-	return r.Body
-}
-
-// Status returns HTTPResponse.Status
-func (r GetSweepResponse) Status() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Status
-	}
-	return http.StatusText(0)
-}
-
-// StatusCode returns HTTPResponse.StatusCode
-func (r GetSweepResponse) StatusCode() int {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.StatusCode
-	}
-	return 0
-}
-
-// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
-func (r GetSweepResponse) ContentType() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Header.Get("Content-Type")
-	}
-	return ""
-}
-
 // GetHealthWithResponse Whether this process lives
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6065,7 +6065,7 @@ func (c *ClientWithResponses) ListDeliveriesWithResponse(ctx context.Context, pa
 //
 // Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
 // attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
-// caller goes away: its progress is read at `/v1/sweeps/{id}`. With `dry_run` nothing is cancelled: the answer says
+// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 // how many match.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6083,7 +6083,7 @@ func (c *ClientWithResponses) CancelDeliveriesWithBodyWithResponse(ctx context.C
 //
 // Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
 // attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
-// caller goes away: its progress is read at `/v1/sweeps/{id}`. With `dry_run` nothing is cancelled: the answer says
+// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 // how many match.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -6100,7 +6100,7 @@ func (c *ClientWithResponses) CancelDeliveriesWithResponse(ctx context.Context, 
 // RetryDeliveriesWithBodyWithResponse Retry dead letters
 //
 // Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
-// `/v1/sweeps/{id}`. With `dry_run` nothing is retried: the answer says how many match.
+// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6116,7 +6116,7 @@ func (c *ClientWithResponses) RetryDeliveriesWithBodyWithResponse(ctx context.Co
 // RetryDeliveriesWithResponse Retry dead letters
 //
 // Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
-// `/v1/sweeps/{id}`. With `dry_run` nothing is retried: the answer says how many match.
+// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6548,6 +6548,21 @@ func (c *ClientWithResponses) RevokeKeyWithResponse(ctx context.Context, id ID, 
 	return ParseRevokeKeyResponse(rsp)
 }
 
+// GetOperationWithResponse Get the progress of what is done by filter
+//
+// Answers how far it is. What it did to each delivery, the delivery itself shows.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/operations/{id} (the `GetOperation` operationId).
+func (c *ClientWithResponses) GetOperationWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetOperationResponse, error) {
+	rsp, err := c.GetOperation(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetOperationResponse(rsp)
+}
+
 // ListSchedulesWithResponse List schedules
 //
 // Lists schedules, newest first: by when each was started. That order does not change while they end, so a walk
@@ -6736,21 +6751,6 @@ func (c *ClientWithResponses) RotateSigningSecretWithResponse(ctx context.Contex
 	return ParseRotateSigningSecretResponse(rsp)
 }
 
-// GetSweepWithResponse Get the progress of what is done by filter
-//
-// Answers how far it is. What it did to each delivery, the delivery itself shows.
-//
-// Returns a wrapper object for the known response body format(s).
-//
-// Corresponds with GET /v1/sweeps/{id} (the `GetSweep` operationId).
-func (c *ClientWithResponses) GetSweepWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetSweepResponse, error) {
-	rsp, err := c.GetSweep(ctx, id, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseGetSweepResponse(rsp)
-}
-
 // ParseGetHealthResponse parses an HTTP response from a GetHealthWithResponse call
 func ParseGetHealthResponse(rsp *http.Response) (*GetHealthResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -6844,14 +6844,14 @@ func ParseCancelDeliveriesResponse(rsp *http.Response) (*CancelDeliveriesRespons
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest Sweep
+		var dest Operation
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
-		var dest Sweep
+		var dest Operation
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -6877,14 +6877,14 @@ func ParseRetryDeliveriesResponse(rsp *http.Response) (*RetryDeliveriesResponse,
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest Sweep
+		var dest Operation
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
-		var dest Sweep
+		var dest Operation
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7396,6 +7396,32 @@ func ParseRevokeKeyResponse(rsp *http.Response) (*RevokeKeyResponse, error) {
 	return response, nil
 }
 
+// ParseGetOperationResponse parses an HTTP response from a GetOperationWithResponse call
+func ParseGetOperationResponse(rsp *http.Response) (*GetOperationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetOperationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Operation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListSchedulesResponse parses an HTTP response from a ListSchedulesWithResponse call
 func ParseListSchedulesResponse(rsp *http.Response) (*ListSchedulesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7614,32 +7640,6 @@ func ParseRotateSigningSecretResponse(rsp *http.Response) (*RotateSigningSecretR
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest RotatedSecret
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.JSON200 = &dest
-
-	}
-
-	return response, nil
-}
-
-// ParseGetSweepResponse parses an HTTP response from a GetSweepWithResponse call
-func ParseGetSweepResponse(rsp *http.Response) (*GetSweepResponse, error) {
-	bodyBytes, err := io.ReadAll(rsp.Body)
-	defer func() { _ = rsp.Body.Close() }()
-	if err != nil {
-		return nil, err
-	}
-
-	response := &GetSweepResponse{
-		Body:         bodyBytes,
-		HTTPResponse: rsp,
-	}
-
-	switch {
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest Sweep
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -9,6 +9,8 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
+
+	"github.com/postdate/postdate/internal/eventually"
 )
 
 func TestVisibility_FindsByEveryAttribute(t *testing.T) {
@@ -74,7 +76,7 @@ func findEachByEverything(t *testing.T, c client.Client) {
 		"Tenant = 'acme' AND Endpoint = 'ep_2' AND ExecutionStatus = 'Completed'":         1,
 		"TemporalNamespaceDivision = 'TemporalScheduler' AND ExecutionStatus=\"Running\"": 0,
 	} {
-		require.Eventually(t, func() bool {
+		eventually.True(t, func() bool {
 			list, err := c.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: query})
 			require.NoError(t, err, query)
 			return len(list.GetExecutions()) == want

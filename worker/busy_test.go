@@ -13,32 +13,28 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/internal/throttle"
+	"github.com/postdate/postdate/protocol"
 )
 
-// pacer has no turn for those of a busy tenant who were not called, and of those
-// who were of a slow one for each third. All others have one at once.
+// pacer issues no permit to deliveries of a busy tenant that were not dequeued, nor to
+// each third that was dequeued of a slow one. All others get one at once.
 type pacer struct{}
 
-var busy, slow sync.Map // tenants, by name: of a slow one how many were called
+var busy, slow sync.Map // tenants, by name: of a slow one how many were dequeued
 
-func (pacer) Take(_ context.Context, tenant string, _ postdate.Endpoint, c activities.Claim) (activities.Turn, error) {
-	if _, is := busy.Load(tenant); is && !c.Called {
-		return nil, nil //nolint:nilnil // no turn
+func (pacer) Acquire(_ context.Context, tenant string, _ postdate.Endpoint, c throttle.PermitRequest) (throttle.Permit, error) {
+	if _, is := busy.Load(tenant); is && !c.Dequeued {
+		return nil, throttle.ErrNoPermit
 	}
-	if called, is := slow.Load(tenant); is && c.Called && called.(*atomic.Int64).Add(1)%3 == 0 {
-		return nil, nil //nolint:nilnil // no turn
+	if called, is := slow.Load(tenant); is && c.Dequeued && called.(*atomic.Int64).Add(1)%3 == 0 {
+		return nil, throttle.ErrNoPermit
 	}
-	return turn{}, nil
+	return throttle.Unlimited, nil
 }
 
 // accepts is a receiver that accepts whatever comes.
 func accepts(int) postdate.Attempt { return accept("") }
-
-type turn struct{}
-
-func (turn) Done(postdate.Attempt) {}
 
 // setBusy gives the test's tenant one endpoint, at which everybody waits in line
 // until it calls. It answers the endpoint's execution.
@@ -50,52 +46,52 @@ func setBusy(t *testing.T, change ...func(*postdate.Endpoint)) client.WorkflowRu
 	}
 	endpoints.Store(t.Name(), []postdate.Endpoint{e})
 	busy.Store(t.Name(), true)
-	return tellEndpoint(t, engineClient, workflows.EndpointSettings{Version: 1, State: postdate.Paused, Coalesce: e.Coalesce})
+	return signalSettings(t, engineClient, protocol.EndpointSettings{Version: 1, State: postdate.Paused, Coalesce: e.Coalesce})
 }
 
-// callLines has the endpoint call those who wait: all at once, or no more than
+// wakeLines has the endpoint call those who wait: all at once, or no more than
 // hold twice what may be in flight.
-func callLines(t *testing.T, inFlight ...int) {
+func wakeLines(t *testing.T, inFlight ...int) {
 	t.Helper()
 	known, _ := endpoints.Load(t.Name())
-	settings := workflows.EndpointSettings{
+	settings := protocol.EndpointSettings{
 		Version: 2, State: postdate.Enabled, Pace: postdate.Pace{InFlight: 100}, Coalesce: known.([]postdate.Endpoint)[0].Coalesce,
 	}
 	for _, n := range inFlight {
 		settings.Pace.InFlight = n
 	}
-	tellEndpoint(t, engineClient, settings)
+	signalSettings(t, engineClient, settings)
 }
 
-// tellEndpoint tells the endpoint settings that are newer than what the directory
+// signalSettings tells the endpoint settings that are newer than what the directory
 // knows.
-func tellEndpoint(t *testing.T, c client.Client, settings workflows.EndpointSettings) client.WorkflowRun {
+func signalSettings(t *testing.T, c client.Client, settings protocol.EndpointSettings) client.WorkflowRun {
 	t.Helper()
-	run, err := c.SignalWithStartWorkflow(t.Context(), workflows.EndpointID(t.Name(), "ep_1"), workflows.SignalSettings,
-		settings, workflows.EndpointOptions(t.Name(), "ep_1"), workflows.EndpointName,
-		workflows.EndpointInput{Tenant: t.Name(), ID: "ep_1"})
+	run, err := c.SignalWithStartWorkflow(t.Context(), protocol.EndpointID(t.Name(), "ep_1"), protocol.SignalSettings,
+		settings, protocol.EndpointOptions(t.Name(), "ep_1"), protocol.EndpointWorkflow,
+		protocol.EndpointInput{Tenant: t.Name(), ID: "ep_1"})
 	require.NoError(t, err)
 	return run
 }
 
-// queueUp has n events wait in one line, which it answers with the Dispatch that
+// enqueueEvents has n events wait in one line, which it answers with the Dispatch that
 // they leave. Their receivers answer by their places.
-func queueUp(t *testing.T, n int, answer func(place int) postdate.Attempt) (line, from client.WorkflowRun, ids []string) {
+func enqueueEvents(t *testing.T, n int, answer func(place int) postdate.Attempt) (line, from client.WorkflowRun, ids []string) {
 	t.Helper()
-	in := workflows.DispatchInput{Digest: "d", At: time.Now().UTC()}
+	in := protocol.DispatchInput{Digest: "d", At: time.Now().UTC()}
 	group := unique(t)
 	for place := range n {
 		id := fmt.Sprintf("%s.%d", group, place)
 		receivers.Store(id, subscribers(func(string) postdate.Attempt { return answer(place) }))
 		ids = append(ids, postdate.DeliveryID(id, "ep_1"))
-		in.Events = append(in.Events, workflows.Publication{Endpoints: []string{"ep_1"}, Message: postdate.Message{
+		in.Events = append(in.Events, protocol.Publication{Endpoints: []string{"ep_1"}, Message: postdate.Message{
 			ID: id, Tenant: t.Name(), Type: "payment_request.expired", Timestamp: in.At, Data: json.RawMessage(`{"amount":1}`),
 		}})
 	}
 	from, err := engineClient.ExecuteWorkflow(t.Context(),
-		workflows.DispatchOptions(workflows.GroupID(t.Name(), group), in), workflows.DispatchName, in)
+		protocol.DispatchOptions(protocol.GroupID(t.Name(), group), in), protocol.DispatchWorkflow, in)
 	require.NoError(t, err)
-	var result workflows.DispatchResult
+	var result protocol.DispatchResult
 	require.NoError(t, from.Get(t.Context(), &result))
 	require.Empty(t, result.Delivered)
 	require.Len(t, result.Queued, n)
@@ -107,5 +103,5 @@ func queueUp(t *testing.T, n int, answer func(place int) postdate.Attempt) (line
 
 func findLine(t *testing.T, id string) client.WorkflowRun {
 	t.Helper()
-	return engineClient.GetWorkflow(t.Context(), workflows.LineID(t.Name(), "ep_1", id), "")
+	return engineClient.GetWorkflow(t.Context(), protocol.LineID(t.Name(), "ep_1", id), "")
 }

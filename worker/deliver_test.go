@@ -10,8 +10,8 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/internal/eventually"
+	"github.com/postdate/postdate/protocol"
 )
 
 func answers(outcome postdate.Outcome, status int) func(int) postdate.Attempt {
@@ -45,7 +45,7 @@ func TestDeliveredOnARetry(t *testing.T) {
 	})
 	_, err := d.end()
 	require.NoError(t, err)
-	var result workflows.DeliverResult
+	var result protocol.DeliverResult
 	require.NoError(t, d.run.Get(t.Context(), &result))
 	require.Len(t, result.Attempts, 2)
 	record(t, d)
@@ -53,12 +53,12 @@ func TestDeliveredOnARetry(t *testing.T) {
 
 func TestDead(t *testing.T) {
 	t.Parallel()
-	d := deliver(t, 0, answers(postdate.Failed, 500), func(in *workflows.DeliverInput) {
+	d := deliver(t, 0, answers(postdate.Failed, 500), func(in *protocol.DeliverInput) {
 		in.Retry.Schedule = in.Retry.Schedule[:1]
 	})
 	status, err := d.end()
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, status)
-	state, reason, log := activities.ReadEnd(err, nil)
+	state, reason, log := protocol.DecodeEnd(err, nil)
 	require.Equal(t, postdate.Dead, state)
 	require.Equal(t, "gave up after 2 attempts: HTTP 500 Internal Server Error", reason)
 	require.Len(t, log, 2)
@@ -75,12 +75,12 @@ func TestDeadWhenGone(t *testing.T) {
 
 func TestExpired(t *testing.T) {
 	t.Parallel()
-	d := deliver(t, 0, answers(postdate.Failed, 500), func(in *workflows.DeliverInput) {
+	d := deliver(t, 0, answers(postdate.Failed, 500), func(in *protocol.DeliverInput) {
 		in.ExpiresAt = in.Shipment.DueAt.Add(time.Minute)
 	})
 	status, err := d.end()
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, status)
-	state, _, log := activities.ReadEnd(err, nil)
+	state, _, log := protocol.DecodeEnd(err, nil)
 	require.Equal(t, postdate.Expired, state)
 	require.Len(t, log, 2)
 	record(t, d)
@@ -89,11 +89,11 @@ func TestExpired(t *testing.T) {
 func TestCancelledWhileAsleep(t *testing.T) {
 	t.Parallel()
 	d := deliver(t, 50*365*24*time.Hour, answers(postdate.Accepted, 200))
-	standing, err := d.update(workflows.UpdateCancel)
+	result, err := d.update(protocol.UpdateCancel)
 	require.NoError(t, err)
-	require.Equal(t, postdate.Cancelled, standing.State)
+	require.Equal(t, postdate.Cancelled, result.State)
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, d.status())
-	_, err = d.update(workflows.UpdateCancel)
+	_, err = d.update(protocol.UpdateCancel)
 	require.ErrorContains(t, err, "workflow execution already completed")
 	record(t, d)
 }
@@ -111,7 +111,7 @@ func TestCancelledDuringABackoff(t *testing.T) {
 	t.Parallel()
 	d := deliver(t, 0, answers(postdate.Failed, 500))
 	d.backoff(2)
-	_, err := d.update(workflows.UpdateCancel)
+	_, err := d.update(protocol.UpdateCancel)
 	require.NoError(t, err)
 	requireCancelled(t, d, 2)
 	record(t, d)
@@ -130,7 +130,7 @@ func TestCancelledDuringAnAttemptThatFails(t *testing.T) {
 	<-d.arrived
 	cancelled := make(chan error, 1)
 	go func() {
-		_, err := d.update(workflows.UpdateCancel)
+		_, err := d.update(protocol.UpdateCancel)
 		cancelled <- err
 	}()
 	d.awaitCancelRequest()
@@ -154,14 +154,14 @@ func TestDeliveredThoughCancelledDuringTheAttempt(t *testing.T) {
 	<-d.arrived
 	cancelled := make(chan error, 1)
 	go func() {
-		_, err := d.update(workflows.UpdateCancel)
+		_, err := d.update(protocol.UpdateCancel)
 		cancelled <- err
 	}()
 	d.awaitCancelRequest()
 	close(hold)
-	told, ok := workflows.Refusal(<-cancelled)
+	refusal, ok := protocol.DecodeError(<-cancelled)
 	require.True(t, ok)
-	require.Equal(t, postdate.Errorf(postdate.Conflict, "", "already delivered"), told)
+	require.Equal(t, postdate.Errorf(postdate.Conflict, "", "already delivered"), refusal)
 	status, _ := d.end()
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, status)
 	record(t, d)
@@ -171,15 +171,15 @@ func TestRescheduledWhileAsleep(t *testing.T) {
 	t.Parallel()
 	d := deliver(t, time.Hour, answers(postdate.Accepted, 200))
 	later := time.Now().UTC().Add(365 * 24 * time.Hour)
-	standing, err := d.update(workflows.UpdateReschedule, postdate.Change{DueAt: &later})
+	result, err := d.update(protocol.UpdateReschedule, postdate.Change{DueAt: &later})
 	require.NoError(t, err)
-	require.Equal(t, workflows.Standing{State: postdate.Scheduled, DueAt: later}, standing)
+	require.Equal(t, protocol.UpdateResult{State: postdate.Scheduled, DueAt: later}, result)
 	d.requireAsleepUntil(later)
 	record(t, d)
 
-	standing, err = d.update(workflows.UpdateReschedule, postdate.Change{DueAt: new(time.Now().Add(-time.Second))})
+	result, err = d.update(protocol.UpdateReschedule, postdate.Change{DueAt: new(time.Now().Add(-time.Second))})
 	require.NoError(t, err)
-	require.Equal(t, postdate.Scheduled, standing.State)
+	require.Equal(t, postdate.Scheduled, result.State)
 	status, err := d.end()
 	require.NoError(t, err)
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, status)
@@ -190,7 +190,7 @@ func TestRescheduledDuringABackoff(t *testing.T) {
 	d := deliver(t, 0, answers(postdate.Failed, 500))
 	d.backoff(2)
 	later := time.Now().UTC().Add(24 * time.Hour)
-	_, err := d.update(workflows.UpdateReschedule, postdate.Change{DueAt: &later})
+	_, err := d.update(protocol.UpdateReschedule, postdate.Change{DueAt: &later})
 	require.NoError(t, err)
 	d.requireAsleepUntil(later)
 	record(t, d)
@@ -203,7 +203,7 @@ func TestRescheduledByTheReceiver(t *testing.T) {
 		return postdate.Attempt{Outcome: postdate.Rescheduled, Status: 200, RescheduleTo: again}
 	})
 	require.Equal(t, 1, <-d.arrived)
-	require.Eventually(t, func() bool { return d.latestRun() != d.run.GetRunID() }, 10*time.Second, 10*time.Millisecond)
+	eventually.True(t, func() bool { return d.latestRun() != d.run.GetRunID() }, 10*time.Second, 10*time.Millisecond)
 	d.requireAsleepUntil(again)
 	record(t, d)
 }
@@ -211,9 +211,9 @@ func TestRescheduledByTheReceiver(t *testing.T) {
 func TestFiredWhileAsleep(t *testing.T) {
 	t.Parallel()
 	d := deliver(t, 365*24*time.Hour, answers(postdate.Accepted, 200))
-	standing, err := d.update(workflows.UpdateFire)
+	result, err := d.update(protocol.UpdateFire)
 	require.NoError(t, err)
-	require.Equal(t, postdate.Sending, standing.State)
+	require.Equal(t, postdate.Sending, result.State)
 	_, err = d.end()
 	require.NoError(t, err)
 	record(t, d)
@@ -228,24 +228,24 @@ func TestFiredDuringABackoff(t *testing.T) {
 		return postdate.Attempt{Outcome: postdate.Accepted, Status: 200}
 	})
 	d.backoff(2)
-	_, err := d.update(workflows.UpdateFire)
+	_, err := d.update(protocol.UpdateFire)
 	require.NoError(t, err)
 	_, err = d.end()
 	require.NoError(t, err)
-	var result workflows.DeliverResult
+	var result protocol.DeliverResult
 	require.NoError(t, d.run.Get(t.Context(), &result))
 	require.Len(t, result.Attempts, 3)
 	record(t, d)
 }
 
 // requireCancelled holds that d ended cancelled, with that many attempts made.
-func requireCancelled(t *testing.T, d *delivery, attempts int) workflows.DeliverResult {
+func requireCancelled(t *testing.T, d *delivery, attempts int) protocol.DeliverResult {
 	t.Helper()
 	status, err := d.end()
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, status)
 	canceled, ok := errors.AsType[*temporal.CanceledError](err)
 	require.True(t, ok, "%v", err)
-	var result workflows.DeliverResult
+	var result protocol.DeliverResult
 	require.NoError(t, canceled.Details(&result))
 	require.Len(t, result.Attempts, attempts)
 	return result

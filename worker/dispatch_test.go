@@ -13,8 +13,9 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/eventually"
+	"github.com/postdate/postdate/protocol"
 	"github.com/postdate/postdate/worker"
-	"github.com/postdate/postdate/workflows"
 )
 
 // subscribers answer the attempts at an event's endpoints, by their urls.
@@ -26,7 +27,7 @@ func dispatch(t *testing.T, n int, answer subscribers) client.WorkflowRun {
 	t.Helper()
 	id := unique(t)
 	var list []postdate.Endpoint
-	publication := workflows.Publication{Endpoints: []string{}, Message: postdate.Message{
+	publication := protocol.Publication{Endpoints: []string{}, Message: postdate.Message{
 		ID: id, Tenant: t.Name(), Type: "payment_request.expired", Entity: "customer_42",
 		Timestamp: time.Now().UTC(), Data: json.RawMessage(`{"amount":1}`),
 	}}
@@ -37,25 +38,25 @@ func dispatch(t *testing.T, n int, answer subscribers) client.WorkflowRun {
 	}
 	endpoints.Store(t.Name(), list)
 	receivers.Store(id, answer)
-	in := workflows.DispatchInput{Digest: "d", At: time.Now().UTC(), Events: []workflows.Publication{publication}}
+	in := protocol.DispatchInput{Digest: "d", At: time.Now().UTC(), Events: []protocol.Publication{publication}}
 	run, err := engineClient.ExecuteWorkflow(t.Context(),
-		workflows.DispatchOptions(workflows.EventID(t.Name(), id), in), workflows.DispatchName, in)
+		protocol.DispatchOptions(protocol.EventID(t.Name(), id), in), protocol.DispatchWorkflow, in)
 	require.NoError(t, err)
 	return run
 }
 
 // requireGroup is the memo of a Dispatch that has ended, and what it delivered.
-func requireGroup(t *testing.T, run client.WorkflowRun) (workflows.Group, []workflows.GroupDelivery) {
+func requireGroup(t *testing.T, run client.WorkflowRun) (protocol.Group, []protocol.GroupDelivery) {
 	t.Helper()
-	var result workflows.DispatchResult
+	var result protocol.DispatchResult
 	require.NoError(t, run.Get(t.Context(), &result))
 	described, err := engineClient.DescribeWorkflowExecution(t.Context(), run.GetID(), "")
 	require.NoError(t, err)
 	info := described.GetWorkflowExecutionInfo()
-	var group workflows.Group
-	require.NoError(t, converter.GetDefaultDataConverter().FromPayload(info.GetMemo().GetFields()[workflows.MemoGroup], &group))
+	var group protocol.Group
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayload(info.GetMemo().GetFields()[protocol.MemoGroup], &group))
 	var listed []string
-	if payload := info.GetSearchAttributes().GetIndexedFields()[workflows.Endpoint.GetName()]; payload != nil {
+	if payload := info.GetSearchAttributes().GetIndexedFields()[protocol.AttrEndpoint.GetName()]; payload != nil {
 		require.NoError(t, json.Unmarshal(payload.GetData(), &listed))
 	}
 	require.ElementsMatch(t, group.Events[0].Endpoints, listed)
@@ -89,7 +90,7 @@ func TestDispatchHandedOver(t *testing.T) {
 	for _, endpoint := range []string{"ep_3", "ep_7"} {
 		require.NotContains(t, group.Events[0].Endpoints, endpoint)
 		_, err := engineClient.DescribeWorkflowExecution(t.Context(),
-			workflows.DeliveryID(t.Name(), postdate.DeliveryID(group.Events[0].ID, endpoint)), "")
+			protocol.DeliveryID(t.Name(), postdate.DeliveryID(group.Events[0].ID, endpoint)), "")
 		require.NoError(t, err, "it has an execution of its own once it left the group")
 	}
 	recordRun(t, run, "dispatch/handed-over")
@@ -106,17 +107,17 @@ func TestDispatchHandedOverWhole(t *testing.T) {
 
 func TestDispatchOfMoreThanFit(t *testing.T) {
 	t.Parallel()
-	run := dispatch(t, 2*workflows.MaxGroupEndpoints+1, accept)
+	run := dispatch(t, 2*protocol.MaxGroupEndpoints+1, accept)
 	group, delivered := requireGroup(t, run)
-	require.Len(t, delivered, workflows.MaxGroupEndpoints)
-	require.Len(t, group.Events[0].Endpoints, workflows.MaxGroupEndpoints)
-	for n, want := range []int{workflows.MaxGroupEndpoints, 1} {
-		part := engineClient.GetWorkflow(t.Context(), workflows.PartID(run.GetID(), n+1), "")
+	require.Len(t, delivered, protocol.MaxGroupEndpoints)
+	require.Len(t, group.Events[0].Endpoints, protocol.MaxGroupEndpoints)
+	for n, want := range []int{protocol.MaxGroupEndpoints, 1} {
+		part := engineClient.GetWorkflow(t.Context(), protocol.PartID(run.GetID(), n+1), "")
 		group, delivered := requireGroup(t, part)
 		require.Len(t, delivered, want)
 		require.Len(t, group.Events[0].Endpoints, want)
 	}
-	_, err := engineClient.DescribeWorkflowExecution(t.Context(), workflows.PartID(run.GetID(), 3), "")
+	_, err := engineClient.DescribeWorkflowExecution(t.Context(), protocol.PartID(run.GetID(), 3), "")
 	_, missing := errors.AsType[*serviceerror.NotFound](err)
 	require.True(t, missing, "%v", err)
 	recordRun(t, run, "dispatch/of-more-than-fit")
@@ -134,7 +135,7 @@ func TestDispatchWithoutSubscribers(t *testing.T) {
 
 func TestPolling_WantsBothQueuesPolled(t *testing.T) {
 	t.Parallel()
-	require.Eventually(t, func() bool {
+	eventually.True(t, func() bool {
 		polled, err := worker.Polling(t.Context(), engineClient)
 		require.NoError(t, err)
 		return polled

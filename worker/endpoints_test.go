@@ -15,8 +15,8 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/internal/eventually"
+	"github.com/postdate/postdate/protocol"
 )
 
 // directory knows the endpoints that tests have set up, each test a tenant.
@@ -49,10 +49,10 @@ func setEndpoint(t *testing.T, state postdate.EndpointState) {
 	}})
 }
 
-var deadLetters sync.Map // that the operator was told of, by the id of the delivery
+var deadLetters sync.Map // announced to the operator, by the id of the delivery
 
-// hear is the operator's receiver.
-func hear(m postdate.Message) postdate.Attempt {
+// operatorReceives is the operator's receiver.
+func operatorReceives(m postdate.Message) postdate.Attempt {
 	var news struct{ ID string }
 	_ = json.Unmarshal(m.Data, &news) // nothing is heard of what cannot be read
 	deadLetters.Store(news.ID, m)
@@ -60,9 +60,9 @@ func hear(m postdate.Message) postdate.Attempt {
 }
 
 // toEndpoint sends a delivery to the endpoint of the test's tenant.
-func toEndpoint(t *testing.T) func(*workflows.DeliverInput) {
+func toEndpoint(t *testing.T) func(*protocol.DeliverInput) {
 	t.Helper()
-	return func(in *workflows.DeliverInput) {
+	return func(in *protocol.DeliverInput) {
 		in.Shipment.Message.Tenant = t.Name()
 		in.Shipment.To = postdate.Destination{Endpoint: "ep_1"}
 		in.Shipment.Timeout = 0
@@ -77,7 +77,7 @@ func (d *delivery) awaitState(want postdate.State) {
 
 func awaitState(t *testing.T, run client.WorkflowRun, want postdate.State) {
 	t.Helper()
-	require.Eventually(t, func() bool {
+	eventually.True(t, func() bool {
 		described, err := engineClient.DescribeWorkflowExecution(t.Context(), run.GetID(), "")
 		require.NoError(t, err)
 		return stateIn(t, described.GetWorkflowExecutionInfo().GetSearchAttributes()) == want
@@ -86,7 +86,7 @@ func awaitState(t *testing.T, run client.WorkflowRun, want postdate.State) {
 
 func stateIn(t *testing.T, attributes *commonpb.SearchAttributes) postdate.State {
 	t.Helper()
-	payload, ok := attributes.GetIndexedFields()[workflows.State.GetName()]
+	payload, ok := attributes.GetIndexedFields()[protocol.AttrState.GetName()]
 	if !ok {
 		return ""
 	}
@@ -98,13 +98,13 @@ func stateIn(t *testing.T, attributes *commonpb.SearchAttributes) postdate.State
 func TestHandedOverThenDelivered(t *testing.T) {
 	t.Parallel()
 	setEndpoint(t, postdate.Enabled)
-	d := deliver(t, 0, answers(postdate.Accepted, 200), toEndpoint(t), func(in *workflows.DeliverInput) {
+	d := deliver(t, 0, answers(postdate.Accepted, 200), toEndpoint(t), func(in *protocol.DeliverInput) {
 		in.Attempts = postdate.Attempts{{Number: 1, At: time.Now().UTC(), Outcome: postdate.Failed, Status: 503}}
 		in.Handed = true
 	})
 	_, err := d.end()
 	require.NoError(t, err)
-	var result workflows.DeliverResult
+	var result protocol.DeliverResult
 	require.NoError(t, d.run.Get(t.Context(), &result))
 	require.Len(t, result.Attempts, 2)
 	record(t, d)
@@ -116,7 +116,7 @@ func TestParkedThenReleased(t *testing.T) {
 	d := deliver(t, 0, answers(postdate.Accepted, 200), toEndpoint(t))
 	d.awaitState(postdate.Parked)
 	setEndpoint(t, postdate.Enabled)
-	require.NoError(t, engineClient.SignalWorkflow(t.Context(), d.run.GetID(), "", workflows.SignalRelease, nil))
+	require.NoError(t, engineClient.SignalWorkflow(t.Context(), d.run.GetID(), "", protocol.SignalRelease, nil))
 	status, err := d.end()
 	require.NoError(t, err)
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, status)
@@ -126,13 +126,13 @@ func TestParkedThenReleased(t *testing.T) {
 func TestParkedThenCancelled(t *testing.T) {
 	t.Parallel()
 	setEndpoint(t, postdate.Enabled)
-	d := deliver(t, 0, answers(postdate.Failed, 500), toEndpoint(t), func(in *workflows.DeliverInput) {
+	d := deliver(t, 0, answers(postdate.Failed, 500), toEndpoint(t), func(in *protocol.DeliverInput) {
 		in.Retry.Schedule[0] = postdate.Duration(time.Second)
 	})
 	<-d.arrived
 	setEndpoint(t, postdate.Disabled)
 	d.awaitState(postdate.Parked)
-	_, err := d.update(workflows.UpdateCancel)
+	_, err := d.update(protocol.UpdateCancel)
 	require.NoError(t, err)
 	requireCancelled(t, d, 1)
 	record(t, d)
@@ -141,11 +141,11 @@ func TestParkedThenCancelled(t *testing.T) {
 func TestParkedThenExpired(t *testing.T) {
 	t.Parallel()
 	setEndpoint(t, postdate.Paused)
-	d := deliver(t, 0, answers(postdate.Accepted, 200), toEndpoint(t), func(in *workflows.DeliverInput) {
+	d := deliver(t, 0, answers(postdate.Accepted, 200), toEndpoint(t), func(in *protocol.DeliverInput) {
 		in.ExpiresAt = in.Shipment.DueAt.Add(2 * time.Second)
 	})
 	_, err := d.end()
-	state, _, log := activities.ReadEnd(err, nil)
+	state, _, log := protocol.DecodeEnd(err, nil)
 	require.Equal(t, postdate.Expired, state)
 	require.Empty(t, log)
 	d.awaitState(postdate.Expired)
@@ -159,7 +159,7 @@ func TestEndpointDeleted(t *testing.T) {
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, status)
 	canceled, ok := errors.AsType[*temporal.CanceledError](err)
 	require.True(t, ok, "%v", err)
-	var result workflows.DeliverResult
+	var result protocol.DeliverResult
 	require.NoError(t, canceled.Details(&result))
 	require.Equal(t, "the endpoint was deleted", result.Reason)
 	record(t, d)
@@ -171,7 +171,7 @@ func TestDeadWithAnnouncement(t *testing.T) {
 	d := deliver(t, 0, answers(postdate.Gone, 410), toEndpoint(t))
 	status, _ := d.end()
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, status)
-	require.Eventually(t, func() bool {
+	eventually.True(t, func() bool {
 		_, heard := deadLetters.Load(d.id)
 		return heard
 	}, 10*time.Second, 10*time.Millisecond)
@@ -181,12 +181,12 @@ func TestDeadWithAnnouncement(t *testing.T) {
 func TestPublished(t *testing.T) {
 	t.Parallel()
 	setEndpoint(t, postdate.Enabled)
-	d := deliver(t, 0, answers(postdate.Accepted, 200), toEndpoint(t), func(in *workflows.DeliverInput) {
+	d := deliver(t, 0, answers(postdate.Accepted, 200), toEndpoint(t), func(in *protocol.DeliverInput) {
 		in.Shipment.To = postdate.Destination{}
 	})
 	_, err := d.end()
 	require.NoError(t, err)
-	var result workflows.DeliverResult
+	var result protocol.DeliverResult
 	require.NoError(t, d.run.Get(t.Context(), &result))
 	require.Equal(t, "published to 1 endpoints", result.Attempts.Last().Response)
 	require.Equal(t, 1, <-d.arrived, "the subscriber gets it")

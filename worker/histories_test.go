@@ -7,7 +7,7 @@ import (
 
 	"go.temporal.io/sdk/client"
 
-	"github.com/postdate/postdate/internal/histories"
+	"github.com/postdate/postdate/internal/historytest"
 )
 
 // record keeps the history of d's first run under the test's name.
@@ -18,7 +18,7 @@ func record(t *testing.T, d *delivery) {
 
 func recordRun(t *testing.T, run client.WorkflowRun, name string) {
 	t.Helper()
-	histories.Record(t, engineClient, name, run.GetID(), run.GetRunID())
+	historytest.Record(t, engineClient, name, run.GetID(), run.GetRunID())
 }
 
 // kebab writes FiredWhileAsleep as fired-while-asleep.

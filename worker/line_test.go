@@ -11,14 +11,15 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/internal/histories"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/internal/eventually"
+	"github.com/postdate/postdate/internal/historytest"
+	"github.com/postdate/postdate/protocol"
 )
 
 // requireLine is what a line comes to, which then says so in that state.
-func requireLine(t *testing.T, line client.WorkflowRun, state postdate.State) (workflows.LineResult, workflows.Group) {
+func requireLine(t *testing.T, line client.WorkflowRun, state postdate.State) (protocol.LineResult, protocol.Group) {
 	t.Helper()
-	var result workflows.LineResult
+	var result protocol.LineResult
 	require.NoError(t, line.Get(t.Context(), &result))
 	described, err := engineClient.DescribeWorkflowExecution(t.Context(), line.GetID(), "")
 	require.NoError(t, err)
@@ -27,11 +28,11 @@ func requireLine(t *testing.T, line client.WorkflowRun, state postdate.State) (w
 }
 
 // groupOf is the memo of a Line or a Dispatch.
-func groupOf(t *testing.T, c client.Client, run client.WorkflowRun) (group workflows.Group) {
+func groupOf(t *testing.T, c client.Client, run client.WorkflowRun) (group protocol.Group) {
 	t.Helper()
 	described, err := c.DescribeWorkflowExecution(t.Context(), run.GetID(), "")
 	require.NoError(t, err)
-	memo := described.GetWorkflowExecutionInfo().GetMemo().GetFields()[workflows.MemoGroup]
+	memo := described.GetWorkflowExecutionInfo().GetMemo().GetFields()[protocol.MemoGroup]
 	require.NoError(t, converter.GetDefaultDataConverter().FromPayload(memo, &group))
 	return group
 }
@@ -40,30 +41,30 @@ func groupOf(t *testing.T, c client.Client, run client.WorkflowRun) (group workf
 func (d *delivery) lineOf() client.WorkflowRun {
 	d.t.Helper()
 	var line string
-	require.Eventually(d.t, func() bool {
+	eventually.True(d.t, func() bool {
 		described, err := engineClient.DescribeWorkflowExecution(d.t.Context(), d.run.GetID(), "")
 		require.NoError(d.t, err)
-		payload := described.GetWorkflowExecutionInfo().GetMemo().GetFields()[workflows.MemoLine]
+		payload := described.GetWorkflowExecutionInfo().GetMemo().GetFields()[protocol.MemoLine]
 		return payload != nil && converter.GetDefaultDataConverter().FromPayload(payload, &line) == nil
 	}, 10*time.Second, 10*time.Millisecond)
 	d.awaitState(postdate.Waiting)
 	found := findLine(d.t, line)
-	require.Eventually(d.t, func() bool { // its endpoint knows it
-		_, err := engineClient.QueryWorkflow(d.t.Context(), workflows.EndpointID(d.t.Name(), "ep_1"), "", workflows.QueryTurn, line)
+	eventually.True(d.t, func() bool { // its endpoint knows it
+		_, err := engineClient.QueryWorkflow(d.t.Context(), protocol.EndpointID(d.t.Name(), "ep_1"), "", protocol.QueryTurn, line)
 		return err == nil
 	}, 10*time.Second, 10*time.Millisecond)
 	return found
 }
 
-func ofEntity(entity string) func(*workflows.DeliverInput) {
-	return func(in *workflows.DeliverInput) { in.Shipment.Message.Entity = entity }
+func ofEntity(entity string) func(*protocol.DeliverInput) {
+	return func(in *protocol.DeliverInput) { in.Shipment.Message.Entity = entity }
 }
 
 func TestLineDelivered(t *testing.T) {
 	t.Parallel()
 	setBusy(t)
-	line, from, ids := queueUp(t, 3, accepts)
-	callLines(t)
+	line, from, ids := enqueueEvents(t, 3, accepts)
+	wakeLines(t)
 	result, group := requireLine(t, line, "")
 	require.Len(t, result.Delivered, 3)
 	require.Len(t, group.Events, len(ids))
@@ -75,21 +76,21 @@ func TestLineDelivered(t *testing.T) {
 func TestLinePartlyHandedOver(t *testing.T) {
 	t.Parallel()
 	setBusy(t)
-	line, _, ids := queueUp(t, 3, func(place int) postdate.Attempt {
+	line, _, ids := enqueueEvents(t, 3, func(place int) postdate.Attempt {
 		if place == 1 {
 			return postdate.Attempt{Outcome: postdate.Failed, Status: 503}
 		}
 		return accept("")
 	})
-	callLines(t)
+	wakeLines(t)
 	result, group := requireLine(t, line, "")
 	require.Len(t, result.Delivered, 2)
 	require.Len(t, group.Events, 2)
 	for _, event := range group.Events {
 		require.NotEqual(t, ids[1], postdate.DeliveryID(event.ID, "ep_1"))
 	}
-	var handed workflows.DeliverInput
-	history := engineClient.GetWorkflowHistory(t.Context(), workflows.DeliveryID(t.Name(), ids[1]), "", false,
+	var handed protocol.DeliverInput
+	history := engineClient.GetWorkflowHistory(t.Context(), protocol.DeliveryID(t.Name(), ids[1]), "", false,
 		enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	started, err := history.Next()
 	require.NoError(t, err, "it has an execution of its own")
@@ -103,17 +104,17 @@ func TestLinePartlyHandedOver(t *testing.T) {
 func TestLineCancelledWaiter(t *testing.T) {
 	t.Parallel()
 	setBusy(t)
-	line, _, ids := queueUp(t, 2, accepts)
-	var standing workflows.Standing
+	line, _, ids := enqueueEvents(t, 2, accepts)
+	var updated protocol.UpdateResult
 	handle, err := engineClient.UpdateWorkflow(t.Context(), client.UpdateWorkflowOptions{
-		WorkflowID: line.GetID(), UpdateName: workflows.UpdateCancelWaiter, Args: []any{ids[0]},
+		WorkflowID: line.GetID(), UpdateName: protocol.UpdateCancelWaiter, Args: []any{ids[0]},
 		WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	require.NoError(t, err)
-	require.NoError(t, handle.Get(t.Context(), &standing))
-	require.Equal(t, postdate.Cancelled, standing.State)
+	require.NoError(t, handle.Get(t.Context(), &updated))
+	require.Equal(t, postdate.Cancelled, updated.State)
 
-	callLines(t)
+	wakeLines(t)
 	result, group := requireLine(t, line, postdate.Cancelled)
 	require.Len(t, result.Delivered, 1)
 	require.Len(t, result.Cancelled, 1)
@@ -128,10 +129,10 @@ func TestWaitingThenDelivered(t *testing.T) {
 	setBusy(t)
 	d := deliver(t, 0, answers(postdate.Accepted, 200), toEndpoint(t))
 	line := d.lineOf()
-	callLines(t)
+	wakeLines(t)
 	_, err := d.end()
 	require.NoError(t, err)
-	var delivered workflows.DeliverResult
+	var delivered protocol.DeliverResult
 	require.NoError(t, d.run.Get(t.Context(), &delivered))
 	require.Len(t, delivered.Attempts, 1, "that there was no turn is no attempt")
 
@@ -147,12 +148,12 @@ func TestWaitingThenCancelled(t *testing.T) {
 	setBusy(t)
 	d := deliver(t, 0, answers(postdate.Accepted, 200), toEndpoint(t))
 	line := d.lineOf()
-	_, err := d.update(workflows.UpdateCancel)
+	_, err := d.update(protocol.UpdateCancel)
 	require.NoError(t, err)
 	requireCancelled(t, d, 0)
 	record(t, d)
 
-	callLines(t)
+	wakeLines(t)
 	result, _ := requireLine(t, line, "")
 	require.Empty(t, result.Delivered, "whoever is over needs no turn")
 }
@@ -162,20 +163,20 @@ func TestWaitingThenChanged(t *testing.T) {
 	setBusy(t)
 	d := deliver(t, 0, answers(postdate.Accepted, 200), toEndpoint(t))
 	line := d.lineOf()
-	_, err := d.update(workflows.UpdateReschedule, postdate.Change{Data: []byte(`{"amount":2}`)})
+	_, err := d.update(protocol.UpdateReschedule, postdate.Change{Data: []byte(`{"amount":2}`)})
 	require.NoError(t, err)
 	require.NotEqual(t, d.run.GetRunID(), d.latestRun())
 	require.Equal(t, line.GetID(), d.lineOf().GetID(), "it keeps its place")
 	record(t, d)
 
-	callLines(t)
+	wakeLines(t)
 	_, err = d.end()
 	require.NoError(t, err)
-	var delivered workflows.DeliverResult
+	var delivered protocol.DeliverResult
 	require.NoError(t, engineClient.GetWorkflow(t.Context(), d.run.GetID(), "").Get(t.Context(), &delivered))
 	require.Len(t, delivered.Attempts, 1)
 	requireLine(t, line, "")
-	histories.Record(t, engineClient, "deliver/changed-in-line", d.run.GetID(), "")
+	historytest.Record(t, engineClient, "deliver/changed-in-line", d.run.GetID(), "")
 	require.Len(t, d.arrived, 1, "it was sent once")
 }
 
@@ -188,7 +189,7 @@ func TestWaitingThenSuperseded(t *testing.T) {
 	other.lineOf()
 	newer := deliver(t, 0, answers(postdate.Accepted, 200), toEndpoint(t), ofEntity("customer_42"))
 	newer.lineOf()
-	callLines(t)
+	wakeLines(t)
 	for _, d := range []*delivery{other, newer} {
 		_, err := d.end()
 		require.NoError(t, err)
@@ -205,13 +206,13 @@ func TestLinesOfOneEndpointAreCalledOneAfterAnother(t *testing.T) {
 	defer answer()
 	var lines []client.WorkflowRun
 	for range 3 {
-		line, _, _ := queueUp(t, 2, func(int) postdate.Attempt {
+		line, _, _ := enqueueEvents(t, 2, func(int) postdate.Attempt {
 			<-answering
 			return accept("")
 		})
 		lines = append(lines, line)
 	}
-	callLines(t, 1)
+	wakeLines(t, 1)
 	for _, first := range lines[:2] {
 		awaitState(t, first, postdate.Sending)
 	}
@@ -232,11 +233,11 @@ func TestLineOfAnEndpointThatWasDeleted(t *testing.T) {
 	t.Parallel()
 	const why = "the endpoint was deleted"
 	endpoint := setBusy(t)
-	line, _, _ := queueUp(t, 2, accepts)
+	line, _, _ := enqueueEvents(t, 2, accepts)
 	d := deliver(t, 0, answers(postdate.Accepted, 200), toEndpoint(t))
 	d.lineOf()
 	endpoints.Store(t.Name(), []postdate.Endpoint{})
-	tellEndpoint(t, engineClient, workflows.EndpointSettings{Version: 2})
+	signalSettings(t, engineClient, protocol.EndpointSettings{Version: 2})
 
 	result, group := requireLine(t, line, postdate.Cancelled)
 	require.Equal(t, map[int]string{0: why, 1: why}, result.Cancelled)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,14 +13,15 @@ import (
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
-	sdklog "go.temporal.io/sdk/log"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
-	"github.com/postdate/postdate/engine"
-	"github.com/postdate/postdate/ledger"
+	"github.com/postdate/postdate/internal/deliveries"
+	"github.com/postdate/postdate/internal/enginetest"
+	"github.com/postdate/postdate/internal/eventually"
+	"github.com/postdate/postdate/internal/executions"
+	"github.com/postdate/postdate/internal/ingest"
+	"github.com/postdate/postdate/protocol"
 	"github.com/postdate/postdate/worker"
-	"github.com/postdate/postdate/workflows"
 )
 
 var (
@@ -31,37 +31,27 @@ var (
 
 // TestMain runs one engine and one worker for all tests.
 func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		attributes := make(map[string]enumspb.IndexedValueType)
-		for _, attribute := range workflows.SearchAttributes {
-			attributes[attribute.GetName()] = attribute.GetValueType()
-		}
-		silent := slog.New(slog.DiscardHandler)
-		running, err := engine.Start(context.Background(), engine.Config{Memory: true, SearchAttributes: attributes, Logger: silent})
+	enginetest.Main(m, func() (func(), error) {
+		started, stop, err := enginetest.Start(func(o *client.Options) { o.Identity = "recorder" })
 		if err != nil {
-			panic(err)
+			return nil, err
 		}
-		defer running.Stop()
-		engineClient, err = client.Dial(client.Options{HostPort: running.Address(), Identity: "recorder", Logger: sdklog.NewStructuredLogger(silent)})
-		if err != nil {
-			panic(err)
-		}
-		defer engineClient.Close()
+		engineClient = started
 		w := newWorker(engineClient)
 		if err := w.Start(); err != nil {
-			panic(err)
+			return nil, err
 		}
-		defer w.Stop()
-		return m.Run()
-	}())
+		return func() { w.Stop(); stop() }, nil
+	})
 }
 
 // newWorker is one that knows what tests have set up.
 func newWorker(c client.Client) *worker.Worker {
-	silent := slog.New(slog.DiscardHandler)
+	silent, started := slog.New(slog.DiscardHandler), executions.New(executions.Config{Temporal: c})
 	return worker.New(worker.Config{
-		Client: c, Sender: sender{}, Directory: directory{}, Pacer: pacer{}, Log: silent, Slots: 100, MaxInFlight: 100,
-		Engine: ledger.New(ledger.Config{Temporal: c, Directory: directory{}, Log: silent}),
+		Client: c, Sender: sender{}, Tenants: directory{}, Limiter: pacer{}, Log: silent, Slots: 100, MaxInFlight: 100,
+		Ingester:   ingest.New(ingest.Config{Temporal: c, Executions: started, Tenants: directory{}, Log: silent}),
+		Deliveries: deliveries.New(deliveries.Config{Temporal: c, Executions: started, Tenants: directory{}, Log: silent}),
 	})
 }
 
@@ -70,7 +60,7 @@ type sender struct{}
 
 func (sender) Send(_ context.Context, m postdate.Message, to postdate.Target) (postdate.Attempt, error) {
 	if m.Tenant == postdate.OperatorTenant {
-		return hear(m), nil
+		return operatorReceives(m), nil
 	}
 	found, ok := receivers.Load(m.ID)
 	if !ok {
@@ -121,13 +111,13 @@ type delivery struct {
 }
 
 // deliver starts a delivery as the API does, to a receiver that answers so.
-func deliver(t *testing.T, delay time.Duration, answer func(n int) postdate.Attempt, change ...func(*workflows.DeliverInput)) *delivery {
+func deliver(t *testing.T, delay time.Duration, answer func(n int) postdate.Attempt, change ...func(*protocol.DeliverInput)) *delivery {
 	t.Helper()
 	exact := 0.0
 	id := unique(t)
 	due := time.Now().UTC().Add(delay)
-	in := workflows.DeliverInput{
-		Shipment: activities.Shipment{
+	in := protocol.DeliverInput{
+		Shipment: protocol.DeliveryTask{
 			Message: postdate.Message{
 				ID: id, Tenant: "default", Type: "payment_request.due", Timestamp: due, Data: json.RawMessage(`{"amount":1}`),
 			},
@@ -145,22 +135,22 @@ func deliver(t *testing.T, delay time.Duration, answer func(n int) postdate.Atte
 	receivers.Store(id, d.receiverOf)
 	var err error
 	d.run, err = engineClient.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
-		ID: workflows.ScheduleID(in.Shipment.Message.Tenant, id), TaskQueue: workflows.TaskQueue, StartDelay: max(0, delay),
-	}, workflows.DeliverName, in)
+		ID: protocol.ScheduleID(in.Shipment.Message.Tenant, id), TaskQueue: protocol.TaskQueue, StartDelay: max(0, delay),
+	}, protocol.DeliverWorkflow, in)
 	require.NoError(t, err)
 	return d
 }
 
-func (d *delivery) update(name string, args ...any) (workflows.Standing, error) {
+func (d *delivery) update(name string, args ...any) (protocol.UpdateResult, error) {
 	d.t.Helper()
-	var standing workflows.Standing
+	var result protocol.UpdateResult
 	handle, err := engineClient.UpdateWorkflow(d.t.Context(), client.UpdateWorkflowOptions{
 		WorkflowID: d.run.GetID(), UpdateName: name, Args: args, WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	if err == nil {
-		err = handle.Get(d.t.Context(), &standing)
+		err = handle.Get(d.t.Context(), &result)
 	}
-	return standing, err
+	return result, err
 }
 
 // status waits for the end of the newest run and answers how it ended.
@@ -183,7 +173,7 @@ func (d *delivery) backoff(attempts int) {
 	for range attempts {
 		<-d.arrived
 	}
-	require.Eventually(d.t, func() bool {
+	eventually.True(d.t, func() bool {
 		described, err := engineClient.DescribeWorkflowExecution(d.t.Context(), d.run.GetID(), "")
 		require.NoError(d.t, err)
 		for _, pending := range described.GetPendingActivities() {
@@ -198,7 +188,7 @@ func (d *delivery) backoff(attempts int) {
 // awaitCancelRequest waits until the engine was asked to stop the pending retry.
 func (d *delivery) awaitCancelRequest() {
 	d.t.Helper()
-	require.Eventually(d.t, func() bool {
+	eventually.True(d.t, func() bool {
 		described, err := engineClient.DescribeWorkflowExecution(d.t.Context(), d.run.GetID(), "")
 		require.NoError(d.t, err)
 		for _, pending := range described.GetPendingActivities() {

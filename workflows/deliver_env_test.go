@@ -15,15 +15,17 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/internal/throttle"
+	"github.com/postdate/postdate/protocol"
 	"github.com/postdate/postdate/workflows"
 )
 
 // start is when every test begins. The environment skips the time that passes.
 var start = time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
 
-// script is a sender whose receiver answers one attempt after another as it is
+// scriptedSender is a sender whose receiver answers one attempt after another as it is
 // written, and accepts everything after that.
-type script struct {
+type scriptedSender struct {
 	env     *testsuite.TestWorkflowEnvironment
 	answers []postdate.Attempt
 	during  func(n int) // called while attempt n is under way
@@ -37,7 +39,7 @@ type sent struct {
 	message postdate.Message
 }
 
-func (s *script) Send(_ context.Context, m postdate.Message, _ postdate.Target) (postdate.Attempt, error) {
+func (s *scriptedSender) Send(_ context.Context, m postdate.Message, _ postdate.Target) (postdate.Attempt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := len(s.sent)
@@ -54,7 +56,7 @@ func (s *script) Send(_ context.Context, m postdate.Message, _ postdate.Target) 
 }
 
 // times is how long after start each attempt was made.
-func (s *script) times() []time.Duration {
+func (s *scriptedSender) times() []time.Duration {
 	var all []time.Duration
 	for _, each := range s.sent {
 		all = append(all, each.at.Sub(start).Round(time.Second))
@@ -62,44 +64,44 @@ func (s *script) times() []time.Duration {
 	return all
 }
 
-// engine stands in for the real one, which the test environment has not.
-type engine struct {
-	activities.Engine
-	*script
+// fakeDeliveries stands in for the real one, which the test environment has not.
+type fakeDeliveries struct {
+	activities.Starter
+	activities.Publisher
+	activities.Queue
+	activities.Deliveries
+	activities.AttemptLog
+	*scriptedSender
 	published []postdate.Event
 	fault     error // of the next publications
 
-	busy   bool // who was not called has no turn
-	queued []activities.Queued
+	busy   bool // no permit comes for what was not dequeued
+	queued []protocol.EnqueueRequest
 }
 
-func (e *engine) Take(_ context.Context, _ string, _ postdate.Endpoint, c activities.Claim) (activities.Turn, error) {
+func (e *fakeDeliveries) Acquire(_ context.Context, _ string, _ postdate.Endpoint, c throttle.PermitRequest) (throttle.Permit, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.busy && !c.Called {
-		return nil, nil //nolint:nilnil // no turn
+	if e.busy && !c.Dequeued {
+		return nil, throttle.ErrNoPermit
 	}
-	return turn{}, nil
+	return throttle.Unlimited, nil
 }
 
-func (e *engine) setBusy(busy bool) {
+func (e *fakeDeliveries) setBusy(busy bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.busy = busy
 }
 
-type turn struct{}
-
-func (turn) Done(postdate.Attempt) {}
-
-func (e *engine) Queue(_ context.Context, all []activities.Queued) ([]string, error) {
+func (e *fakeDeliveries) Enqueue(_ context.Context, all []protocol.EnqueueRequest) ([]string, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.queued = append(e.queued, all...)
 	return []string{"line_1"}, nil
 }
 
-func (e *engine) Publish(_ context.Context, tenant string, event postdate.Event, _ string) (int, error) {
+func (e *fakeDeliveries) Publish(_ context.Context, tenant string, event postdate.Event, _ string) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	event.Entity = tenant + "/" + event.Entity
@@ -108,28 +110,28 @@ func (e *engine) Publish(_ context.Context, tenant string, event postdate.Event,
 }
 
 // fail has the next publications fail, with nil no more.
-func (e *engine) fail(err error) {
+func (e *fakeDeliveries) fail(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.fault = err
 }
 
 // news is what was published so far.
-func (e *engine) news() []postdate.Event {
+func (e *fakeDeliveries) news() []postdate.Event {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.published)
 }
 
 // PendingAttempts recalls what was sent.
-func (e *engine) PendingAttempts(context.Context, string, string) (postdate.Attempts, error) {
+func (e *fakeDeliveries) PendingAttempts(context.Context, string, string) (postdate.Attempts, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var log postdate.Attempts
 	for i, each := range e.sent {
 		attempt := e.answers[i]
 		attempt.At = each.at
-		log = log.With(attempt)
+		log = log.Append(attempt)
 	}
 	return log, nil
 }
@@ -166,9 +168,9 @@ func (d *directory) set(state postdate.EndpointState) {
 
 type deliverEnv struct {
 	*testsuite.TestWorkflowEnvironment
-	*script
+	*scriptedSender
 	directory *directory
-	engine    *engine
+	engine    *fakeDeliveries
 	t         *testing.T
 }
 
@@ -178,12 +180,12 @@ func newDeliverEnv(t *testing.T, answers ...postdate.Attempt) *deliverEnv {
 	suite.SetLogger(silent{})
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetStartTime(start)
-	sender := &script{env: env, answers: answers}
-	e := &deliverEnv{env, sender, &directory{}, &engine{script: sender}, t}
+	sender := &scriptedSender{env: env, answers: answers}
+	e := &deliverEnv{env, sender, &directory{}, &fakeDeliveries{scriptedSender: sender}, t}
 	workflows.Register(env)
-	env.RegisterActivity(&activities.Activities{
-		Sender: sender, Directory: e.directory, Engine: e.engine, Pacer: e.engine, Log: slog.New(slog.DiscardHandler), Now: env.Now,
-	})
+	(&activities.Activities{
+		Sender: sender, Tenants: e.directory, Starter: e.engine, Publisher: e.engine, Queue: e.engine, Deliveries: e.engine, AttemptLog: e.engine, Limiter: e.engine, Log: slog.New(slog.DiscardHandler), Now: env.Now,
+	}).Register(env)
 	return e
 }
 
@@ -196,22 +198,22 @@ func (silent) Warn(string, ...any)  {}
 func (silent) Error(string, ...any) {}
 
 // deliver runs a delivery that is due after a while.
-func (e *deliverEnv) deliver(due time.Duration, change ...func(*workflows.DeliverInput)) {
+func (e *deliverEnv) deliver(due time.Duration, change ...func(*protocol.DeliverInput)) {
 	in := message(due)
 	for _, each := range change {
 		each(&in)
 	}
-	e.ExecuteWorkflow(workflows.DeliverName, in)
+	e.ExecuteWorkflow(protocol.DeliverWorkflow, in)
 	require.True(e.t, e.IsWorkflowCompleted())
 }
 
-func message(due time.Duration) workflows.DeliverInput {
+func message(due time.Duration) protocol.DeliverInput {
 	exact := 0.0
 	retry := postdate.Retry{Schedule: []postdate.Duration{
 		postdate.Duration(5 * time.Second), postdate.Duration(5 * time.Minute),
 	}, Jitter: &exact}
-	return workflows.DeliverInput{
-		Shipment: activities.Shipment{
+	return protocol.DeliverInput{
+		Shipment: protocol.DeliveryTask{
 			Message: postdate.Message{
 				ID: "pr_1", Tenant: "default", Type: "payment_request.due",
 				Timestamp: start.Add(due), Data: json.RawMessage(`{"amount":1}`),
@@ -232,10 +234,10 @@ func (e *deliverEnv) update(after time.Duration, name string, args ...any) *answ
 
 // answer is what became of an Update.
 type answer struct {
-	t        *testing.T
-	done     bool
-	standing workflows.Standing
-	refusal  *postdate.Error
+	t       *testing.T
+	done    bool
+	result  protocol.UpdateResult
+	refusal *postdate.Error
 }
 
 func (a *answer) Accept() {}
@@ -248,20 +250,20 @@ func (a *answer) Complete(result any, err error) {
 		a.refuse(err)
 		return
 	}
-	a.standing = result.(workflows.Standing)
+	a.result = result.(protocol.UpdateResult)
 }
 
 func (a *answer) refuse(err error) {
-	told, ok := workflows.Refusal(err)
+	refusal, ok := protocol.DecodeError(err)
 	require.True(a.t, ok, "an update fails for a reason only: %v", err)
-	a.done, a.refusal = true, told
+	a.done, a.refusal = true, refusal
 }
 
 // requireDelivered is the log of a delivery that was delivered.
 func (e *deliverEnv) requireDelivered() postdate.Attempts {
 	e.t.Helper()
 	require.NoError(e.t, e.GetWorkflowError())
-	var result workflows.DeliverResult
+	var result protocol.DeliverResult
 	require.NoError(e.t, e.GetWorkflowResult(&result))
 	return result.Attempts
 }
@@ -269,13 +271,13 @@ func (e *deliverEnv) requireDelivered() postdate.Attempts {
 // requireEnded is the log of one that ended otherwise, and why it did.
 func (e *deliverEnv) requireEnded(state postdate.State) (string, postdate.Attempts) {
 	e.t.Helper()
-	got, reason, log := activities.ReadEnd(e.GetWorkflowError(), nil)
+	got, reason, log := protocol.DecodeEnd(e.GetWorkflowError(), nil)
 	require.Equal(e.t, state, got, "%v", e.GetWorkflowError())
 	return reason, log
 }
 
-// requireAnew is what the next run of one that was put off is started with.
-func (e *deliverEnv) requireAnew() (in workflows.DeliverInput, delay time.Duration) {
+// requireContinued is what the next run of one that was put off is started with.
+func (e *deliverEnv) requireContinued() (in protocol.DeliverInput, delay time.Duration) {
 	e.t.Helper()
 	var anew *workflow.ContinueAsNewError
 	require.ErrorAs(e.t, e.GetWorkflowError(), &anew)

@@ -11,7 +11,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/protocol"
 )
 
 var dataConverter = converter.GetDefaultDataConverter()
@@ -96,7 +96,7 @@ func TestDeliver_RetriesAGrowingSeriesWithinItsTime(t *testing.T) {
 	}
 	e := newDeliverEnv(t, answers...)
 	exact := 0.0
-	e.deliver(0, func(in *workflows.DeliverInput) {
+	e.deliver(0, func(in *protocol.DeliverInput) {
 		in.Retry = postdate.Retry{
 			Initial: postdate.Duration(10 * time.Second), MaxDuration: postdate.Duration(2 * time.Minute), Jitter: &exact,
 		}.WithDefaults()
@@ -109,7 +109,7 @@ func TestDeliver_RetriesAGrowingSeriesWithinItsTime(t *testing.T) {
 func TestDeliver_ExpiresRatherThanTryTooLate(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t, failed(500), failed(500))
-	e.deliver(0, func(in *workflows.DeliverInput) { in.ExpiresAt = start.Add(time.Minute) })
+	e.deliver(0, func(in *protocol.DeliverInput) { in.ExpiresAt = start.Add(time.Minute) })
 	reason, log := e.requireEnded(postdate.Expired)
 	require.Contains(t, reason, "expires at 2026-11-21T09:01:00Z, before another attempt")
 	require.Len(t, log, 2)
@@ -118,7 +118,7 @@ func TestDeliver_ExpiresRatherThanTryTooLate(t *testing.T) {
 func TestDeliver_ExpiresBeforeAnyAttemptWhereItWasHeldUp(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t)
-	e.deliver(-time.Hour, func(in *workflows.DeliverInput) { in.ExpiresAt = start.Add(-time.Minute) })
+	e.deliver(-time.Hour, func(in *protocol.DeliverInput) { in.ExpiresAt = start.Add(-time.Minute) })
 	_, log := e.requireEnded(postdate.Expired)
 	require.Empty(t, log)
 	require.Empty(t, e.sent)
@@ -134,7 +134,7 @@ func TestDeliver_SleepsAgainWhereTheReceiverAsks(t *testing.T) {
 				Outcome: postdate.Rescheduled, Status: 200, RescheduleTo: again,
 			})...)
 			e.deliver(time.Hour)
-			in, delay := e.requireAnew()
+			in, delay := e.requireContinued()
 			require.Equal(t, again, in.Shipment.DueAt)
 			require.Equal(t, again, in.Shipment.Message.Timestamp)
 			require.WithinDuration(t, again, e.Now().Add(delay), time.Second)
@@ -147,15 +147,15 @@ func TestDeliver_SleepsAgainWhereTheReceiverAsks(t *testing.T) {
 func TestDeliver_IsOverWhereTheReceiverAsksForATimeAfterItExpires(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t, postdate.Attempt{Outcome: postdate.Rescheduled, Status: 200, RescheduleTo: start.Add(2 * time.Hour)})
-	e.deliver(0, func(in *workflows.DeliverInput) { in.ExpiresAt = start.Add(time.Hour) })
+	e.deliver(0, func(in *protocol.DeliverInput) { in.ExpiresAt = start.Add(time.Hour) })
 	require.Len(t, e.requireDelivered(), 1)
 }
 
 func TestDeliver_StartsAFreshRoundAfterEarlierAttempts(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t, failed(500), failed(500), failed(500))
-	e.deliver(0, func(in *workflows.DeliverInput) {
-		in.Attempts = postdate.Attempts{}.With(failed(404)).With(failed(404))
+	e.deliver(0, func(in *protocol.DeliverInput) {
+		in.Attempts = postdate.Attempts{}.Append(failed(404)).Append(failed(404))
 	})
 	reason, log := e.requireEnded(postdate.Dead)
 	require.Contains(t, reason, "gave up after 3 attempts")
@@ -166,9 +166,9 @@ func TestDeliver_StartsAFreshRoundAfterEarlierAttempts(t *testing.T) {
 func TestDeliver_CancelBeforeItIsDue(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t)
-	cancel := e.update(time.Hour, workflows.UpdateCancel)
+	cancel := e.update(time.Hour, protocol.UpdateCancel)
 	e.deliver(3 * year)
-	require.Equal(t, postdate.Cancelled, cancel.standing.State)
+	require.Equal(t, postdate.Cancelled, cancel.result.State)
 	requireCancelled(t, e, 0)
 	require.Empty(t, e.sent)
 }
@@ -176,20 +176,20 @@ func TestDeliver_CancelBeforeItIsDue(t *testing.T) {
 func TestDeliver_CancelDuringABackoffKeepsTheAttempts(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t, failed(500), failed(503))
-	cancel := e.update(time.Minute, workflows.UpdateCancel)
+	cancel := e.update(time.Minute, protocol.UpdateCancel)
 	e.deliver(0)
-	require.Equal(t, postdate.Cancelled, cancel.standing.State)
+	require.Equal(t, postdate.Cancelled, cancel.result.State)
 	requireCancelled(t, e, 2)
 }
 
 func TestDeliver_CancelTwiceIsAnsweredAlike(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t, failed(500), failed(503))
-	first := e.update(time.Minute, workflows.UpdateCancel)
-	second := e.update(time.Minute, workflows.UpdateCancel)
+	first := e.update(time.Minute, protocol.UpdateCancel)
+	second := e.update(time.Minute, protocol.UpdateCancel)
 	e.deliver(0)
-	require.Equal(t, first.standing, second.standing)
-	require.Equal(t, postdate.Cancelled, second.standing.State)
+	require.Equal(t, first.result, second.result)
+	require.Equal(t, postdate.Cancelled, second.result.State)
 }
 
 func TestDeliver_CancelByTheEngineItself(t *testing.T) {
@@ -205,7 +205,7 @@ func TestDeliver_CancelLosesToAnAttemptThatIsAccepted(t *testing.T) {
 	e := newDeliverEnv(t)
 	var cancel answer
 	cancel.t = t
-	e.during = func(int) { e.UpdateWorkflow(workflows.UpdateCancel, "", &cancel) }
+	e.during = func(int) { e.UpdateWorkflow(protocol.UpdateCancel, "", &cancel) }
 	e.deliver(0)
 	require.Len(t, e.requireDelivered(), 1)
 	require.True(t, cancel.done)
@@ -218,12 +218,12 @@ func TestDeliver_RescheduleEarlierAndLater(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := newDeliverEnv(t)
-			moved := e.update(time.Hour, workflows.UpdateReschedule, postdate.Change{
+			moved := e.update(time.Hour, protocol.UpdateReschedule, postdate.Change{
 				DueAt: new(start.Add(due)), Data: json.RawMessage(`{"amount":2}`),
 			})
 			e.deliver(year)
-			require.Equal(t, workflows.Standing{State: postdate.Scheduled, DueAt: start.Add(due)}, moved.standing)
-			in, delay := e.requireAnew()
+			require.Equal(t, protocol.UpdateResult{State: postdate.Scheduled, DueAt: start.Add(due)}, moved.result)
+			in, delay := e.requireContinued()
 			require.Equal(t, start.Add(due), in.Shipment.DueAt)
 			require.Equal(t, due-time.Hour, delay)
 			require.JSONEq(t, `{"amount":2}`, string(in.Shipment.Message.Data))
@@ -235,9 +235,9 @@ func TestDeliver_RescheduleEarlierAndLater(t *testing.T) {
 func TestDeliver_RescheduleDuringABackoffKeepsTheAttempts(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t, failed(500), failed(503))
-	e.update(time.Minute, workflows.UpdateReschedule, postdate.Change{DueAt: new(start.Add(24 * time.Hour))})
+	e.update(time.Minute, protocol.UpdateReschedule, postdate.Change{DueAt: new(start.Add(24 * time.Hour))})
 	e.deliver(0)
-	in, _ := e.requireAnew()
+	in, _ := e.requireContinued()
 	require.Len(t, in.Attempts, 2)
 }
 
@@ -256,8 +256,8 @@ func TestDeliver_RefusesAChangeThatBreaksARule(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := newDeliverEnv(t)
-			moved := e.update(time.Minute, workflows.UpdateReschedule, test.change)
-			e.deliver(time.Hour, func(in *workflows.DeliverInput) { in.ExpiresAt = start.Add(year) })
+			moved := e.update(time.Minute, protocol.UpdateReschedule, test.change)
+			e.deliver(time.Hour, func(in *protocol.DeliverInput) { in.ExpiresAt = start.Add(year) })
 			require.Equal(t, test.refusal, moved.refusal)
 			require.Len(t, e.requireDelivered(), 1)
 		})
@@ -267,7 +267,7 @@ func TestDeliver_RefusesAChangeThatBreaksARule(t *testing.T) {
 func TestDeliver_RefusesOtherDataOnceAnAttemptWasMade(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t, failed(500))
-	moved := e.update(2*time.Second, workflows.UpdateReschedule, postdate.Change{Data: json.RawMessage(`{}`)})
+	moved := e.update(2*time.Second, protocol.UpdateReschedule, postdate.Change{Data: json.RawMessage(`{}`)})
 	e.deliver(0)
 	require.Equal(t, postdate.Conflict, moved.refusal.Code)
 	require.Equal(t, "/data", moved.refusal.Pointer)
@@ -277,9 +277,9 @@ func TestDeliver_RefusesOtherDataOnceAnAttemptWasMade(t *testing.T) {
 func TestDeliver_FireSendsAtOnce(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t)
-	fired := e.update(time.Hour, workflows.UpdateFire)
+	fired := e.update(time.Hour, protocol.UpdateFire)
 	e.deliver(year)
-	require.Equal(t, postdate.Sending, fired.standing.State)
+	require.Equal(t, postdate.Sending, fired.result.State)
 	require.Len(t, e.requireDelivered(), 1)
 	require.Equal(t, []time.Duration{time.Hour}, e.times())
 }
@@ -287,7 +287,7 @@ func TestDeliver_FireSendsAtOnce(t *testing.T) {
 func TestDeliver_FireDuringABackoffSendsAtOnce(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t, failed(500), failed(503))
-	e.update(time.Minute, workflows.UpdateFire)
+	e.update(time.Minute, protocol.UpdateFire)
 	e.deliver(0)
 	log := e.requireDelivered()
 	require.Equal(t, []time.Duration{0, 5 * time.Second, time.Minute}, e.times())
@@ -300,7 +300,7 @@ func requireCancelled(t *testing.T, e *deliverEnv, attempts int) {
 	t.Helper()
 	canceled, ok := errors.AsType[*temporal.CanceledError](e.GetWorkflowError())
 	require.True(t, ok, "%v", e.GetWorkflowError())
-	var result workflows.DeliverResult
+	var result protocol.DeliverResult
 	require.NoError(t, canceled.Details(&result))
 	require.Len(t, result.Attempts, attempts)
 }
@@ -315,16 +315,16 @@ func TestDeliver_HeedsAWishRatherThanTheReceiversTime(t *testing.T) {
 	}
 
 	cancelled := newDeliverEnv(t, failed(500), asksForAYear)
-	cancelled.RegisterDelayedCallback(func() { during(cancelled, workflows.UpdateCancel) }, time.Second)
+	cancelled.RegisterDelayedCallback(func() { during(cancelled, protocol.UpdateCancel) }, time.Second)
 	cancelled.deliver(0)
 	requireCancelled(t, cancelled, 2)
 
 	moved := newDeliverEnv(t, failed(500), asksForAYear)
 	moved.RegisterDelayedCallback(func() {
-		during(moved, workflows.UpdateReschedule, postdate.Change{DueAt: new(start.Add(time.Hour))})
+		during(moved, protocol.UpdateReschedule, postdate.Change{DueAt: new(start.Add(time.Hour))})
 	}, time.Second)
 	moved.deliver(0)
-	in, _ := moved.requireAnew()
+	in, _ := moved.requireContinued()
 	require.Equal(t, start.Add(time.Hour), in.Shipment.DueAt)
 }
 
@@ -332,7 +332,7 @@ func TestDeliver_KeepsItsDataOnceAnAttemptIsUnderWay(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t, failed(500))
 	e.RegisterDelayedCallback(func() {
-		e.UpdateWorkflow(workflows.UpdateReschedule, "", &answer{t: t}, postdate.Change{Data: []byte(`{"amount":2}`)})
+		e.UpdateWorkflow(protocol.UpdateReschedule, "", &answer{t: t}, postdate.Change{Data: []byte(`{"amount":2}`)})
 	}, time.Second)
 	e.deliver(0)
 	for _, each := range e.sent {

@@ -7,20 +7,18 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/protocol"
 )
 
-// Dispatch carries events to their subscribers. It makes all first attempts side
-// by side, at the price of one execution; what does not succeed at once goes on
-// as a Deliver of its own.
+// Dispatch sends events to their subscribers. It makes all first attempts in parallel,
+// in one execution; what does not succeed at once continues as a Deliver of its own.
 //
-// A request to cancel it, as the engine's Web UI sends, is not heeded: its
-// deliveries are cancelled one by one, once they have a Deliver, and until then
-// they are being attempted.
-func Dispatch(ctx workflow.Context, in DispatchInput) (*DispatchResult, error) {
+// It ignores a request to cancel it, as Temporal's Web UI sends: its deliveries are
+// cancelled one by one, once they have a Deliver.
+func Dispatch(ctx workflow.Context, in protocol.DispatchInput) (*protocol.DispatchResult, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 
-	// Share out. What is too much for one execution goes to further ones.
+	// Split. What is too much for one execution goes to further ones.
 	parts := in.Parts()
 	startParts(ctx, parts)
 	d := dispatch{DispatchInput: parts[0]}
@@ -28,21 +26,21 @@ func Dispatch(ctx workflow.Context, in DispatchInput) (*DispatchResult, error) {
 	// Try.
 	d.sendGroup(ctx)
 
-	// Go in line where the endpoint had no turn to give, and who is not there yet.
-	if len(d.queued) > 0 {
+	// Enqueue what no permit came for, where that has not been done yet.
+	if len(d.toQueue) > 0 {
 		if err := d.queue(ctx); err != nil {
 			return nil, err
 		}
 	}
 
 	// Hand over what was not accepted at once.
-	if len(d.left) > 0 {
-		if err := handOver(ctx, activities.HandOverInput{Messages: d.messagesLeft(), Parcels: d.left, At: d.At}); err != nil {
+	if len(d.undelivered) > 0 {
+		if err := handOver(ctx, protocol.HandOverInput{Messages: d.undeliveredMessages(), Items: d.undelivered, At: d.At}); err != nil {
 			return nil, err
 		}
 	}
-	if len(d.result.Queued)+len(d.left) > 0 {
-		if err := d.rewrite(ctx); err != nil {
+	if len(d.result.Queued)+len(d.undelivered) > 0 {
+		if err := d.showDelivered(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -51,111 +49,111 @@ func Dispatch(ctx workflow.Context, in DispatchInput) (*DispatchResult, error) {
 
 // dispatch is the state of a Dispatch execution.
 type dispatch struct {
-	DispatchInput // its own part
+	protocol.DispatchInput // its own part
 
-	result DispatchResult
-	queued []activities.Parcel     // what is to go in line
-	left   []activities.LeftParcel // what goes on as a Deliver
+	result      protocol.DispatchResult
+	toQueue     []protocol.GroupItem   // to be enqueued
+	undelivered []protocol.Undelivered // to continue as a Deliver each
 }
 
-// maxPartsBytes bounds what the parts that are started in one workflow task
-// carry: the engine takes 4 MB in a request.
+// maxPartsBytes bounds the size of the parts that are started in one workflow task:
+// Temporal takes 4 MB in a request.
 const maxPartsBytes = 1 << 20
 
-// startParts starts an execution for each part but the first and waits until all
-// are started: from then on the engine answers for them.
-func startParts(ctx workflow.Context, parts []DispatchInput) {
+// startParts starts an execution for each part but the first, and waits until all are
+// started.
+func startParts(ctx workflow.Context, parts []protocol.DispatchInput) {
 	id := workflow.GetInfo(ctx).WorkflowExecution.ID
 	var starting []workflow.Future
 	size := 0
 	for n := 1; n < len(parts); n++ {
-		child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, partOptions(PartID(id, n), parts[n])), DispatchName, parts[n])
+		child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, protocol.PartOptions(protocol.PartID(id, n), parts[n])), protocol.DispatchWorkflow, parts[n])
 		starting = append(starting, child.GetChildWorkflowExecution())
-		if size += parts[n].size(); size >= maxPartsBytes || n == len(parts)-1 {
-			for _, each := range starting {
-				_ = each.Get(ctx, nil) // fails only where it was started before
+		if size += parts[n].Size(); size >= maxPartsBytes || n == len(parts)-1 {
+			for _, started := range starting {
+				_ = started.Get(ctx, nil) // fails only where it was started before
 			}
 			starting, size = nil, 0
 		}
 	}
 }
 
-// sendGroup makes the first attempts, in a single local activity: all that is
-// written for them is what came of them. Where that activity is lost as a whole,
-// every delivery is left as it is, to be tried by a Deliver.
+// sendGroup makes the first attempts, in a single local activity: nothing is recorded
+// for them but their results. Where that activity is lost as a whole, a Deliver makes
+// the first attempt at each delivery.
 func (d *dispatch) sendGroup(ctx workflow.Context) {
-	parcels := d.Own()
-	if len(parcels) == 0 {
+	items := d.Own()
+	if len(items) == 0 {
 		return
 	}
 	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
-		StartToCloseTimeout: postdate.MaxTimeout + grace,
+		StartToCloseTimeout: postdate.MaxTimeout + activityGrace,
 		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 1},
 	})
-	attempts := make([]activities.GroupAttempt, len(parcels))
-	group := activities.GroupInput{Messages: d.messages(), Parcels: parcels, At: d.At, Of: d.Of}
-	var made []activities.GroupAttempt
-	if err := workflow.ExecuteLocalActivity(ctx, activities.SendGroupName, group).Get(ctx, &made); err == nil {
-		copy(attempts, made)
+	attempts := make([]protocol.GroupAttempt, len(items))
+	group := protocol.GroupInput{Messages: d.messages(), Items: items, At: d.At, Of: d.Of}
+	var results []protocol.GroupAttempt
+	if err := workflow.ExecuteLocalActivity(ctx, protocol.SendGroupActivity, group).Get(ctx, &results); err == nil {
+		copy(attempts, results)
 	}
-	for i, parcel := range parcels {
+	for i, item := range items {
 		if attempts[i].Outcome == postdate.Accepted {
-			d.result.Delivered = append(d.result.Delivered, GroupDelivery{parcel.Event, parcel.Endpoint, attempts[i].Attempt})
+			d.result.Delivered = append(d.result.Delivered, protocol.GroupDelivery{Event: item.Event, Endpoint: item.Endpoint, Attempt: attempts[i].Attempt})
 			continue
 		}
 		if line := attempts[i].Line; line != "" {
-			d.result.Queued = append(d.result.Queued, QueuedDelivery{parcel.Event, parcel.Endpoint, line})
+			d.result.Queued = append(d.result.Queued, protocol.QueuedDelivery{Event: item.Event, Endpoint: item.Endpoint, Line: line})
 			continue
 		}
-		if attempts[i].Outcome == postdate.Queued {
-			d.queued = append(d.queued, parcel)
+		if attempts[i].Outcome == protocol.NoPermit {
+			d.toQueue = append(d.toQueue, item)
 			continue
 		}
-		left := activities.LeftParcel{Parcel: parcel}
-		if attempts[i].Outcome.Made() {
-			left.Attempts = postdate.Attempts{}.With(attempts[i].Attempt)
+		undelivered := protocol.Undelivered{GroupItem: item}
+		if protocol.Attempted(attempts[i].Outcome) {
+			undelivered.Attempts = postdate.Attempts{}.Append(attempts[i].Attempt)
 		}
-		d.left = append(d.left, left)
+		d.undelivered = append(d.undelivered, undelivered)
 	}
 }
 
-// queue has those wait in line for their endpoints to which no turn was given.
+// queue enqueues the deliveries for which no permit came.
 func (d *dispatch) queue(ctx workflow.Context) error {
-	all, messages := make([]activities.Queued, len(d.queued)), d.messages()
-	for i, parcel := range d.queued {
-		all[i] = parcel.Queued(messages, d.At)
+	requests, messages := make([]protocol.EnqueueRequest, len(d.toQueue)), d.messages()
+	for i, item := range d.toQueue {
+		requests[i] = item.EnqueueRequest(messages, d.At)
 	}
 	var lines []string
-	if err := insist(ctx, activities.QueueName, all, &lines); err != nil {
+	if err := runDurably(ctx, protocol.QueueActivity, requests, &lines); err != nil {
 		return err
 	}
-	for i, parcel := range d.queued {
-		d.result.Queued = append(d.result.Queued, QueuedDelivery{parcel.Event, parcel.Endpoint, lines[i]})
+	for i, item := range d.toQueue {
+		d.result.Queued = append(d.result.Queued, protocol.QueuedDelivery{Event: item.Event, Endpoint: item.Endpoint, Line: lines[i]})
 	}
 	return nil
 }
 
-// handOver gives what leaves a group a Deliver of its own; the engine tries that
-// until it is done.
-func handOver(ctx workflow.Context, handing activities.HandOverInput) error {
+// handOver starts a Deliver for each delivery that leaves a group or a line. Temporal
+// retries it until that is done.
+func handOver(ctx workflow.Context, in protocol.HandOverInput) error {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: 10 * time.Minute,
 		HeartbeatTimeout:    30 * time.Second,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
 	})
-	return workflow.ExecuteActivity(ctx, activities.HandOverName, handing).Get(ctx, nil)
+	return workflow.ExecuteActivity(ctx, protocol.HandOverActivity, in).Get(ctx, nil)
 }
 
-// rewrite has the lists tell of what was delivered here alone. It comes after all
-// else went elsewhere: for a moment a delivery is in two executions, and never in
-// none. Where nothing but a queue was in the way the memo does: each attribute that
-// is set is a write, and there may be hundreds in a second.
-func (d *dispatch) rewrite(ctx workflow.Context) error {
+// showDelivered updates the memo and the search attributes to what was delivered here.
+// It comes after all else has moved: for a moment a delivery is in two executions, and
+// never in none. Where deliveries left for a line alone the memo suffices: each search
+// attribute that is set is a write, and there may be hundreds in a second.
+func (d *dispatch) showDelivered(ctx workflow.Context) error {
 	kept := d.delivered()
-	if len(d.left) > 0 {
-		_ = workflow.UpsertTypedSearchAttributes(ctx, kept.lists()...) // fails on no attributes at all, only
+	if len(d.undelivered) > 0 {
+		_ = workflow.UpsertTypedSearchAttributes(ctx, kept.Lists()...) // fails only without any attribute
 	}
-	return workflow.UpsertMemo(ctx, map[string]any{MemoGroup: kept.Group()})
+	return workflow.UpsertMemo(ctx, map[string]any{protocol.MemoGroup: kept.Group()})
 }
 
 func (d *dispatch) messages() []postdate.Message {
@@ -166,20 +164,20 @@ func (d *dispatch) messages() []postdate.Message {
 	return messages
 }
 
-// messagesLeft are the messages of which anything is left, in their places.
-func (d *dispatch) messagesLeft() []postdate.Message {
+// undeliveredMessages are the messages with undelivered items, in their places.
+func (d *dispatch) undeliveredMessages() []postdate.Message {
 	messages := make([]postdate.Message, len(d.Events))
-	for _, parcel := range d.left {
-		messages[parcel.Event] = d.Events[parcel.Event].Message
+	for _, item := range d.undelivered {
+		messages[item.Event] = d.Events[item.Event].Message
 	}
 	return messages
 }
 
 // delivered is the part of the input that was delivered here.
-func (d *dispatch) delivered() DispatchInput {
-	kept := DispatchInput{Digest: d.Digest, At: d.At}
+func (d *dispatch) delivered() protocol.DispatchInput {
+	kept := protocol.DispatchInput{Digest: d.Digest, At: d.At}
 	for _, event := range d.Events {
-		kept.Events = append(kept.Events, Publication{Message: event.Message})
+		kept.Events = append(kept.Events, protocol.Publication{Message: event.Message})
 	}
 	for _, done := range d.result.Delivered {
 		event := &kept.Events[done.Event]

@@ -19,6 +19,8 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/internal/throttle"
+	"github.com/postdate/postdate/protocol"
 	"github.com/postdate/postdate/workflows"
 )
 
@@ -26,32 +28,36 @@ import (
 // sent and handed over. The tenant's endpoints are named for what they answer.
 type dispatchEnv struct {
 	*testsuite.TestWorkflowEnvironment
-	activities.Engine
+	activities.Starter
+	activities.Publisher
+	activities.Queue
+	activities.Deliveries
+	activities.AttemptLog
 	t *testing.T
 
 	mu     sync.Mutex
 	tenant postdate.Tenant
 	sent   []string // delivery ids
-	handed map[string]activities.Handover
+	handed map[string]protocol.DeliverInput
 	faults int // of the next handovers
 
-	busy   string // an endpoint that has no turn for anybody
-	queued []activities.Queued
+	busy   string // an endpoint for which no permit comes
+	queued []protocol.EnqueueRequest
 }
 
-func (e *dispatchEnv) Take(_ context.Context, _ string, to postdate.Endpoint, _ activities.Claim) (activities.Turn, error) {
+func (e *dispatchEnv) Acquire(_ context.Context, _ string, to postdate.Endpoint, _ throttle.PermitRequest) (throttle.Permit, error) {
 	if to.ID == e.busy {
-		return nil, nil //nolint:nilnil // no turn
+		return nil, throttle.ErrNoPermit
 	}
-	return turn{}, nil
+	return throttle.Unlimited, nil
 }
 
-func (e *dispatchEnv) Queue(_ context.Context, all []activities.Queued) (lines []string, err error) {
+func (e *dispatchEnv) Enqueue(_ context.Context, all []protocol.EnqueueRequest) (lines []string, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.queued = append(e.queued, all...)
 	for _, q := range all {
-		lines = append(lines, "line_of_"+q.Waiter.DeliveryID)
+		lines = append(lines, "line_of_"+q.Entry.DeliveryID)
 	}
 	return lines, nil
 }
@@ -60,12 +66,12 @@ func newDispatchEnv(t *testing.T) *dispatchEnv {
 	t.Helper()
 	suite := testsuite.WorkflowTestSuite{}
 	suite.SetLogger(silent{})
-	e := &dispatchEnv{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, handed: map[string]activities.Handover{}}
+	e := &dispatchEnv{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, handed: map[string]protocol.DeliverInput{}}
 	e.SetStartTime(start)
 	workflows.Register(e)
-	e.RegisterActivity(&activities.Activities{
-		Sender: e, Directory: e, Engine: e, Pacer: e, Log: slog.New(slog.DiscardHandler), Now: e.Now,
-	})
+	(&activities.Activities{
+		Sender: e, Tenants: e, Starter: e, Publisher: e, Queue: e, Deliveries: e, AttemptLog: e, Limiter: e, Log: slog.New(slog.DiscardHandler), Now: e.Now,
+	}).Register(e)
 	return e
 }
 
@@ -91,7 +97,7 @@ func (e *dispatchEnv) Send(_ context.Context, m postdate.Message, to postdate.Ta
 	return postdate.Attempt{At: start, Outcome: outcome, Status: 200}, nil
 }
 
-func (e *dispatchEnv) StartDelivery(_ context.Context, h activities.Handover) error {
+func (e *dispatchEnv) StartDelivery(_ context.Context, h protocol.DeliverInput, _ protocol.Accepted) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.faults > 0 {
@@ -113,20 +119,20 @@ func (e *dispatchEnv) endpoints(n int, outcome postdate.Outcome) []string {
 	return ids
 }
 
-func event(id string, endpoints ...string) workflows.Publication {
-	return workflows.Publication{Endpoints: endpoints, Message: postdate.Message{
+func event(id string, endpoints ...string) protocol.Publication {
+	return protocol.Publication{Endpoints: endpoints, Message: postdate.Message{
 		ID: id, Tenant: "default", Type: "payment_request.expired", Entity: "customer_" + id,
 		Timestamp: start, Data: json.RawMessage(`{"id":"` + id + `"}`),
 	}}
 }
 
 // dispatch runs a Dispatch of these events.
-func (e *dispatchEnv) dispatch(events ...workflows.Publication) workflows.DispatchResult {
+func (e *dispatchEnv) dispatch(events ...protocol.Publication) protocol.DispatchResult {
 	e.t.Helper()
-	e.ExecuteWorkflow(workflows.DispatchName, workflows.DispatchInput{Digest: "d", At: start, Events: events})
+	e.ExecuteWorkflow(protocol.DispatchWorkflow, protocol.DispatchInput{Digest: "d", At: start, Events: events})
 	require.True(e.t, e.IsWorkflowCompleted())
 	require.NoError(e.t, e.GetWorkflowError())
-	var result workflows.DispatchResult
+	var result protocol.DispatchResult
 	require.NoError(e.t, e.GetWorkflowResult(&result))
 	return result
 }
@@ -134,7 +140,7 @@ func (e *dispatchEnv) dispatch(events ...workflows.Publication) workflows.Dispat
 // lists keeps what the newest upserts say.
 type lists struct {
 	set   bool
-	group workflows.Group
+	group protocol.Group
 }
 
 // watch has lists filled in by upserts.
@@ -143,7 +149,7 @@ func (e *dispatchEnv) watch() *lists {
 	e.OnUpsertTypedSearchAttributes(mock.Anything).Return(nil).Maybe()
 	e.OnUpsertMemo(mock.Anything).Run(func(args mock.Arguments) {
 		now.set = true
-		now.group = args.Get(0).(map[string]any)[workflows.MemoGroup].(workflows.Group)
+		now.group = args.Get(0).(map[string]any)[protocol.MemoGroup].(protocol.Group)
 	}).Return(nil).Maybe()
 	return now
 }
@@ -156,7 +162,7 @@ func TestDispatch_DeliversToAllSubscribersAtOnce(t *testing.T) {
 	result := e.dispatch(event("evt_1", ids...))
 	require.Len(t, result.Delivered, 20)
 	for i, done := range result.Delivered {
-		require.Equal(t, workflows.GroupDelivery{Endpoint: ids[i], Attempt: postdate.Attempt{
+		require.Equal(t, protocol.GroupDelivery{Endpoint: ids[i], Attempt: postdate.Attempt{
 			Number: 1, At: start, Outcome: postdate.Accepted, Status: 200,
 		}}, done)
 	}
@@ -202,7 +208,7 @@ func TestDispatch_HandsOverWhatIsNotAccepted(t *testing.T) {
 	require.Equal(t, postdate.Duration(7), handed.Shipment.Timeout)
 	require.Equal(t, postdate.Destination{Endpoint: failing}, handed.Shipment.To)
 	require.JSONEq(t, `{"id":"evt_2"}`, string(handed.Shipment.Message.Data))
-	require.Equal(t, start, handed.At)
+	require.Equal(t, start, handed.Shipment.DueAt)
 
 	require.Equal(t, []string{good}, now.group.Events[0].Endpoints)
 	require.Equal(t, []string{good}, now.group.Events[1].Endpoints)
@@ -217,13 +223,13 @@ func TestDispatch_HasThoseGoInLineWhoHaveNoTurn(t *testing.T) {
 	e.busy = slow
 	result := e.dispatch(event("evt_1", good, failing, slow), event("evt_2", slow))
 	require.Len(t, result.Delivered, 1)
-	require.Equal(t, []workflows.QueuedDelivery{
+	require.Equal(t, []protocol.QueuedDelivery{
 		{Event: 0, Endpoint: slow, Line: "line_of_evt_1." + slow}, {Event: 1, Endpoint: slow, Line: "line_of_evt_2." + slow},
 	}, result.Queued)
 	require.Len(t, e.queued, 2)
 	for _, queued := range e.queued {
-		require.Equal(t, start, queued.Waiter.At)
-		require.NotNil(t, queued.Waiter.Message, "it travels in the line")
+		require.Equal(t, start, queued.Entry.At)
+		require.NotNil(t, queued.Entry.Message, "it travels in the line")
 	}
 	require.Len(t, e.handed, 1, "none that waits has an execution of its own")
 	require.Equal(t, []string{good}, now.group.Events[0].Endpoints)
@@ -234,7 +240,7 @@ func TestDispatch_HandsOverAllWhereTheAttemptsAreLost(t *testing.T) {
 	t.Parallel()
 	e := newDispatchEnv(t)
 	now := e.watch()
-	e.OnActivity(activities.SendGroupName, mock.Anything, mock.Anything).Return(nil, errors.New("its worker was killed"))
+	e.OnActivity(protocol.SendGroupActivity, mock.Anything, mock.Anything).Return(nil, errors.New("its worker was killed"))
 	ids := e.endpoints(20, postdate.Accepted)
 	require.Empty(t, e.dispatch(event("evt_1", ids...)).Delivered)
 	require.Len(t, e.handed, 20)
@@ -254,12 +260,12 @@ func TestDispatch_SharesOutWhatIsTooMuchForOne(t *testing.T) {
 		children = append(children, info.WorkflowExecution.ID)
 	})
 	result := e.dispatch(event("evt_1", ids...))
-	require.Len(t, result.Delivered, workflows.MaxGroupEndpoints)
+	require.Len(t, result.Delivered, protocol.MaxGroupEndpoints)
 	require.Len(t, e.sent, 1000)
 	require.Len(t, e.handed, 1, "whichever execution it fails in, it gets one of its own")
 	var want []string
 	for n := 1; n <= 12; n++ {
-		want = append(want, workflows.PartID("default-test-workflow-id", n))
+		want = append(want, protocol.PartID("default-test-workflow-id", n))
 	}
 	require.ElementsMatch(t, want, children)
 }
@@ -267,10 +273,10 @@ func TestDispatch_SharesOutWhatIsTooMuchForOne(t *testing.T) {
 func TestDispatch_SharesOutMoreThanTheEngineTakesAtOnce(t *testing.T) {
 	t.Parallel()
 	e := newDispatchEnv(t)
-	large := event("evt_1", e.endpoints(5*workflows.MaxGroupEndpoints, postdate.Accepted)...)
+	large := event("evt_1", e.endpoints(5*protocol.MaxGroupEndpoints, postdate.Accepted)...)
 	large.Message.Data = json.RawMessage(`"` + strings.Repeat("x", 700<<10) + `"`)
-	require.Len(t, e.dispatch(large).Delivered, workflows.MaxGroupEndpoints)
-	require.Len(t, e.sent, 5*workflows.MaxGroupEndpoints)
+	require.Len(t, e.dispatch(large).Delivered, protocol.MaxGroupEndpoints)
+	require.Len(t, e.sent, 5*protocol.MaxGroupEndpoints)
 }
 
 func TestDispatch_IsNotStoppedByTheEngine(t *testing.T) {
@@ -279,26 +285,26 @@ func TestDispatch_IsNotStoppedByTheEngine(t *testing.T) {
 	e.RegisterDelayedCallback(e.CancelWorkflow, 0)
 	ids := e.endpoints(100, postdate.Accepted)
 	e.tenant.Endpoints[0].URL = string(postdate.Failed)
-	require.Len(t, e.dispatch(event("evt_1", ids...)).Delivered, workflows.MaxGroupEndpoints-1)
+	require.Len(t, e.dispatch(event("evt_1", ids...)).Delivered, protocol.MaxGroupEndpoints-1)
 	require.Len(t, e.handed, 1)
 }
 
 func TestParts_KeepToTheEnginesLimits(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("<", 120)
-	var events []workflows.Publication
+	var events []protocol.Publication
 	for i := range 100 {
 		each := event(fmt.Sprintf("evt_%d", i), "ep_"+long+strconv.Itoa(i), "ep_1")
 		each.Message.Type = strconv.Itoa(i%7) + long
 		events = append(events, each)
 	}
 	events = append(events, event("evt_none"))
-	in := workflows.DispatchInput{At: start, Events: events}
+	in := protocol.DispatchInput{At: start, Events: events}
 	var carried []string
 	for n, part := range in.Parts() {
-		require.Equal(t, []workflows.DispatchInput{part}, part.Parts(), "what a part carries it carries itself")
-		require.LessOrEqual(t, len(part.Own()), workflows.MaxGroupEndpoints)
-		options := workflows.DispatchOptions(workflows.PartID("event/default/evt_1", n), part)
+		require.Equal(t, []protocol.DispatchInput{part}, part.Parts(), "what a part carries it carries itself")
+		require.LessOrEqual(t, len(part.Own()), protocol.MaxGroupEndpoints)
+		options := protocol.DispatchOptions(protocol.PartID("event/default/evt_1", n), part)
 		for key, value := range options.TypedSearchAttributes.GetUntypedValues() {
 			encoded, err := json.Marshal(value)
 			require.NoError(t, err)

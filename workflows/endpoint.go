@@ -8,39 +8,14 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/protocol"
 )
 
-// EndpointInput is the endpoint as it was when the execution before this one ended.
-type EndpointInput struct {
-	Tenant   string           `json:"tenant"`
-	ID       string           `json:"id"`
-	Settings EndpointSettings `json:"settings"`
-	// Known: the settings were told, or read.
-	Known bool          `json:"known,omitempty"`
-	Flow  postdate.Flow `json:"flow"`
-
-	Leases []Holder `json:"leases,omitempty"` // in the order in which they came
-	Bank   Bank     `json:"bank,omitzero"`
-	Lately Lately   `json:"lately,omitzero"`
-
-	Lines  []Queuer          `json:"lines,omitempty"` // who waits longest is first
-	Newest map[string]Newest `json:"newest,omitempty"`
-
-	// BusyAt is when anybody was here last, and ReadAt when the settings were read.
-	BusyAt time.Time `json:"busy_at,omitzero"`
-	ReadAt time.Time `json:"read_at,omitzero"`
-	// OverloadedAt is since when the queue does not drain in time, and News what
-	// remains to be told of it.
-	OverloadedAt time.Time                `json:"overloaded_at,omitzero"`
-	News         *activities.Announcement `json:"news,omitempty"`
-}
-
-// EndpointWorkflow shares out what an endpoint may be sent, holds its circuit
-// breaker, and calls those who wait in line. It ends when nobody was there for a
-// while; whoever needs it starts it again.
-func EndpointWorkflow(ctx workflow.Context, in EndpointInput) error {
-	// A request to cancel it, as the Web UI sends them, would forget who waits.
+// EndpointWorkflow divides an endpoint's pace among worker processes, holds its circuit
+// breaker, and wakes the lines of its queue in order. It ends after a while without use;
+// the next lease request or line starts it again.
+func EndpointWorkflow(ctx workflow.Context, in protocol.EndpointInput) error {
+	// A cancellation, as the Web UI sends, would forget the queue.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	e := &endpoint{EndpointInput: in, ctx: ctx}
 	e.Known = e.Known || e.Settings.State != ""
@@ -50,109 +25,109 @@ func EndpointWorkflow(ctx workflow.Context, in EndpointInput) error {
 	if err := e.listen(ctx); err != nil {
 		return err
 	}
-	e.decide(ctx, nil)
+	e.apply(ctx, nil)
 	if e.News != nil {
 		e.announce(*e.News)
 	}
-	ripe := func() bool { return workflow.GetInfo(ctx).GetContinueAsNewSuggested() }
-	for !ripe() && !e.over {
-		if e.sleep(ctx, ripe) {
-			e.decide(ctx, nil)
+	historyFull := func() bool { return workflow.GetInfo(ctx).GetContinueAsNewSuggested() }
+	for !historyFull() && !e.done {
+		if e.sleep(ctx, historyFull) {
+			e.apply(ctx, nil)
 		}
 	}
-	heard(ctx)
-	// A call that is not on its way yet would be lost with this execution.
-	_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) && e.calling == 0 })
-	if e.over && len(e.Lines) == 0 && len(e.Leases) == 0 {
+	drainSignals(ctx)
+	// A wake signal that is not sent yet would be lost with this execution.
+	_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) && e.waking == 0 })
+	if e.done && len(e.Lines) == 0 && len(e.Leases) == 0 {
 		return nil
 	}
 	if e.reading {
 		e.ReadAt = time.Time{}
 	}
-	return workflow.NewContinueAsNewError(ctx, EndpointName, e.EndpointInput)
+	return workflow.NewContinueAsNewError(ctx, protocol.EndpointWorkflow, e.EndpointInput)
 }
 
 // endpoint is the state of an Endpoint execution.
 type endpoint struct {
-	EndpointInput
+	protocol.EndpointInput
 
 	ctx     workflow.Context // the execution's own
-	wake    time.Time        // when to decide anew, if nobody comes before
-	over    bool
-	calling int  // calls that are not on their way yet
-	reading bool // its settings
+	wakeAt  time.Time        // when to decide next, if nothing happens before
+	done    bool
+	waking  int  // wake signals that are not sent yet
+	reading bool // the settings are being read
 }
 
-// sleep waits until it is time to decide anew, and answers whether it is. A
-// timer that rings early does less harm than one that is moved with each lease.
-func (e *endpoint) sleep(ctx workflow.Context, ripe func() bool) bool {
-	set := e.wake
-	inTime, _ := workflow.AwaitWithTimeout(ctx, max(0, set.Sub(workflow.Now(ctx))), func() bool {
-		return e.over || ripe() || e.wake.Before(set)
+// sleep waits until wakeAt, and reports whether that is reached. A wakeAt that moves
+// later does not move the timer: an early timer is cheaper than one more with each lease.
+func (e *endpoint) sleep(ctx workflow.Context, historyFull func() bool) bool {
+	set := e.wakeAt
+	interrupted, _ := workflow.AwaitWithTimeout(ctx, max(0, set.Sub(workflow.Now(ctx))), func() bool {
+		return e.done || historyFull() || e.wakeAt.Before(set)
 	})
-	return !inTime
+	return !interrupted
 }
 
 func (e *endpoint) listen(ctx workflow.Context) error {
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		for {
-			var told EndpointSettings
-			if !workflow.GetSignalChannel(ctx, SignalSettings).Receive(ctx, &told) {
+			var settings protocol.EndpointSettings
+			if !workflow.GetSignalChannel(ctx, protocol.SignalSettings).Receive(ctx, &settings) {
 				return
 			}
-			e.learn(told)
-			e.busy(ctx)
-			e.decide(ctx, nil)
+			e.updateSettings(settings)
+			e.markBusy(ctx)
+			e.apply(ctx, nil)
 		}
 	})
 	return errors.Join(
-		workflow.SetUpdateHandlerWithOptions(ctx, UpdateLease, e.lease,
-			workflow.UpdateHandlerOptions{Description: "Gives a worker a share of what the endpoint may be sent."}),
-		workflow.SetUpdateHandlerWithOptions(ctx, UpdateJoin, e.join,
-			workflow.UpdateHandlerOptions{Description: "Has a line wait for the endpoint's call."}),
-		workflow.SetUpdateHandlerWithOptions(ctx, UpdateLeave, e.leave,
-			workflow.UpdateHandlerOptions{Description: "Notes that what was called of a line is done."}),
-		workflow.SetQueryHandlerWithOptions(ctx, QueryHealth, e.health,
-			workflow.QueryHandlerOptions{Description: "How the endpoint takes what it is sent."}),
-		workflow.SetQueryHandlerWithOptions(ctx, QueryTurn, e.turn,
-			workflow.QueryHandlerOptions{Description: "Where a line stands, by its id."}),
+		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateLease, e.lease,
+			workflow.UpdateHandlerOptions{Description: "Grants a worker process a share of the endpoint's pace."}),
+		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateJoin, e.join,
+			workflow.UpdateHandlerOptions{Description: "Adds a line to the endpoint's queue."}),
+		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateLeave, e.leave,
+			workflow.UpdateHandlerOptions{Description: "Reports that a line that was woken is done."}),
+		workflow.SetQueryHandlerWithOptions(ctx, protocol.QueryHealth, e.health,
+			workflow.QueryHandlerOptions{Description: "The endpoint's health, as its API shows it."}),
+		workflow.SetQueryHandlerWithOptions(ctx, protocol.QueryTurn, e.queuePosition,
+			workflow.QueryHandlerOptions{Description: "The queue position of a line, by its id."}),
 	)
 }
 
-func (e *endpoint) busy(ctx workflow.Context) { e.BusyAt = workflow.Now(ctx) }
+func (e *endpoint) markBusy(ctx workflow.Context) { e.BusyAt = workflow.Now(ctx) }
 
-// learn takes over settings that are newer than those it has.
-func (e *endpoint) learn(told EndpointSettings) {
-	if told.Version > e.Settings.Version || !e.Known {
-		e.Settings, e.Known = told, true
+// updateSettings applies settings that are newer than the known ones.
+func (e *endpoint) updateSettings(settings protocol.EndpointSettings) {
+	if settings.Version > e.Settings.Version || !e.Known {
+		e.Settings, e.Known = settings, true
 	}
 }
 
-// settingsEvery is how often the settings of an endpoint that may not be sent to are
-// read again while somebody waits for it: for the case that its word is lost.
-const settingsEvery = 30 * time.Second
+// settingsInterval is how often the settings of an endpoint that may not be sent to are
+// read while lines wait for it, in case the signal with new settings was lost.
+const settingsInterval = 30 * time.Second
 
-func (e *endpoint) read() {
+func (e *endpoint) readSettings() {
 	e.reading = true
 	ctx := workflow.WithActivityOptions(e.ctx, workflow.ActivityOptions{
-		TaskQueue:              ControlQueue,
-		StartToCloseTimeout:    grace,
-		ScheduleToCloseTimeout: settingsEvery,
+		TaskQueue:              protocol.ControlQueue,
+		StartToCloseTimeout:    activityGrace,
+		ScheduleToCloseTimeout: settingsInterval,
 		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 10 * time.Second},
 	})
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		var read EndpointSettings
-		err := workflow.ExecuteActivity(ctx, activities.SettingsName,
-			activities.EndpointRef{Tenant: e.Tenant, Endpoint: e.ID}).Get(ctx, &read)
+		var read protocol.EndpointSettings
+		err := workflow.ExecuteActivity(ctx, protocol.SettingsActivity,
+			protocol.EndpointRef{Tenant: e.Tenant, Endpoint: e.ID}).Get(ctx, &read)
 		e.reading = false
-		if err == nil { // else it is read again after a while
-			e.learn(read)
+		if err == nil { // else they are read again after settingsInterval
+			e.updateSettings(read)
 		}
-		e.decide(ctx, nil)
+		e.apply(ctx, nil)
 	})
 }
 
-// enabled tells whether the endpoint may be sent to, and deleted whether it is
-// known not to exist.
+// enabled reports whether the endpoint may be sent to, and deleted whether it is known
+// not to exist.
 func (e *endpoint) enabled() bool { return e.Known && e.Settings.State == postdate.Enabled }
 func (e *endpoint) deleted() bool { return e.Known && e.Settings.State == "" }

@@ -18,27 +18,27 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/protocol"
 	"github.com/postdate/postdate/workflows"
 )
 
-// endpointEnv runs an endpoint, with somebody who hears whom it calls and what it
-// announces. All that a test has happen is registered before it runs.
+// endpointEnv runs an endpoint, and records which lines it wakes and what it announces.
+// A test registers all that happens before it runs.
 type endpointEnv struct {
 	*testsuite.TestWorkflowEnvironment
 	t  *testing.T
-	in workflows.EndpointInput
+	in protocol.EndpointInput
 
 	mu        sync.Mutex
 	calls     []call
-	gone      map[string]bool // lines that are not there any more
-	announced []activities.Announcement
-	settings  func() workflows.EndpointSettings
+	gone      map[string]bool // lines whose executions are closed
+	announced []protocol.Announcement
+	settings  func() protocol.EndpointSettings
 	reads     int
 	logged    *warnings
 }
 
-// warnings keeps what is logged at that level, and forgets all else.
+// warnings records what is logged at that level.
 type warnings struct {
 	silent
 
@@ -56,17 +56,17 @@ func (w *warnings) Warn(text string, pairs ...any) {
 	w.lines = append(w.lines, line.String())
 }
 
-// call is one that an endpoint made.
+// call is a wake signal of an endpoint.
 type call struct {
-	workflows.Call
+	protocol.Wake
 
 	line string
 	at   time.Duration // since the start
 }
 
-// enabled are the settings of an endpoint that is sent to at that pace.
-func enabled(pace postdate.Pace) workflows.EndpointSettings {
-	return workflows.EndpointSettings{Version: 1, State: postdate.Enabled, Pace: pace}
+// enabled returns the settings of an enabled endpoint with that pace.
+func enabled(pace postdate.Pace) protocol.EndpointSettings {
+	return protocol.EndpointSettings{Version: 1, State: postdate.Enabled, Pace: pace}
 }
 
 func newEndpointEnv(t *testing.T, pace postdate.Pace) *endpointEnv {
@@ -75,57 +75,57 @@ func newEndpointEnv(t *testing.T, pace postdate.Pace) *endpointEnv {
 	e := &endpointEnv{t: t, gone: map[string]bool{}, logged: &warnings{}}
 	suite.SetLogger(e.logged)
 	e.TestWorkflowEnvironment = suite.NewTestWorkflowEnvironment()
-	e.in = workflows.EndpointInput{Tenant: "acme", ID: "ep_1", Settings: enabled(pace)}
-	e.settings = func() workflows.EndpointSettings { return e.in.Settings }
+	e.in = protocol.EndpointInput{Tenant: "acme", ID: "ep_1", Settings: enabled(pace)}
+	e.settings = func() protocol.EndpointSettings { return e.in.Settings }
 	e.SetStartTime(start)
 	e.SetTestTimeout(time.Minute)
 	workflows.RegisterControl(e)
-	e.RegisterActivityWithOptions(func(_ context.Context, news activities.Announcement) error {
+	e.RegisterActivityWithOptions(func(_ context.Context, news protocol.Announcement) error {
 		e.announced = append(e.announced, news)
 		return nil
-	}, activity.RegisterOptions{Name: activities.AnnounceName})
-	e.RegisterActivityWithOptions(func(context.Context, activities.EndpointRef) (workflows.EndpointSettings, error) {
+	}, activity.RegisterOptions{Name: protocol.AnnounceActivity})
+	e.RegisterActivityWithOptions(func(context.Context, protocol.EndpointRef) (protocol.EndpointSettings, error) {
 		e.reads++
 		return e.settings(), nil
-	}, activity.RegisterOptions{Name: activities.SettingsName})
+	}, activity.RegisterOptions{Name: protocol.SettingsActivity})
 	return e
 }
 
-// at has something happen so long after the start.
+// at runs do so long after the start.
 func (e *endpointEnv) at(when time.Duration, do func()) { e.RegisterDelayedCallback(do, when) }
 
-// lease asks for one, and answers where it will be.
-func (e *endpointEnv) lease(when time.Duration, ask workflows.AskLease) *workflows.Lease {
-	got := &workflows.Lease{}
-	e.at(when, func() { e.ask(ask, func(l workflows.Lease) { *got = l }) })
+// lease requests a lease, and returns where it will be stored.
+func (e *endpointEnv) lease(when time.Duration, ask protocol.LeaseRequest) *protocol.Lease {
+	got := &protocol.Lease{}
+	e.at(when, func() { e.ask(ask, func(l protocol.Lease) { *got = l }) })
 	return got
 }
 
-// ask asks for a lease now.
-func (e *endpointEnv) ask(ask workflows.AskLease, then func(workflows.Lease)) {
-	e.UpdateWorkflow(workflows.UpdateLease, "", &answered{t: e.t, then: func(v any) { then(v.(workflows.Lease)) }}, ask)
+// ask requests a lease now.
+func (e *endpointEnv) ask(ask protocol.LeaseRequest, then func(protocol.Lease)) {
+	e.UpdateWorkflow(protocol.UpdateLease, "", &answered{t: e.t, then: func(v any) { then(v.(protocol.Lease)) }}, ask)
 }
 
-func (e *endpointEnv) join(when time.Duration, line activities.LineUp) {
-	e.at(when, func() { e.UpdateWorkflow(workflows.UpdateJoin, "", &answered{t: e.t}, line) })
+func (e *endpointEnv) join(when time.Duration, line protocol.LineStatus) {
+	e.at(when, func() { e.UpdateWorkflow(protocol.UpdateJoin, "", &answered{t: e.t}, line) })
 }
 
-func (e *endpointEnv) leave(when time.Duration, line activities.LineUp) {
-	e.at(when, func() { e.UpdateWorkflow(workflows.UpdateLeave, "", &answered{t: e.t}, line) })
+func (e *endpointEnv) leave(when time.Duration, line protocol.LineStatus) {
+	e.at(when, func() { e.UpdateWorkflow(protocol.UpdateLeave, "", &answered{t: e.t}, line) })
 }
 
-// health asks for it, and answers where it will be.
+// health queries the health, and returns where it will be stored.
 func (e *endpointEnv) health(when time.Duration) *postdate.Health {
 	got := &postdate.Health{}
 	e.at(when, func() {
-		value, err := e.QueryWorkflow(workflows.QueryHealth)
+		value, err := e.QueryWorkflow(protocol.QueryHealth)
 		require.NoError(e.t, err)
 		require.NoError(e.t, value.Get(got))
 	})
 	return got
 }
 
-// answered is what becomes of an Update that is always done.
+// answered takes the result of an Update that must succeed.
 type answered struct {
 	t    *testing.T
 	then func(any)
@@ -147,42 +147,41 @@ func (e *endpointEnv) run() {
 	require.NoError(e.t, e.GetWorkflowError())
 }
 
-// runUntil runs the endpoint until its next run would begin, then, and answers
-// with what.
-func (e *endpointEnv) runUntil(when time.Duration) (next workflows.EndpointInput) {
+// runUntil runs the endpoint until then, and returns the input of its next run.
+func (e *endpointEnv) runUntil(when time.Duration) (next protocol.EndpointInput) {
 	e.t.Helper()
 	e.at(when, func() {
 		e.SetContinueAsNewSuggested(true)
-		e.SignalWorkflow(workflows.SignalSettings, workflows.EndpointSettings{}) // wakes it
+		e.SignalWorkflow(protocol.SignalSettings, protocol.EndpointSettings{}) // wakes it
 	})
 	e.start()
-	var anew *workflow.ContinueAsNewError
-	require.ErrorAs(e.t, e.GetWorkflowError(), &anew)
-	require.Equal(e.t, workflows.EndpointName, anew.WorkflowType.Name)
-	require.NoError(e.t, dataConverter.FromPayloads(anew.Input, &next))
+	var continued *workflow.ContinueAsNewError
+	require.ErrorAs(e.t, e.GetWorkflowError(), &continued)
+	require.Equal(e.t, protocol.EndpointWorkflow, continued.WorkflowType.Name)
+	require.NoError(e.t, dataConverter.FromPayloads(continued.Input, &next))
 	return next
 }
 
 func (e *endpointEnv) start() {
-	e.OnSignalExternalWorkflow(mock.Anything, mock.Anything, "", workflows.SignalCall, mock.Anything).Return(e.hear).Maybe()
-	e.ExecuteWorkflow(workflows.EndpointName, e.in)
+	e.OnSignalExternalWorkflow(mock.Anything, mock.Anything, "", protocol.SignalCall, mock.Anything).Return(e.record).Maybe()
+	e.ExecuteWorkflow(protocol.EndpointWorkflow, e.in)
 	require.True(e.t, e.IsWorkflowCompleted())
 }
 
-// hear is told of a call: by another goroutine than the execution's.
-func (e *endpointEnv) hear(_, line, _, _ string, told any) error {
+// record records a wake signal. It runs on another goroutine than the execution.
+func (e *endpointEnv) record(_, line, _, _ string, wake any) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.gone[line] {
-		return errors.New("there is no such line")
+		return errors.New("no such line")
 	}
-	e.calls = append(e.calls, call{line: line, at: e.Now().Sub(start), Call: told.(workflows.Call)})
-	// What is called at one moment is heard in any order.
+	e.calls = append(e.calls, call{line: line, at: e.Now().Sub(start), Wake: wake.(protocol.Wake)})
+	// The signals of one moment arrive in any order.
 	slices.SortStableFunc(e.calls, func(a, b call) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.line, b.line)) })
 	return nil
 }
 
-// called are the lines called so far, in order.
+// called returns the lines woken so far, in order.
 func (e *endpointEnv) called() (lines []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -192,7 +191,7 @@ func (e *endpointEnv) called() (lines []string) {
 	return lines
 }
 
-// line is one of so many that has waited since so long after the start.
-func line(id string, waiting int, since time.Duration) activities.LineUp {
-	return activities.LineUp{Tenant: "acme", Endpoint: "ep_1", ID: id, Waiting: waiting, Since: start.Add(since)}
+// line is the status of a line that has waited since so long after the start.
+func line(id string, waiting int, since time.Duration) protocol.LineStatus {
+	return protocol.LineStatus{Tenant: "acme", Endpoint: "ep_1", ID: id, Waiting: waiting, Since: start.Add(since)}
 }

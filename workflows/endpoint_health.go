@@ -8,42 +8,36 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/throttle"
+	"github.com/postdate/postdate/protocol"
 )
 
-// Lately is what attempts came to, in sums of which half is forgotten in
-// [latelyHalf].
-type Lately struct {
-	Attempts  float64   `json:"attempts,omitempty"`
-	Succeeded float64   `json:"succeeded,omitempty"`
-	Answered  float64   `json:"answered,omitempty"`
-	LatencyMS float64   `json:"latency_ms,omitempty"`
-	At        time.Time `json:"at,omitzero"`
-}
+// recentHalfLife is the time in which half of the recent statistics is forgotten.
+const recentHalfLife = 30 * time.Second
 
-const latelyHalf = 30 * time.Second
-
-func (l Lately) with(seen postdate.Observed, now time.Time) Lately {
-	if seen.Attempts() == 0 {
-		return l
+// addRecent is r with the feedback added, where r has decayed until now.
+func addRecent(r protocol.RecentStats, feedback throttle.Feedback, now time.Time) protocol.RecentStats {
+	if feedback.Attempts() == 0 {
+		return r
 	}
-	left := math.Exp2(-max(0, now.Sub(l.At).Seconds()) / latelyHalf.Seconds())
-	return Lately{
-		Attempts:  l.Attempts*left + float64(seen.Attempts()),
-		Succeeded: l.Succeeded*left + float64(seen.Succeeded),
-		Answered:  l.Answered*left + float64(seen.Answered),
-		LatencyMS: l.LatencyMS*left + float64(seen.LatencyMS),
+	left := math.Exp2(-max(0, now.Sub(r.At).Seconds()) / recentHalfLife.Seconds())
+	return protocol.RecentStats{
+		Attempts:  r.Attempts*left + float64(feedback.Attempts()),
+		Succeeded: r.Succeeded*left + float64(feedback.Succeeded),
+		Answered:  r.Answered*left + float64(feedback.Answered),
+		LatencyMS: r.LatencyMS*left + float64(feedback.LatencyMS),
 		At:        now,
 	}
 }
 
-// throughput is about how many attempts a second pace makes: 0 where nobody knows.
-func (l Lately) throughput(pace postdate.Pace) float64 {
+// throughput is about how many attempts a second the pace allows: 0 where that is unknown.
+func throughput(r protocol.RecentStats, pace postdate.Pace) float64 {
 	perSecond := math.Inf(1)
 	if pace.PerSecond > 0 {
 		perSecond = pace.PerSecond
 	}
-	if l.Answered > 0 {
-		seconds := max(0.001, l.LatencyMS/l.Answered/1000)
+	if r.Answered > 0 {
+		seconds := max(0.001, r.LatencyMS/r.Answered/1000)
 		perSecond = min(perSecond, float64(pace.InFlight)/seconds)
 	}
 	if math.IsInf(perSecond, 1) {
@@ -52,152 +46,116 @@ func (l Lately) throughput(pace postdate.Pace) float64 {
 	return perSecond
 }
 
-// drain is when those in line will be sent to again, and how many in a second: 0
-// where nobody knows.
-func (e *endpoint) drain(f postdate.Flow, l Lately, now time.Time) (time.Time, float64) {
+// drain is from when on the queue drains, and by how many a second: 0 where that is unknown.
+func (e *endpoint) drain(t throttle.Throttle, r protocol.RecentStats, now time.Time) (time.Time, float64) {
 	if !e.enabled() {
 		return now, 0
 	}
-	from := f.ClosedUntil(now)
+	from := t.BlockedUntil(now)
 	if from.IsZero() {
 		from = now
 	}
-	return from, l.throughput(f.Part(e.Settings.Pace))
+	return from, throughput(r, t.Limit(e.Settings.Pace))
 }
 
-// drained is when none of so many in line will wait any more: zero where nobody knows.
+// drained is when the first so many of the queue will have been sent: zero where that is
+// unknown.
 func (e *endpoint) drained(waiting int, now time.Time) time.Time {
-	from, perSecond := e.drain(e.Flow, e.Lately, now)
+	from, perSecond := e.drain(e.Throttle, e.Recent, now)
 	if perSecond == 0 {
 		return time.Time{}
 	}
-	return after(from, waiting, perSecond).UTC()
+	return protocol.DrainedAt(from, waiting, perSecond).UTC()
 }
 
-// after is from and the time that n attempts take.
-func after(from time.Time, n int, perSecond float64) time.Time {
-	const longest = 100 * 365 * 24 * 3600
-	return from.Add(time.Duration(min(float64(n)/perSecond, longest) * float64(time.Second)))
-}
+// maxHead bounds [protocol.EndpointHealth.Head].
+const maxHead = 10
 
-// EndpointHealth answers [QueryHealth], as of the last time that anything happened.
-type EndpointHealth struct {
-	postdate.Health
-
-	// Front are the first lines, up to the first that was not called: who waits in
-	// them by now they know better. Behind is since when the first after them waits.
-	Front  []FrontLine `json:"front,omitempty"`
-	Behind time.Time   `json:"behind,omitzero"`
-	// DrainsAt is from when on those in line are sent to, and PerSecond how many: 0
-	// where nobody knows.
-	DrainsAt  time.Time `json:"drains_at,omitzero"`
-	PerSecond float64   `json:"per_second,omitempty"`
-}
-
-// FrontLine is one of the first lines, of which so many wait as far as is known.
-type FrontLine struct {
-	ID      string `json:"id"`
-	Waiting int    `json:"waiting"`
-}
-
-// maxFront bounds [EndpointHealth.Front]: lines are shorter where there are more of
-// them, and come back the sooner.
-const maxFront = 10
-
-// front are the first lines, up to the first that was not called.
-func (e *endpoint) front(now time.Time) (front []FrontLine) {
-	for _, q := range e.Lines[:min(maxFront, len(e.Lines))] {
-		front = append(front, FrontLine{q.ID, q.live()})
-		if !q.called(now) {
+// head is the first lines of the queue, up to the first that was not woken.
+func (e *endpoint) head(now time.Time) (head []protocol.HeadLine) {
+	for _, q := range e.Lines[:min(maxHead, len(e.Lines))] {
+		head = append(head, protocol.HeadLine{ID: q.ID, Waiting: remaining(q)})
+		if !isWoken(q, now) {
 			break
 		}
 	}
-	return front
+	return head
 }
 
-// Drained is when none of so many will wait any more, as seen at now: zero where
-// nobody knows.
-func (h EndpointHealth) Drained(waiting int, now time.Time) time.Time {
-	if h.PerSecond == 0 || waiting == 0 {
-		return time.Time{}
-	}
-	return after(latest(h.DrainsAt, now), waiting, h.PerSecond).UTC()
-}
-
-// health answers [QueryHealth].
-func (e *endpoint) health() (EndpointHealth, error) {
+// health answers [protocol.QueryHealth].
+func (e *endpoint) health() (protocol.EndpointHealth, error) {
 	now := workflow.Now(e.ctx)
-	state, until := e.Flow.Breaker(now)
-	h := EndpointHealth{Health: postdate.Health{
-		State: e.Settings.State, Breaker: state, BreakerUntil: until, Reason: e.reason(e.Flow, now),
-		Limit: e.Settings.Pace, Pace: e.pace(e.Flow, now),
-		Waiting: 0, Overloaded: !e.OverloadedAt.IsZero(), AsOf: e.Lately.At,
+	state, until := e.Throttle.BreakerState(now)
+	h := protocol.EndpointHealth{Health: postdate.Health{
+		State: e.Settings.State, Breaker: state, BreakerUntil: until, Reason: e.reason(e.Throttle, now),
+		Limit: e.Settings.Pace, Pace: e.pace(e.Throttle, now),
+		Overloaded: !e.OverloadedAt.IsZero(), AsOf: e.Recent.At,
 	}}
-	if e.Flow.NotBefore.After(now) {
-		h.NotBefore = e.Flow.NotBefore.UTC()
+	if e.Throttle.NotBefore.After(now) {
+		h.NotBefore = e.Throttle.NotBefore.UTC()
 	}
-	for _, holder := range e.Leases {
-		if holder.Until.After(now) {
-			h.InFlight += holder.InFlight
+	for _, lease := range e.Leases {
+		if lease.Until.After(now) {
+			h.InFlight += lease.InFlight
 		}
 	}
 	if len(e.Lines) > 0 {
 		h.Waiting, h.OldestWaiting = e.waiting(), time.UnixMilli(e.Lines[0].Since).UTC()
-		h.DrainsAt, h.PerSecond = e.drain(e.Flow, e.Lately, now)
+		h.DrainsAt, h.PerSecond = e.drain(e.Throttle, e.Recent, now)
 		h.DrainedAt = h.Drained(h.Waiting, now)
-		if h.Front = e.front(now); len(h.Front) < len(e.Lines) {
-			h.Behind = time.UnixMilli(e.Lines[len(h.Front)].Since).UTC()
+		if h.Head = e.head(now); len(h.Head) < len(e.Lines) {
+			h.NextSince = time.UnixMilli(e.Lines[len(h.Head)].Since).UTC()
 		}
 	}
-	if e.Lately.Answered > 0 {
-		mean := e.Lately.LatencyMS / e.Lately.Answered
+	if e.Recent.Answered > 0 {
+		mean := e.Recent.LatencyMS / e.Recent.Answered
 		h.LatencyMS = &mean
 	}
-	if e.Lately.Attempts > 0 {
-		ratio := e.Lately.Succeeded / e.Lately.Attempts
+	if e.Recent.Attempts > 0 {
+		ratio := e.Recent.Succeeded / e.Recent.Attempts
 		h.SuccessRatio = &ratio
 	}
 	return h, nil
 }
 
-// turn answers [QueryTurn].
-func (e *endpoint) turn(line string) (postdate.Turn, error) {
-	line = strings.TrimPrefix(line, LineID(e.Tenant, e.ID, ""))
-	var turn postdate.Turn
+// queuePosition answers [protocol.QueryTurn].
+func (e *endpoint) queuePosition(line string) (postdate.QueuePosition, error) {
+	line = strings.TrimPrefix(line, protocol.LineID(e.Tenant, e.ID, ""))
+	var turn postdate.QueuePosition
 	for _, q := range e.Lines {
 		if q.ID != line {
-			turn.Ahead += q.live()
+			turn.Ahead += remaining(q)
 			continue
 		}
-		turn.At = e.drained(turn.Ahead, workflow.Now(e.ctx))
+		turn.EstimatedAt = e.drained(turn.Ahead, workflow.Now(e.ctx))
 		return turn, nil
 	}
-	return turn, refuse(postdate.Errorf(postdate.NotFound, "", "no such line waits"))
+	return turn, protocol.EncodeError(postdate.Errorf(postdate.NotFound, "", "no such line waits"))
 }
 
 const (
-	// longQueue is a queue that is told of though nothing in it expires.
+	// longQueue is a queue that counts as an overload though nothing in it expires.
 	longQueue = 24 * time.Hour
-	// relief is by how much faster than needed a queue must drain, so that it is
-	// over: else it would be told of again and again.
+	// relief is how much faster than needed the queue must drain for an overload to end.
+	// Without it an overload would begin and end again and again.
 	relief = 1.25
 )
 
-// overloaded tells whether some in line will expire before their turn, or the
-// last one's is more than a day away.
-func (e *endpoint) overloaded(f postdate.Flow, l Lately, now time.Time) bool {
+// isOverloaded reports whether some of the queue will expire before they are sent, or the
+// queue takes more than a day.
+func (e *endpoint) isOverloaded(t throttle.Throttle, r protocol.RecentStats, now time.Time) bool {
 	was := !e.OverloadedAt.IsZero()
-	from, perSecond := e.drain(f, l, now)
+	from, perSecond := e.drain(t, r, now)
 	if perSecond == 0 {
-		return was && len(e.Lines) > 0 // as far as anybody knows
+		return was && len(e.Lines) > 0 // as far as is known
 	}
 	if was {
 		perSecond /= relief
 	}
 	ahead := 0
 	for _, q := range e.Lines {
-		ahead += q.live()
-		last := after(from, ahead, perSecond)
+		ahead += remaining(q)
+		last := protocol.DrainedAt(from, ahead, perSecond)
 		if q.Expires > 0 && last.UnixMilli() > q.Expires || last.Sub(now) > longQueue {
 			return true
 		}

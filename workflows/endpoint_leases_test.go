@@ -8,11 +8,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/internal/throttle"
+	"github.com/postdate/postdate/protocol"
 )
 
-// process is a worker as far as leases go: it renews as a pacer does, and has as
-// much in flight as it may.
+// process is a worker that renews its lease as a pacer does, and has as much in flight as
+// it may.
 type process struct {
 	e      *endpointEnv
 	name   string
@@ -24,7 +25,7 @@ type process struct {
 	inFlight int
 }
 
-// begin has p renew its lease every second from then on.
+// begin makes p renew its lease every second in that time.
 func (p *process) begin(from, to time.Duration) {
 	for at := from; at < to; at += time.Second {
 		p.e.at(at, func() {
@@ -35,12 +36,12 @@ func (p *process) begin(from, to time.Duration) {
 			if !now.Before(p.until) {
 				p.held = postdate.Pace{}
 			}
-			ask := workflows.AskLease{
-				Worker: p.name, Settings: p.e.in.Settings, Held: p.held,
-				InFlight: p.inFlight, Asking: max(0, p.demand-p.inFlight),
+			ask := protocol.LeaseRequest{
+				Worker: p.name, Settings: p.e.in.Settings, Has: p.held,
+				InFlight: p.inFlight, Waiting: max(0, p.demand-p.inFlight),
 			}
-			p.e.ask(ask, func(l workflows.Lease) {
-				p.held, p.until = l.Pace, now.Add(l.For.Std())
+			p.e.ask(ask, func(l protocol.Lease) {
+				p.held, p.until = l.Pace, now.Add(l.TTL.Duration())
 				p.inFlight = min(p.demand, l.Pace.InFlight)
 			})
 		})
@@ -71,48 +72,48 @@ func TestEndpoint_SharesNeverSumToMoreThanTheLimit(t *testing.T) {
 			require.LessOrEqual(t, sum.Burst, 5, "after %s", e.Now().Sub(start))
 		})
 	}
-	e.at(6*time.Second, func() { require.Equal(t, 10, all[0].held.InFlight, "alone it has all") })
+	e.at(6*time.Second, func() { require.Equal(t, 10, all[0].held.InFlight, "a single worker has all of it") })
 	e.at(13*time.Second, func() {
 		require.Equal(t, 5, all[0].held.InFlight)
-		require.Equal(t, 5, all[1].held.InFlight, "who comes has his share within seconds")
+		require.Equal(t, 5, all[1].held.InFlight, "a new worker has its share within seconds")
 	})
 	e.at(25*time.Second, func() {
-		require.Equal(t, 3, all[2].held.InFlight, "who wants less than his part gets that")
-		require.Equal(t, 10, all[0].held.InFlight+all[1].held.InFlight+all[2].held.InFlight, "nothing lies idle")
+		require.Equal(t, 3, all[2].held.InFlight, "a worker that wants less gets what it wants")
+		require.Equal(t, 10, all[0].held.InFlight+all[1].held.InFlight+all[2].held.InFlight, "nothing is unused")
 		all[1].killed = true
 	})
-	e.at(39*time.Second, func() { require.Equal(t, 7, all[0].held.InFlight, "a share comes back when its lease ends") })
+	e.at(39*time.Second, func() { require.Equal(t, 7, all[0].held.InFlight, "a share is free again when its lease ends") })
 	e.run()
 }
 
-func TestEndpoint_AShareThatIsGivenBackIsFreeAtOnce(t *testing.T) {
+func TestEndpoint_AReturnedShareIsFreeAtOnce(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 4})
-	e.lease(0, workflows.AskLease{Worker: "a", InFlight: 0, Asking: 4})
-	none := e.lease(time.Second, workflows.AskLease{Worker: "b", Asking: 4})
-	e.lease(2*time.Second, workflows.AskLease{Worker: "a"})
-	all := e.lease(2*time.Second+time.Millisecond, workflows.AskLease{Worker: "b", Asking: 4})
+	e.lease(0, protocol.LeaseRequest{Worker: "a", InFlight: 0, Waiting: 4})
+	none := e.lease(time.Second, protocol.LeaseRequest{Worker: "b", Waiting: 4})
+	e.lease(2*time.Second, protocol.LeaseRequest{Worker: "a"})
+	all := e.lease(2*time.Second+time.Millisecond, protocol.LeaseRequest{Worker: "b", Waiting: 4})
 	e.run()
 	require.Zero(t, none.Pace.InFlight)
 	require.Equal(t, 4, all.Pace.InFlight)
 }
 
-func TestEndpoint_OfARateNoMoreIsSavedUpThanItsBurst(t *testing.T) {
+func TestEndpoint_SavesNoMoreTokensThanTheBurst(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 100, PerSecond: 1, Burst: 2})
-	first := e.lease(time.Minute, workflows.AskLease{Worker: "a", Asking: 1})
-	second := e.lease(time.Minute+time.Second, workflows.AskLease{Worker: "a", Asking: 1, InFlight: 2, Held: postdate.Pace{InFlight: 100, PerSecond: 1, Burst: 2}})
-	e.lease(time.Minute+2*time.Second, workflows.AskLease{Worker: "a", Saved: 0.5})
-	third := e.lease(time.Minute+3*time.Second, workflows.AskLease{Worker: "b", Asking: 1})
+	first := e.lease(time.Minute, protocol.LeaseRequest{Worker: "a", Waiting: 1})
+	second := e.lease(time.Minute+time.Second, protocol.LeaseRequest{Worker: "a", Waiting: 1, InFlight: 2, Has: postdate.Pace{InFlight: 100, PerSecond: 1, Burst: 2}})
+	e.lease(time.Minute+2*time.Second, protocol.LeaseRequest{Worker: "a", Tokens: 0.5})
+	third := e.lease(time.Minute+3*time.Second, protocol.LeaseRequest{Worker: "b", Waiting: 1})
 	e.run()
 	require.InDelta(t, 2, first.Tokens, 1e-6)
 	require.Equal(t, 2, first.Pace.Burst)
 	require.InDelta(t, 1, first.Pace.PerSecond, 1e-6)
-	require.Zero(t, second.Tokens, "what it saves up itself it has")
-	require.InDelta(t, 1.5, third.Tokens, 1e-6, "what was given back, and a second's")
+	require.Zero(t, second.Tokens, "the worker saves the tokens itself")
+	require.InDelta(t, 1.5, third.Tokens, 1e-6, "the returned tokens, and a second's")
 }
 
-func TestEndpoint_OfARateOnlyAsManyHaveAShareAsItsBurstAllows(t *testing.T) {
+func TestEndpoint_SharesARateAmongNoMoreWorkersThanItsBurst(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 100, PerSecond: 5, Burst: 1})
 	a, b := &process{e: e, name: "a", demand: 3}, &process{e: e, name: "b", demand: 3}
@@ -131,21 +132,21 @@ func TestEndpoint_OfARateOnlyAsManyHaveAShareAsItsBurstAllows(t *testing.T) {
 	}
 	e.run()
 	require.Greater(t, had["a"], 20)
-	require.Greater(t, had["b"], 20, "they take turns")
+	require.Greater(t, had["b"], 20, "they alternate")
 	require.Greater(t, had["a"]+had["b"], 50)
 }
 
-func TestEndpoint_ChangedSettingsHoldAtTheNextLease(t *testing.T) {
+func TestEndpoint_AppliesChangedSettingsToTheNextLease(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
-	before := e.lease(0, workflows.AskLease{Worker: "a", Asking: 20})
+	before := e.lease(0, protocol.LeaseRequest{Worker: "a", Waiting: 20})
 	changed := enabled(postdate.Pace{InFlight: 3})
 	changed.Version = 2
-	e.at(time.Second, func() { e.SignalWorkflow(workflows.SignalSettings, changed) })
-	after := e.lease(2*time.Second, workflows.AskLease{Worker: "a", Asking: 10, InFlight: 10, Held: postdate.Pace{InFlight: 10}, Settings: e.in.Settings})
+	e.at(time.Second, func() { e.SignalWorkflow(protocol.SignalSettings, changed) })
+	after := e.lease(2*time.Second, protocol.LeaseRequest{Worker: "a", Waiting: 10, InFlight: 10, Has: postdate.Pace{InFlight: 10}, Settings: e.in.Settings})
 	paused := changed
 	paused.Version, paused.State = 3, postdate.Paused
-	stopped := e.lease(3*time.Second, workflows.AskLease{Worker: "a", Asking: 10, Settings: paused})
+	stopped := e.lease(3*time.Second, protocol.LeaseRequest{Worker: "a", Waiting: 10, Settings: paused})
 	health := e.health(3 * time.Second)
 	e.run()
 	require.Equal(t, 10, before.Pace.InFlight)
@@ -158,64 +159,64 @@ func TestEndpoint_ChangedSettingsHoldAtTheNextLease(t *testing.T) {
 func TestEndpoint_AHalfOpenBreakerHasOneProbe(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
-	failed := postdate.Observed{Failed: 5, Trailing: 5}
-	opened := e.lease(0, workflows.AskLease{Worker: "a", Asking: 5, Seen: failed})
-	e.lease(time.Second, workflows.AskLease{Worker: "a", Asking: 5})
-	e.lease(time.Second, workflows.AskLease{Worker: "b", Asking: 5})
-	probe := e.lease(4*time.Second, workflows.AskLease{Worker: "a", Asking: 5})
-	other := e.lease(4*time.Second, workflows.AskLease{Worker: "b", Asking: 5})
-	same := e.lease(5*time.Second, workflows.AskLease{Worker: "a", Asking: 4, InFlight: 1, Held: postdate.Pace{InFlight: 1}})
-	again := e.lease(6*time.Second, workflows.AskLease{Worker: "a", Asking: 5, Held: postdate.Pace{InFlight: 1}, Seen: postdate.Observed{Failed: 1, Trailing: 1}})
-	e.lease(7*time.Second, workflows.AskLease{Worker: "a"})
-	second := e.lease(13*time.Second, workflows.AskLease{Worker: "b", Asking: 5})
-	slow := e.lease(14*time.Second, workflows.AskLease{Worker: "b", Asking: 5, Held: postdate.Pace{InFlight: 1}, Seen: postdate.Observed{Succeeded: 1, Answered: 1, LatencyMS: 10}})
+	failed := throttle.Feedback{Failed: 5, Trailing: 5}
+	opened := e.lease(0, protocol.LeaseRequest{Worker: "a", Waiting: 5, Feedback: failed})
+	e.lease(time.Second, protocol.LeaseRequest{Worker: "a", Waiting: 5})
+	e.lease(time.Second, protocol.LeaseRequest{Worker: "b", Waiting: 5})
+	probe := e.lease(4*time.Second, protocol.LeaseRequest{Worker: "a", Waiting: 5})
+	other := e.lease(4*time.Second, protocol.LeaseRequest{Worker: "b", Waiting: 5})
+	same := e.lease(5*time.Second, protocol.LeaseRequest{Worker: "a", Waiting: 4, InFlight: 1, Has: postdate.Pace{InFlight: 1}})
+	again := e.lease(6*time.Second, protocol.LeaseRequest{Worker: "a", Waiting: 5, Has: postdate.Pace{InFlight: 1}, Feedback: throttle.Feedback{Failed: 1, Trailing: 1}})
+	e.lease(7*time.Second, protocol.LeaseRequest{Worker: "a"})
+	second := e.lease(13*time.Second, protocol.LeaseRequest{Worker: "b", Waiting: 5})
+	slow := e.lease(14*time.Second, protocol.LeaseRequest{Worker: "b", Waiting: 5, Has: postdate.Pace{InFlight: 1}, Feedback: throttle.Feedback{Succeeded: 1, Answered: 1, LatencyMS: 10}})
 	e.run()
 
 	require.Zero(t, opened.Pace.InFlight)
-	require.True(t, opened.Engaged)
-	require.True(t, start.Add(3*time.Second).Equal(opened.ClosedUntil))
+	require.True(t, opened.Required)
+	require.True(t, start.Add(3*time.Second).Equal(opened.BlockedUntil))
 	require.Equal(t, 1, probe.Pace.InFlight)
 	require.InDelta(t, 1, probe.Tokens, 0)
 	require.Less(t, probe.Pace.PerSecond, 0.01, "no second attempt follows by itself")
 	require.Zero(t, other.Pace.InFlight)
 	require.Zero(t, same.Tokens)
-	require.True(t, start.Add(12*time.Second).Equal(again.ClosedUntil), "it is open for twice as long")
+	require.True(t, start.Add(12*time.Second).Equal(again.BlockedUntil), "it is open for twice as long")
 	require.Equal(t, 1, second.Pace.InFlight)
 	require.Equal(t, 1, slow.Pace.InFlight, "a slow start")
-	require.Zero(t, slow.Pace.PerSecond, "by no rate")
-	require.True(t, slow.ClosedUntil.IsZero())
+	require.Zero(t, slow.Pace.PerSecond, "without a rate")
+	require.True(t, slow.BlockedUntil.IsZero())
 }
 
 func TestEndpoint_ARetryAfterIsForAllWorkers(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
-	e.lease(0, workflows.AskLease{Worker: "a", InFlight: 1, Seen: postdate.Observed{
+	e.lease(0, protocol.LeaseRequest{Worker: "a", InFlight: 1, Feedback: throttle.Feedback{
 		Failed: 1, Slowed: 1, Trailing: 1, Answered: 1, NotBefore: start.Add(time.Minute),
 	}})
-	closed := e.lease(time.Second, workflows.AskLease{Worker: "b", Asking: 1})
+	closed := e.lease(time.Second, protocol.LeaseRequest{Worker: "b", Waiting: 1})
 	health := e.health(2 * time.Second)
-	open := e.lease(61*time.Second, workflows.AskLease{Worker: "b", Asking: 1})
+	open := e.lease(61*time.Second, protocol.LeaseRequest{Worker: "b", Waiting: 1})
 	later := e.health(62 * time.Second)
 	e.run()
 	require.Equal(t, start.Add(time.Minute), health.NotBefore)
 	require.Equal(t, closed.Reason, health.Reason)
 	require.Zero(t, later.NotBefore)
 	require.Zero(t, closed.Pace.InFlight)
-	require.True(t, start.Add(time.Minute).Equal(closed.ClosedUntil))
+	require.True(t, start.Add(time.Minute).Equal(closed.BlockedUntil))
 	require.Equal(t, "the receiver asked to be left alone until 2026-11-21T09:01:00Z", closed.Reason)
 	require.Equal(t, 5, open.Pace.InFlight)
 }
 
-func TestEndpoint_WhoIsCalmTellsOnlyWhatItSaw(t *testing.T) {
+func TestEndpoint_AReportGetsNoShare(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 100})
-	calm := e.lease(0, workflows.AskLease{Worker: "a", Calm: true, InFlight: 7, Seen: postdate.Observed{Succeeded: 3, Answered: 3, LatencyMS: 300}})
+	calm := e.lease(0, protocol.LeaseRequest{Worker: "a", ReportOnly: true, InFlight: 7, Feedback: throttle.Feedback{Succeeded: 3, Answered: 3, LatencyMS: 300}})
 	health := e.health(time.Second)
-	troubled := e.lease(2*time.Second, workflows.AskLease{Worker: "a", Calm: true, InFlight: 7, Seen: postdate.Observed{Failed: 2, Slowed: 2, Trailing: 2}})
+	troubled := e.lease(2*time.Second, protocol.LeaseRequest{Worker: "a", ReportOnly: true, InFlight: 7, Feedback: throttle.Feedback{Failed: 2, Slowed: 2, Trailing: 2}})
 	e.run()
-	require.False(t, calm.Engaged)
+	require.False(t, calm.Required)
 	require.Equal(t, 7, health.InFlight)
 	require.InDelta(t, 100, *health.LatencyMS, 0.1)
 	require.InDelta(t, 1, *health.SuccessRatio, 0.1)
-	require.True(t, troubled.Engaged)
+	require.True(t, troubled.Required)
 }

@@ -9,13 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/internal/throttle"
+	"github.com/postdate/postdate/protocol"
 )
 
-// steady is what a worker sees of a receiver that takes a second.
-var steady = postdate.Observed{Succeeded: 10, Answered: 10, LatencyMS: 10_000}
+// steady is the feedback of a receiver whose attempts take a second.
+var steady = throttle.Feedback{Succeeded: 10, Answered: 10, LatencyMS: 10_000}
 
-func TestEndpoint_CallsWhoWaitsLongestFirst(t *testing.T) {
+func TestEndpoint_WakesTheOldestLinesFirst(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
 	paused := e.in.Settings
@@ -24,12 +25,12 @@ func TestEndpoint_CallsWhoWaitsLongestFirst(t *testing.T) {
 	e.join(0, line("third", 40, 3*time.Second))
 	e.join(time.Second, line("first", 40, time.Second))
 	e.join(2*time.Second, line("second", 40, 2*time.Second))
-	e.at(3*time.Second, func() { require.Empty(t, e.called(), "nobody while it is paused") })
-	e.at(4*time.Second, func() { e.SignalWorkflow(workflows.SignalSettings, paused) })
+	e.at(3*time.Second, func() { require.Empty(t, e.called(), "no line while it is paused") })
+	e.at(4*time.Second, func() { e.SignalWorkflow(protocol.SignalSettings, paused) })
 	e.at(5*time.Second, func() { require.Equal(t, []string{"first", "second"}, e.called()) })
 	e.leave(6*time.Second, line("first", 10, 1500*time.Millisecond))
 	e.at(7*time.Second, func() {
-		require.Equal(t, []string{"first", "second", "first"}, e.called(), "whom some are left of is first again")
+		require.Equal(t, []string{"first", "second", "first"}, e.called(), "a line with some left is first again")
 	})
 	e.leave(8*time.Second, line("first", 0, time.Second))
 	e.at(9*time.Second, func() { require.Equal(t, []string{"first", "second", "first", "third"}, e.called()) })
@@ -40,7 +41,7 @@ func TestEndpoint_CallsWhoWaitsLongestFirst(t *testing.T) {
 	require.Equal(t, "line/acme/ep_1/first", e.calls[0].line)
 }
 
-func TestEndpoint_ALineWhoseCallCameToNothingRests(t *testing.T) {
+func TestEndpoint_ALineThatWasWokenInVainRests(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
 	e.join(0, line("a", 5, 0))
@@ -51,7 +52,7 @@ func TestEndpoint_ALineWhoseCallCameToNothingRests(t *testing.T) {
 	require.Equal(t, 3*time.Second, e.calls[1].at)
 }
 
-func TestEndpoint_ForgetsALineThatIsGone(t *testing.T) {
+func TestEndpoint_RemovesALineThatIsGone(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
 	e.gone["line/acme/ep_1/a"] = true
@@ -62,7 +63,7 @@ func TestEndpoint_ForgetsALineThatIsGone(t *testing.T) {
 	require.Zero(t, health.Waiting)
 }
 
-func TestEndpoint_CallsAgainWhoDidNotComeBack(t *testing.T) {
+func TestEndpoint_WakesALineAgainThatDidNotReport(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
 	e.join(0, line("a", 5, 0))
@@ -72,17 +73,17 @@ func TestEndpoint_CallsAgainWhoDidNotComeBack(t *testing.T) {
 	require.Equal(t, 3*time.Minute, e.calls[1].at)
 }
 
-func TestEndpoint_WhileItsBreakerIsOpenNobodyIsCalledAndThenOne(t *testing.T) {
+func TestEndpoint_WakesNoLineWhileItsBreakerIsOpenAndThenOne(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
-	e.lease(0, workflows.AskLease{Worker: "a", InFlight: 1, Seen: postdate.Observed{Failed: 5, Trailing: 5}})
+	e.lease(0, protocol.LeaseRequest{Worker: "a", InFlight: 1, Feedback: throttle.Feedback{Failed: 5, Trailing: 5}})
 	for i := range 3 {
 		e.join(time.Second, line(fmt.Sprint(i), 50, time.Duration(i)*time.Second))
 	}
 	e.at(2900*time.Millisecond, func() { require.Empty(t, e.called()) })
 	e.at(3100*time.Millisecond, func() { require.Equal(t, []string{"0"}, e.called()) })
 	// Its probe succeeds.
-	e.lease(4*time.Second, workflows.AskLease{Worker: "a", InFlight: 1, Seen: postdate.Observed{Succeeded: 1, Answered: 1}})
+	e.lease(4*time.Second, protocol.LeaseRequest{Worker: "a", InFlight: 1, Feedback: throttle.Feedback{Succeeded: 1, Answered: 1}})
 	e.at(4100*time.Millisecond, func() { require.Equal(t, []string{"0", "1"}, e.called()) })
 	for i := range 3 {
 		e.leave(5*time.Second, line(fmt.Sprint(i), 0, 0))
@@ -90,13 +91,13 @@ func TestEndpoint_WhileItsBreakerIsOpenNobodyIsCalledAndThenOne(t *testing.T) {
 	e.run()
 }
 
-func TestEndpoint_ReadsItsSettingsWhileSomebodyWaitsAndNothingMayBeSent(t *testing.T) {
+func TestEndpoint_ReadsItsSettingsWhileLinesWaitAndNothingMayBeSent(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
 	read := e.in.Settings
-	e.in.Settings = workflows.EndpointSettings{}
+	e.in.Settings = protocol.EndpointSettings{}
 	read.State = postdate.Disabled
-	e.settings = func() workflows.EndpointSettings { return read }
+	e.settings = func() protocol.EndpointSettings { return read }
 	e.join(0, line("a", 5, 0))
 	e.at(70*time.Second, func() {
 		require.Equal(t, 3, e.reads)
@@ -108,19 +109,19 @@ func TestEndpoint_ReadsItsSettingsWhileSomebodyWaitsAndNothingMayBeSent(t *testi
 	require.Equal(t, 4, e.reads)
 }
 
-func TestEndpoint_OnceDeletedCallsAllAndEnds(t *testing.T) {
+func TestEndpoint_WakesAllLinesAndEndsOnceDeleted(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 1})
 	for i := range 250 {
 		e.join(0, line(fmt.Sprint(i), 100, 0))
 	}
-	e.at(time.Second, func() { e.SignalWorkflow(workflows.SignalSettings, workflows.EndpointSettings{Version: 2}) })
+	e.at(time.Second, func() { e.SignalWorkflow(protocol.SignalSettings, protocol.EndpointSettings{Version: 2}) })
 	e.run()
-	require.Len(t, e.calls, 250+2, "two had been called before")
+	require.Len(t, e.calls, 250+2, "two had been woken before")
 	require.Less(t, e.Now().Sub(start), time.Minute)
 }
 
-func TestEndpoint_CoalescesToTheNewestOfEachKey(t *testing.T) {
+func TestEndpoint_CoalescesToTheLatestOfEachKey(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
 	e.in.Settings.Coalesce = true
@@ -132,28 +133,28 @@ func TestEndpoint_CoalescesToTheNewestOfEachKey(t *testing.T) {
 	e.join(0, two)
 	e.join(time.Second, one) // later, though it is older
 	e.join(2*time.Second, one)
-	turn := &postdate.Turn{}
+	position := &postdate.QueuePosition{}
 	e.at(3*time.Second, func() {
-		value, err := e.QueryWorkflow(workflows.QueryTurn, "two")
+		value, err := e.QueryWorkflow(protocol.QueryTurn, "two")
 		require.NoError(t, err)
-		require.NoError(t, value.Get(turn))
-		e.SignalWorkflow(workflows.SignalSettings, enabled)
+		require.NoError(t, value.Get(position))
+		e.SignalWorkflow(protocol.SignalSettings, enabled)
 	})
 	e.leave(4*time.Second, line("one", 0, 0))
 	e.leave(4*time.Second, line("two", 0, 0))
 	e.run()
-	require.Equal(t, 2, turn.Ahead)
+	require.Equal(t, 2, position.Ahead)
 	require.Len(t, e.calls, 2)
 	require.Equal(t, []int{0, 1}, e.calls[0].Superseded)
 	require.Empty(t, e.calls[1].Superseded)
 }
 
-func TestEndpoint_TellsOfAnOverloadOnceEachTime(t *testing.T) {
+func TestEndpoint_AnnouncesEachOverloadOnce(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10}) // 10 a second, at a second each
 	soon := line("a", 100, 0)
 	soon.ExpiresAt = start.Add(30 * time.Second)
-	e.lease(0, workflows.AskLease{Worker: "w", InFlight: 10, Seen: steady})
+	e.lease(0, protocol.LeaseRequest{Worker: "w", InFlight: 10, Feedback: steady})
 	e.join(0, soon)
 	calm := e.health(500 * time.Millisecond)
 	late := line("b", 400, time.Second)
@@ -185,11 +186,11 @@ func TestEndpoint_TellsOfAnOverloadOnceEachTime(t *testing.T) {
 	require.Len(t, e.logged.lines, 4)
 }
 
-func TestEndpoint_CarriesAllIntoItsNextRun(t *testing.T) {
+func TestEndpoint_CarriesItsStateIntoItsNextRun(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10, PerSecond: 5, Burst: 5})
 	e.in.Settings.Coalesce = true
-	e.lease(0, workflows.AskLease{Worker: "w", InFlight: 3, Seen: postdate.Observed{Failed: 1, Slowed: 1, Trailing: 1, Answered: 1, LatencyMS: 100}})
+	e.lease(0, protocol.LeaseRequest{Worker: "w", InFlight: 3, Feedback: throttle.Feedback{Failed: 1, Slowed: 1, Trailing: 1, Answered: 1, LatencyMS: 100}})
 	a, b := line("a", 2, 0), line("b", 2, time.Second)
 	a.Keys, b.Keys = []string{"x", "y"}, []string{"x", ""}
 	b.ExpiresAt = start.Add(time.Hour)
@@ -205,19 +206,19 @@ func TestEndpoint_CarriesAllIntoItsNextRun(t *testing.T) {
 	again.SetStartTime(start.Add(4 * time.Second))
 	after := again.health(time.Second)
 	third := again.runUntil(2 * time.Second)
-	before.DrainedAt, after.DrainedAt = time.Time{}, time.Time{} // counted from when it was asked
+	before.DrainedAt, after.DrainedAt = time.Time{}, time.Time{} // counted from the moment of the query
 	require.Equal(t, before, after)
 	require.Equal(t, next.Lines, third.Lines)
-	require.Equal(t, next.Newest, third.Newest)
+	require.Equal(t, next.Latest, third.Latest)
 	require.Equal(t, next.Leases, third.Leases)
-	require.Equal(t, encoded(t, next.Flow), encoded(t, third.Flow))
-	require.Empty(t, again.calls, "who was called is not called again")
+	require.Equal(t, encoded(t, next.Throttle), encoded(t, third.Throttle))
+	require.Empty(t, again.calls, "lines that were woken are not woken again")
 }
 
 func TestEndpoint_CarriesAnOpenBreakerIntoItsNextRun(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
-	e.lease(0, workflows.AskLease{Worker: "a", Asking: 1, Seen: postdate.Observed{Failed: 5, Trailing: 5}}) // for three seconds
+	e.lease(0, protocol.LeaseRequest{Worker: "a", Waiting: 1, Feedback: throttle.Feedback{Failed: 5, Trailing: 5}}) // for three seconds
 	e.join(time.Second, line("second", 50, time.Second))
 	e.join(time.Second, line("first", 50, 0))
 	next := e.runUntil(2 * time.Second)
@@ -226,32 +227,32 @@ func TestEndpoint_CarriesAnOpenBreakerIntoItsNextRun(t *testing.T) {
 	again := newEndpointEnv(t, postdate.Pace{})
 	again.in = next
 	again.SetStartTime(start.Add(2 * time.Second))
-	closed := again.lease(800*time.Millisecond, workflows.AskLease{Worker: "a", Asking: 1})
+	closed := again.lease(800*time.Millisecond, protocol.LeaseRequest{Worker: "a", Waiting: 1})
 	again.at(900*time.Millisecond, func() { require.Empty(t, again.called()) })
-	probe := again.lease(1100*time.Millisecond, workflows.AskLease{Worker: "a", Asking: 5})
+	probe := again.lease(1100*time.Millisecond, protocol.LeaseRequest{Worker: "a", Waiting: 5})
 	again.at(1200*time.Millisecond, func() { require.Equal(t, []string{"first"}, again.called(), "one, for the probe") })
 	again.leave(2*time.Second, line("first", 0, 0))
 	again.leave(2*time.Second, line("second", 0, 0))
 	again.run()
 	require.Zero(t, closed.Pace.InFlight)
-	require.True(t, start.Add(3*time.Second).Equal(closed.ClosedUntil))
+	require.True(t, start.Add(3*time.Second).Equal(closed.BlockedUntil))
 	require.Equal(t, 1, probe.Pace.InFlight)
 	require.InDelta(t, 1, probe.Tokens, 0)
 }
 
-func TestEndpoint_GoesIntoItsNextRunThoughTenThousandWait(t *testing.T) {
+func TestEndpoint_CarriesTenThousandLinesIntoItsNextRun(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 1})
 	e.in.Settings.State = postdate.Paused
 	for i := range 10_000 {
-		e.in.Lines = append(e.in.Lines, workflows.Queuer{
+		e.in.Lines = append(e.in.Lines, protocol.QueuedLine{
 			ID: fmt.Sprintf("ln_%027d", i), Waiting: 100, Since: start.UnixMilli(), Expires: start.UnixMilli(),
 			Called: start.UnixMilli(), Old: make([]byte, 13),
 		})
 	}
-	e.in.Newest = map[string]workflows.Newest{}
+	e.in.Latest = map[string]protocol.LatestEntry{}
 	for i := range 10_000 {
-		e.in.Newest[fmt.Sprintf("%016d", i)] = workflows.Newest{Line: fmt.Sprintf("ln_%027d", i), Place: 12}
+		e.in.Latest[fmt.Sprintf("%016d", i)] = protocol.LatestEntry{Line: fmt.Sprintf("ln_%027d", i), Place: 12}
 	}
 	e.join(0, line("one more", 1, 0))
 	next := e.runUntil(time.Second)
@@ -259,7 +260,7 @@ func TestEndpoint_GoesIntoItsNextRunThoughTenThousandWait(t *testing.T) {
 	require.Less(t, len(encoded(t, next)), 2_000_000, "the engine takes 2 MB")
 }
 
-func TestEndpoint_IsNotEndedByARequestToCancelIt(t *testing.T) {
+func TestEndpoint_IgnoresACancellation(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 1})
 	e.join(0, line("a", 1, 0))
@@ -270,10 +271,10 @@ func TestEndpoint_IsNotEndedByARequestToCancelIt(t *testing.T) {
 	require.Equal(t, []string{"a", "b"}, e.called())
 }
 
-func TestEndpoint_EndsWhenNobodyIsThere(t *testing.T) {
+func TestEndpoint_EndsWhenUnused(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 1})
-	e.lease(0, workflows.AskLease{Worker: "w", Asking: 1})
+	e.lease(0, protocol.LeaseRequest{Worker: "w", Waiting: 1})
 	e.run()
 	require.Equal(t, 10*time.Minute, e.Now().Sub(start))
 }

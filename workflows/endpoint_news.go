@@ -9,18 +9,19 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/internal/throttle"
+	"github.com/postdate/postdate/protocol"
 )
 
-// log is silent while e is replayed. That a trouble is over is told at the level at
-// which the trouble was: who sees the one sees the other.
+// log is silent during replay. The end of a problem is logged at the same level as its
+// beginning, so that both are seen.
 func (e *endpoint) log() log.Logger {
 	return log.With(workflow.GetLogger(e.ctx), "tenant", e.Tenant, "endpoint", e.ID)
 }
 
-// logBreaker tells that the breaker opened, or closed.
-func (e *endpoint) logBreaker(before postdate.Flow) {
-	was, is := before.Circuit.OpenUntil, e.Flow.Circuit.OpenUntil
+// logBreaker logs that the breaker opened, closed, or stays open.
+func (e *endpoint) logBreaker(before throttle.Throttle) {
+	was, is := before.Breaker.OpenUntil, e.Throttle.Breaker.OpenUntil
 	switch {
 	case was.Equal(is):
 	case is.IsZero():
@@ -38,7 +39,7 @@ const (
 	tooMuch       = "more waits than can be sent in time"
 )
 
-// overloadNews is what the operator's endpoints are told.
+// overloadNews is the data of a postdate.EndpointOverloaded event.
 type overloadNews struct {
 	Tenant        string    `json:"tenant"`
 	Endpoint      string    `json:"endpoint"`
@@ -48,8 +49,8 @@ type overloadNews struct {
 	DrainedAt     time.Time `json:"drained_at,omitzero"`
 }
 
-// overload notes whether the endpoint is overloaded, and has it told when it begins.
-func (e *endpoint) overload(is bool, now time.Time) {
+// setOverloaded sets whether the endpoint is overloaded. It announces the beginning.
+func (e *endpoint) setOverloaded(is bool, now time.Time) {
 	was := !e.OverloadedAt.IsZero()
 	switch {
 	case is == was:
@@ -71,27 +72,28 @@ func (e *endpoint) overload(is bool, now time.Time) {
 	}
 	data, err := json.Marshal(news) //workflowcheck:ignore
 	if err != nil {
-		return // no text or time of ours fails
+		return // texts, numbers and times can always be encoded
 	}
-	e.News = &activities.Announcement{
-		ID:     activities.AnnouncementID(postdate.EndpointOverloaded, e.Tenant, e.ID, now.UTC().Format(time.RFC3339Nano)),
+	e.News = &protocol.Announcement{
+		ID:     protocol.AnnouncementID(postdate.EndpointOverloaded, e.Tenant, e.ID, now.UTC().Format(time.RFC3339Nano)),
 		Tenant: e.Tenant, Type: postdate.EndpointOverloaded, At: now, Data: data,
 	}
 	e.announce(*e.News)
 }
 
-// announce has news told, however long that takes: the next run goes on with it.
-func (e *endpoint) announce(news activities.Announcement) {
+// announce publishes news in the background. What is not published when this run ends is
+// published by the next.
+func (e *endpoint) announce(news protocol.Announcement) {
 	ctx := workflow.WithActivityOptions(e.ctx, workflow.ActivityOptions{
-		TaskQueue:           ControlQueue,
-		StartToCloseTimeout: 3 * grace,
+		TaskQueue:           protocol.ControlQueue,
+		StartToCloseTimeout: 3 * activityGrace,
 		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: announceTries,
+			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: maxAnnounceAttempts,
 		},
 	})
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		if err := workflow.ExecuteActivity(ctx, activities.AnnounceName, news).Get(ctx, nil); err != nil {
-			workflow.GetLogger(ctx).Warn("an overload was not announced", "tenant", e.Tenant, "endpoint", e.ID, "error", err)
+		if err := workflow.ExecuteActivity(ctx, protocol.AnnounceActivity, news).Get(ctx, nil); err != nil {
+			workflow.GetLogger(ctx).Warn("failed to announce an overload", "tenant", e.Tenant, "endpoint", e.ID, "error", err)
 		}
 		e.News = nil
 	})

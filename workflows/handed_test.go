@@ -9,15 +9,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/protocol"
 )
 
 // handed makes of a delivery one that a group hands over after an attempt.
-func handed(first postdate.Attempt) func(*workflows.DeliverInput) {
-	return func(in *workflows.DeliverInput) {
+func handed(first postdate.Attempt) func(*protocol.DeliverInput) {
+	return func(in *protocol.DeliverInput) {
 		toEndpoint(in)
 		first.At = start
-		in.Attempts, in.Handed = postdate.Attempts{}.With(first), true
+		in.Attempts, in.Handed = postdate.Attempts{}.Append(first), true
 	}
 }
 
@@ -64,7 +64,7 @@ func TestDeliver_SleepsAgainWhereTheReceiverAskedItsGroup(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t)
 	e.deliver(0, handed(postdate.Attempt{Outcome: postdate.Rescheduled, Status: 200, RescheduleTo: start.Add(year)}))
-	in, delay := e.requireAnew()
+	in, delay := e.requireContinued()
 	require.Equal(t, year, delay)
 	require.False(t, in.Handed, "the next run makes an attempt")
 	require.Len(t, in.Attempts, 1)
@@ -74,7 +74,7 @@ func TestDeliver_FireOvertakesTheRetryOfWhatWasHandedOver(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t)
 	e.directory.set(postdate.Enabled)
-	e.update(time.Second, workflows.UpdateFire)
+	e.update(time.Second, protocol.UpdateFire)
 	e.deliver(0, handed(failed(500)))
 	e.requireDelivered()
 	require.Equal(t, []time.Duration{time.Second}, e.times())
@@ -83,7 +83,7 @@ func TestDeliver_FireOvertakesTheRetryOfWhatWasHandedOver(t *testing.T) {
 func TestDeliver_PublishesWhatGoesToSubscribers(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t)
-	e.deliver(time.Hour, func(in *workflows.DeliverInput) {
+	e.deliver(time.Hour, func(in *protocol.DeliverInput) {
 		in.Shipment.To = postdate.Destination{}
 		in.Shipment.Message.Entity = "customer_42"
 	})
@@ -100,7 +100,7 @@ func TestDeliver_PublishesUntilTheEngineTakesIt(t *testing.T) {
 	e := newDeliverEnv(t)
 	e.engine.fail(errors.New("no engine"))
 	e.RegisterDelayedCallback(func() { e.engine.fail(nil) }, time.Hour)
-	e.deliver(0, func(in *workflows.DeliverInput) { in.Shipment.To = postdate.Destination{} })
+	e.deliver(0, func(in *protocol.DeliverInput) { in.Shipment.To = postdate.Destination{} })
 	require.Len(t, e.requireDelivered(), 1)
 }
 
@@ -108,7 +108,7 @@ func TestDeliver_DiesWhereItsIDIsThatOfAnotherEvent(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t)
 	e.engine.fail(postdate.Errorf(postdate.Conflict, "/id", "is that of another event"))
-	e.deliver(0, func(in *workflows.DeliverInput) { in.Shipment.To = postdate.Destination{} })
+	e.deliver(0, func(in *protocol.DeliverInput) { in.Shipment.To = postdate.Destination{} })
 	reason, log := e.requireEnded(postdate.Dead)
 	require.Equal(t, "gave up after 3 attempts: /id: is that of another event", reason)
 	require.Len(t, log, 3)
@@ -158,7 +158,7 @@ func TestDeliver_AnnouncesNothingOfTheOperatorsOwn(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t, postdate.Attempt{Outcome: postdate.Gone, Status: 410})
 	e.directory.operator.Endpoints = []postdate.Endpoint{{ID: "ep_op", EventTypes: []string{"*"}}}
-	e.deliver(0, func(in *workflows.DeliverInput) { in.Shipment.Message.Tenant = postdate.OperatorTenant })
+	e.deliver(0, func(in *protocol.DeliverInput) { in.Shipment.Message.Tenant = postdate.OperatorTenant })
 	e.requireEnded(postdate.Dead)
 	require.Empty(t, e.engine.news())
 }

@@ -8,16 +8,16 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/protocol"
 )
 
-// Line waits in line for an endpoint's call, for up to [MaxLine] deliveries at the
-// price of one execution. No timer runs for its turn: the endpoint knows when that
-// has come, and calls one line after another.
+// Line waits for permits of an endpoint, for up to [protocol.MaxLine] deliveries in one
+// execution. It sets no timer for that: the endpoint's execution knows when there are
+// permits, and wakes one line after another.
 //
-// A request to cancel it, as the engine's Web UI sends, is not heeded: its
-// deliveries are cancelled one by one.
-func Line(ctx workflow.Context, in LineInput) (*LineResult, error) {
+// It ignores a request to cancel it, as Temporal's Web UI sends: its deliveries are
+// cancelled one by one.
+func Line(ctx workflow.Context, in protocol.LineInput) (*protocol.LineResult, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	l := newLine(in)
 	if err := l.listen(ctx); err != nil {
@@ -26,10 +26,10 @@ func Line(ctx workflow.Context, in LineInput) (*LineResult, error) {
 
 	l.join(ctx)
 	for l.waiting() > 0 {
-		// Wait for the endpoint's call.
+		// Wait until the endpoint wakes the line.
 		l.wait(ctx)
 
-		// Send, one after another, as turns come.
+		// Send, one after another, as permits come.
 		l.send(ctx)
 
 		// Hand over what was not accepted at once.
@@ -37,253 +37,254 @@ func Line(ctx workflow.Context, in LineInput) (*LineResult, error) {
 			return nil, err
 		}
 
-		// Leave: what no turn came for is first in line again.
+		// Leave: what no permit came for is first in the queue again.
 		l.leave(ctx)
 		if l.waiting() > 0 && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
-			heard(ctx) // it may have been called again
+			drainSignals(ctx) // it may have been woken again
 			_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
-			return nil, workflow.NewContinueAsNewError(ctx, LineName, l.LineInput)
+			return nil, workflow.NewContinueAsNewError(ctx, protocol.LineWorkflow, l.LineInput)
 		}
 	}
 	return l.end(ctx), nil
 }
 
-// fate is what became of a waiter.
-type fate int
+// entryState is what became of an entry.
+type entryState int
 
 const (
-	waits fate = iota
-	isDelivered
-	isCancelled
-	hasLeft // for an execution of its own
+	pending entryState = iota
+	delivered
+	cancelled
+	moved // to an execution of its own
 )
 
 // line is the state of a Line execution.
 type line struct {
-	LineInput
+	protocol.LineInput
 
-	fates    []fate
-	unwanted []bool              // to be cancelled, once it is known whether they were sent
-	stop     workflow.CancelFunc // of what is being sent: nil where nothing is
-	changed  bool                // since the memo was written
-	failed   []activities.LeftParcel
+	states          []entryState
+	cancelRequested []bool              // cancelled as soon as it is known that they were not sent
+	stop            workflow.CancelFunc // stops SendLine: nil where that is not under way
+	changed         bool                // something has changed since the memo was written
+	failed          []protocol.Undelivered
 }
 
-// rejoinAfter is how often a line tells its endpoint that it is there, for the
-// case that this was forgotten.
+// rejoinAfter is how often a waiting line joins its endpoint's queue again, in case it
+// was forgotten there.
 const rejoinAfter = 10 * time.Minute
 
-func newLine(in LineInput) *line {
-	l := &line{LineInput: in, fates: make([]fate, len(in.Waiters)), unwanted: make([]bool, len(in.Waiters))}
-	if l.Done.Delivered == nil {
-		l.Done.Delivered = map[int]postdate.Attempt{}
+func newLine(in protocol.LineInput) *line {
+	l := &line{LineInput: in, states: make([]entryState, len(in.Entries)), cancelRequested: make([]bool, len(in.Entries))}
+	if l.Result.Delivered == nil {
+		l.Result.Delivered = map[int]postdate.Attempt{}
 	}
-	if l.Done.Cancelled == nil {
-		l.Done.Cancelled = map[int]string{}
+	if l.Result.Cancelled == nil {
+		l.Result.Cancelled = map[int]string{}
 	}
-	if l.Done.CancelledAt == nil {
-		l.Done.CancelledAt = map[int]time.Time{}
+	if l.Result.CancelledAt == nil {
+		l.Result.CancelledAt = map[int]time.Time{}
 	}
-	for place := range l.fates {
-		if _, done := l.Done.Delivered[place]; done {
-			l.fates[place] = isDelivered
+	for place := range l.states {
+		if _, done := l.Result.Delivered[place]; done {
+			l.states[place] = delivered
 		}
-		if _, done := l.Done.Cancelled[place]; done {
-			l.fates[place] = isCancelled
+		if _, done := l.Result.Cancelled[place]; done {
+			l.states[place] = cancelled
 		}
 	}
-	for _, place := range l.Left {
-		l.fates[place] = hasLeft
+	for _, place := range l.Moved {
+		l.states[place] = moved
 	}
 	return l
 }
 
-// waiting is how many wait.
+// waiting is how many entries wait.
 func (l *line) waiting() (n int) {
-	for _, fate := range l.fates {
-		if fate == waits {
+	for _, state := range l.states {
+		if state == pending {
 			n++
 		}
 	}
 	return n
 }
 
-// up is l as its endpoint knows it.
-func (l *line) up() activities.LineUp {
-	up := activities.LineUp{Tenant: l.Tenant, Endpoint: l.Endpoint, ID: l.ID, Waiting: l.waiting(), Since: l.Since}
-	for place, w := range l.Waiters {
-		if l.fates[place] == waits && !w.ExpiresAt.IsZero() && (up.ExpiresAt.IsZero() || w.ExpiresAt.Before(up.ExpiresAt)) {
-			up.ExpiresAt = w.ExpiresAt
+// status is l as its endpoint knows it.
+func (l *line) status() protocol.LineStatus {
+	status := protocol.LineStatus{Tenant: l.Tenant, Endpoint: l.Endpoint, ID: l.ID, Waiting: l.waiting(), Since: l.Since}
+	for place, entry := range l.Entries {
+		if l.states[place] == pending && !entry.ExpiresAt.IsZero() && (status.ExpiresAt.IsZero() || entry.ExpiresAt.Before(status.ExpiresAt)) {
+			status.ExpiresAt = entry.ExpiresAt
 		}
 		if l.Coalesce {
-			up.Keys = append(up.Keys, w.Key)
+			status.Keys = append(status.Keys, entry.Key)
 		}
 	}
-	return up
+	return status
 }
 
-// join tells the endpoint that l waits for its call.
+// join adds l to its endpoint's queue.
 func (l *line) join(ctx workflow.Context) {
-	_ = insist(ctx, activities.JoinLineName, l.up(), nil) // it is told again after a while
+	_ = runDurably(ctx, protocol.JoinLineActivity, l.status(), nil) // it joins again after a while
 }
 
-// wait waits for the call, or until nobody waits any more.
+// wait waits until the endpoint wakes l, or until no entry waits any more.
 func (l *line) wait(ctx workflow.Context) {
-	for l.Call == nil && l.waiting() > 0 {
-		_, _ = workflow.AwaitWithTimeout(ctx, rejoinAfter, func() bool { return l.Call != nil || l.changed })
+	for l.Wake == nil && l.waiting() > 0 {
+		_, _ = workflow.AwaitWithTimeout(ctx, rejoinAfter, func() bool { return l.Wake != nil || l.changed })
 		if l.changed {
-			l.write(ctx, postdate.Waiting)
+			l.show(ctx, postdate.Waiting)
 		}
-		if l.Call == nil && l.waiting() > 0 {
+		if l.Wake == nil && l.waiting() > 0 {
 			l.join(ctx)
 		}
 	}
 }
 
-// send makes the attempts of those whose turns come.
+// send makes attempts as permits come.
 func (l *line) send(ctx workflow.Context) {
-	if l.Call == nil {
+	if l.Wake == nil {
 		return
 	}
-	l.supersede(ctx, l.Call.Superseded)
-	l.Call = nil
+	l.supersede(ctx, l.Wake.Superseded)
+	l.Wake = nil
 	if l.waiting() == 0 {
 		return
 	}
-	l.write(ctx, postdate.Sending)
-	shipments := activities.LineShipments{
-		Tenant: l.Tenant, Endpoint: l.Endpoint, Waiters: make([]activities.Waiter, len(l.Waiters)), Again: l.Lost,
+	l.show(ctx, postdate.Sending)
+	input := protocol.SendLineInput{
+		Tenant: l.Tenant, Endpoint: l.Endpoint, Entries: make([]protocol.QueueEntry, len(l.Entries)), Again: l.Lost,
 	}
-	for place, w := range l.Waiters {
-		if l.fates[place] == waits {
-			shipments.Waiters[place] = w
+	for place, entry := range l.Entries {
+		if l.states[place] == pending {
+			input.Entries[place] = entry
 		}
 	}
 	stoppable, stop := workflow.WithCancel(ctx)
 	l.stop = stop
-	var made activities.LineProgress
+	var progress protocol.LineProgress
 	sending := workflow.ExecuteActivity(workflow.WithActivityOptions(stoppable, workflow.ActivityOptions{
-		StartToCloseTimeout: activities.LinePatience + postdate.MaxTimeout + grace,
-		HeartbeatTimeout:    grace,
-		WaitForCancellation: true, // what is under way comes to something
+		StartToCloseTimeout: protocol.LineMaxWait + postdate.MaxTimeout + activityGrace,
+		HeartbeatTimeout:    activityGrace,
+		WaitForCancellation: true, // attempts that are under way count
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
-	}), activities.SendLineName, shipments)
-	if err := sending.Get(ctx, &made); err == nil {
-		l.judge(ctx, made)
-	} else { // all wait on
+	}), protocol.SendLineActivity, input)
+	if err := sending.Get(ctx, &progress); err == nil {
+		l.evaluate(ctx, progress)
+	} else { // all still wait
 		l.Lost = l.Lost || !temporal.IsCanceledError(err)
 	}
 	l.stop = nil
-	for place, unwanted := range l.unwanted {
-		if unwanted && l.fates[place] == waits {
-			l.cancel(ctx, place, byWish)
+	for place, requested := range l.cancelRequested {
+		if requested && l.states[place] == pending {
+			l.cancel(ctx, place, byRequest)
 		}
 	}
 }
 
-// judge decides what follows from what was made.
-func (l *line) judge(ctx workflow.Context, progress activities.LineProgress) {
-	for place := range l.Waiters {
-		made, ok := progress.Made[place]
+// evaluate decides what follows from the attempts that were made.
+func (l *line) evaluate(ctx workflow.Context, progress protocol.LineProgress) {
+	for place := range l.Entries {
+		attempt, ok := progress.Made[place]
 		switch {
-		case !ok || l.fates[place] != waits:
-		case made.Outcome == postdate.Accepted:
-			l.fates[place] = isDelivered
-			l.Done.Delivered[place] = made
-		case made.Outcome == postdate.Deleted:
-			_, reason := made.Outcome.End()
+		case !ok || l.states[place] != pending:
+		case attempt.Outcome == postdate.Accepted:
+			l.states[place] = delivered
+			l.Result.Delivered[place] = attempt
+		case attempt.Outcome == protocol.EndpointDeleted:
+			_, reason := protocol.End(attempt.Outcome)
 			l.cancel(ctx, place, reason)
-		case made.Outcome.Made():
-			l.failed = append(l.failed, activities.LeftParcel{
-				Parcel: activities.Parcel{Event: place, Endpoint: l.Endpoint}, At: l.Waiters[place].At,
-				Attempts: postdate.Attempts{}.With(made),
+		case protocol.Attempted(attempt.Outcome):
+			l.failed = append(l.failed, protocol.Undelivered{
+				GroupItem: protocol.GroupItem{Event: place, Endpoint: l.Endpoint, Terms: l.Entries[place].Terms}, At: l.Entries[place].At,
+				Attempts: postdate.Attempts{}.Append(attempt),
 			})
 		}
 	}
-	for _, place := range progress.Told {
-		l.fates[place] = hasLeft
-		l.Left = append(l.Left, place)
+	for _, place := range progress.Moved {
+		l.states[place] = moved
+		l.Moved = append(l.Moved, place)
 	}
 }
 
 const (
-	byWish  = "cancelled"
-	byNewer = "a newer message took its place"
+	byRequest      = "cancelled"
+	byNewerMessage = "a newer message took its place"
 )
 
-func (l *line) cancel(ctx workflow.Context, place int, why string) {
-	l.fates[place] = isCancelled
-	l.Done.Cancelled[place], l.Done.CancelledAt[place] = why, workflow.Now(ctx)
+// cancel cancels the entry at place.
+func (l *line) cancel(ctx workflow.Context, place int, reason string) {
+	l.states[place] = cancelled
+	l.Result.Cancelled[place], l.Result.CancelledAt[place] = reason, workflow.Now(ctx)
 	l.changed = true
 }
 
-// supersede gives up those whose place newer messages have taken.
+// supersede cancels the entries at these places, which newer messages replace.
 func (l *line) supersede(ctx workflow.Context, places []int) {
-	told := activities.Superseded{Tenant: l.Tenant}
+	input := protocol.SupersedeInput{Tenant: l.Tenant}
 	for _, place := range places {
 		switch {
-		case place >= len(l.fates) || l.fates[place] != waits:
-		case l.Waiters[place].Message != nil:
-			l.cancel(ctx, place, byNewer)
+		case place >= len(l.states) || l.states[place] != pending:
+		case l.Entries[place].Message != nil:
+			l.cancel(ctx, place, byNewerMessage)
 		default:
-			told.IDs = append(told.IDs, l.Waiters[place].DeliveryID)
-			l.fates[place] = hasLeft
-			l.Left = append(l.Left, place)
+			input.IDs = append(input.IDs, l.Entries[place].DeliveryID)
+			l.states[place] = moved
+			l.Moved = append(l.Moved, place)
 		}
 	}
-	if len(told.IDs) > 0 {
-		_ = insist(ctx, activities.SupersedeName, told, nil) // the engine tries until it is done
+	if len(input.IDs) > 0 {
+		_ = runDurably(ctx, protocol.SupersedeActivity, input, nil) // Temporal retries it until it is done
 	}
 }
 
-// handOver gives what failed, and was neither handed over at once nor cancelled
-// meanwhile, a Deliver of its own; the engine tries that until it is done.
+// handOver starts a Deliver for each delivery that failed, unless SendLine has done so
+// or it was cancelled. Temporal retries it until that is done.
 func (l *line) handOver(ctx workflow.Context) error {
-	l.failed = slices.DeleteFunc(l.failed, func(failed activities.LeftParcel) bool { return l.fates[failed.Event] != waits })
+	l.failed = slices.DeleteFunc(l.failed, func(failed protocol.Undelivered) bool { return l.states[failed.Event] != pending })
 	if len(l.failed) == 0 {
 		return nil
 	}
-	handing := activities.HandOverInput{Messages: make([]postdate.Message, len(l.Waiters)), Parcels: l.failed, At: l.Since}
+	input := protocol.HandOverInput{Messages: make([]postdate.Message, len(l.Entries)), Items: l.failed, At: l.Since}
 	for _, failed := range l.failed {
-		handing.Messages[failed.Event] = *l.Waiters[failed.Event].Message
+		input.Messages[failed.Event] = *l.Entries[failed.Event].Message
 	}
-	if err := handOver(ctx, handing); err != nil {
+	if err := handOver(ctx, input); err != nil {
 		return err
 	}
 	for _, failed := range l.failed {
-		l.fates[failed.Event] = hasLeft
-		l.Left = append(l.Left, failed.Event)
+		l.states[failed.Event] = moved
+		l.Moved = append(l.Moved, failed.Event)
 	}
 	l.failed = nil
 	return nil
 }
 
-// leave tells the endpoint how many still wait.
+// leave reports to the endpoint how many entries still wait.
 func (l *line) leave(ctx workflow.Context) {
-	_ = insist(ctx, activities.LeaveLineName, l.up(), nil) // without it, it is called again after a while
+	_ = runDurably(ctx, protocol.LeaveLineActivity, l.status(), nil) // without it, the line is woken again after a while
 	switch {
 	case l.waiting() == 0:
-	case len(l.Done.Delivered) > 0:
-		l.write(ctx, postdate.Sending) // some are over: who lists it looks into it
+	case len(l.Result.Delivered) > 0:
+		l.show(ctx, postdate.Sending) // some have ended: a list reads the line itself
 	default:
-		l.write(ctx, postdate.Waiting)
+		l.show(ctx, postdate.Waiting)
 	}
 }
 
-// write has lists tell of l as it is.
-func (l *line) write(ctx workflow.Context, state postdate.State) {
+// show updates the search attribute and the memo, which lists read.
+func (l *line) show(ctx workflow.Context, state postdate.State) {
 	l.changed = false
 	setState(ctx, state)
-	_ = workflow.UpsertMemo(ctx, map[string]any{MemoGroup: l.Group()})
+	_ = workflow.UpsertMemo(ctx, map[string]any{protocol.MemoGroup: l.Group()})
 }
 
 // end closes the execution.
-func (l *line) end(ctx workflow.Context) *LineResult {
+func (l *line) end(ctx workflow.Context) *protocol.LineResult {
 	_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
-	if len(l.Done.Cancelled) > 0 {
-		l.write(ctx, postdate.Cancelled)
+	if len(l.Result.Cancelled) > 0 {
+		l.show(ctx, postdate.Cancelled)
 	} else {
-		l.write(ctx, "")
+		l.show(ctx, "")
 	}
-	return &l.Done
+	return &l.Result
 }

@@ -14,71 +14,71 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/protocol"
 	"github.com/postdate/postdate/workflows"
 )
 
-// lineEnv runs a line, with an endpoint that hears of it. What its calls come to
-// is written in sends.
+// lineEnv runs a line, and records what its endpoint gets. The results of SendLine
+// are scripted in sends.
 type lineEnv struct {
 	*testsuite.TestWorkflowEnvironment
 	t  *testing.T
-	in workflows.LineInput
+	in protocol.LineInput
 
-	sends      []func(activities.LineShipments) activities.LineProgress
+	sends      []func(protocol.SendLineInput) protocol.LineProgress
 	joined     []time.Duration // since the start
 	left       []int           // how many still waited, each time
-	handed     []activities.LeftParcel
+	handed     []protocol.Undelivered
 	superseded []string
-	groups     []workflows.Group
+	groups     []protocol.Group
 	leaving    func() // what happens as it leaves
 	losing     bool   // the next call is lost
 }
 
 // newLineEnv has n messages wait in a line.
-func newLineEnv(t *testing.T, n int, sends ...func(activities.LineShipments) activities.LineProgress) *lineEnv {
+func newLineEnv(t *testing.T, n int, sends ...func(protocol.SendLineInput) protocol.LineProgress) *lineEnv {
 	t.Helper()
 	suite := testsuite.WorkflowTestSuite{}
 	suite.SetLogger(silent{})
 	e := &lineEnv{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, sends: sends}
-	e.in = workflows.LineInput{Tenant: "acme", Endpoint: "ep_1", ID: "l1", Since: start}
+	e.in = protocol.LineInput{Tenant: "acme", Endpoint: "ep_1", ID: "l1", Since: start}
 	for place := range n {
-		e.in.Waiters = append(e.in.Waiters, waiter(place))
+		e.in.Entries = append(e.in.Entries, entryOf(place))
 	}
 	e.SetStartTime(start)
 	workflows.Register(e)
-	e.register(activities.JoinLineName, func(context.Context, activities.LineUp) error {
+	e.register(protocol.JoinLineActivity, func(context.Context, protocol.LineStatus) error {
 		e.joined = append(e.joined, e.Now().Sub(start).Round(time.Second))
 		return nil
 	})
-	e.register(activities.LeaveLineName, func(_ context.Context, line activities.LineUp) error {
+	e.register(protocol.LeaveLineActivity, func(_ context.Context, line protocol.LineStatus) error {
 		e.left = append(e.left, line.Waiting)
 		if e.leaving != nil {
 			e.leaving()
 		}
 		return nil
 	})
-	e.register(activities.SendLineName, func(_ context.Context, in activities.LineShipments) (activities.LineProgress, error) {
+	e.register(protocol.SendLineActivity, func(_ context.Context, in protocol.SendLineInput) (protocol.LineProgress, error) {
 		if e.losing {
 			e.losing = false
 			require.False(t, in.Again)
-			return activities.LineProgress{}, temporal.NewNonRetryableApplicationError("lost", "", nil)
+			return protocol.LineProgress{}, temporal.NewNonRetryableApplicationError("lost", "", nil)
 		}
 		send := e.sends[0]
 		e.sends = e.sends[1:]
 		return send(in), nil
 	})
-	e.register(activities.HandOverName, func(_ context.Context, in activities.HandOverInput) error {
-		e.handed = append(e.handed, in.Parcels...)
+	e.register(protocol.HandOverActivity, func(_ context.Context, in protocol.HandOverInput) error {
+		e.handed = append(e.handed, in.Items...)
 		return nil
 	})
-	e.register(activities.SupersedeName, func(_ context.Context, in activities.Superseded) error {
+	e.register(protocol.SupersedeActivity, func(_ context.Context, in protocol.SupersedeInput) error {
 		e.superseded = append(e.superseded, in.IDs...)
 		return nil
 	})
 	e.OnUpsertTypedSearchAttributes(mock.Anything).Return(nil).Maybe()
 	e.OnUpsertMemo(mock.Anything).Run(func(args mock.Arguments) {
-		e.groups = append(e.groups, args.Get(0).(map[string]any)[workflows.MemoGroup].(workflows.Group))
+		e.groups = append(e.groups, args.Get(0).(map[string]any)[protocol.MemoGroup].(protocol.Group))
 	}).Return(nil).Maybe()
 	return e
 }
@@ -87,34 +87,34 @@ func (e *lineEnv) register(name string, f any) {
 	e.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
 }
 
-// waiter is one that travels in the line.
-func waiter(place int) activities.Waiter {
+// entryOf is an entry that the line carries.
+func entryOf(place int) protocol.QueueEntry {
 	id := fmt.Sprintf("evt_%d", place)
-	return activities.Waiter{DeliveryID: id + ".ep_1", At: start, Message: &postdate.Message{
+	return protocol.QueueEntry{DeliveryID: id + ".ep_1", At: start, Message: &postdate.Message{
 		ID: id, Tenant: "acme", Type: "t", Timestamp: start, Data: json.RawMessage(`1`),
 	}}
 }
 
-// named has the waiter at place be one with an execution of its own.
-func (e *lineEnv) named(place int) { e.in.Waiters[place].Message = nil }
+// named gives the entry at place an execution of its own.
+func (e *lineEnv) named(place int) { e.in.Entries[place].Message = nil }
 
 // call has the endpoint call the line after a while.
 func (e *lineEnv) call(after time.Duration, superseded ...int) {
 	e.RegisterDelayedCallback(func() {
-		e.SignalWorkflow(workflows.SignalCall, workflows.Call{Superseded: superseded})
+		e.SignalWorkflow(protocol.SignalCall, protocol.Wake{Superseded: superseded})
 	}, after)
 }
 
-// cancel cancels a waiter after a while, and answers where the answer will be.
+// cancel cancels an entry after a while. The answer is filled in later.
 func (e *lineEnv) cancel(after time.Duration, id string) *answer {
 	got := &answer{t: e.t}
-	e.RegisterDelayedCallback(func() { e.UpdateWorkflow(workflows.UpdateCancelWaiter, "", got, id) }, after)
+	e.RegisterDelayedCallback(func() { e.UpdateWorkflow(protocol.UpdateCancelWaiter, "", got, id) }, after)
 	return got
 }
 
-func (e *lineEnv) run() (result workflows.LineResult) {
+func (e *lineEnv) run() (result protocol.LineResult) {
 	e.t.Helper()
-	e.ExecuteWorkflow(workflows.LineName, e.in)
+	e.ExecuteWorkflow(protocol.LineWorkflow, e.in)
 	require.True(e.t, e.IsWorkflowCompleted())
 	require.NoError(e.t, e.GetWorkflowError())
 	require.NoError(e.t, e.GetWorkflowResult(&result))
@@ -130,9 +130,9 @@ func (e *lineEnv) listed() (ids []string) {
 }
 
 // came answers the places that are asked for so, and leaves the others to wait.
-func came(outcomes map[int]postdate.Outcome) func(activities.LineShipments) activities.LineProgress {
-	return func(activities.LineShipments) activities.LineProgress {
-		progress := activities.LineProgress{Made: map[int]postdate.Attempt{}}
+func came(outcomes map[int]postdate.Outcome) func(protocol.SendLineInput) protocol.LineProgress {
+	return func(protocol.SendLineInput) protocol.LineProgress {
+		progress := protocol.LineProgress{Made: map[int]postdate.Attempt{}}
 		for place, outcome := range outcomes {
 			progress.Made[place] = postdate.Attempt{Number: 1, At: start, Outcome: outcome}
 		}
@@ -154,9 +154,9 @@ func TestLine_SendsWhenItIsCalled(t *testing.T) {
 
 func TestLine_WaitsOnWithThoseForWhomNoTurnCame(t *testing.T) {
 	t.Parallel()
-	e := newLineEnv(t, 3, came(map[int]postdate.Outcome{0: accepted}), func(in activities.LineShipments) activities.LineProgress {
-		require.Empty(t, in.Waiters[0].DeliveryID, "of one that is over only the place")
-		require.Equal(t, "evt_2.ep_1", in.Waiters[2].DeliveryID)
+	e := newLineEnv(t, 3, came(map[int]postdate.Outcome{0: accepted}), func(in protocol.SendLineInput) protocol.LineProgress {
+		require.Empty(t, in.Entries[0].DeliveryID, "of one that is over only the place")
+		require.Equal(t, "evt_2.ep_1", in.Entries[2].DeliveryID)
 		return came(map[int]postdate.Outcome{1: accepted, 2: accepted})(in)
 	})
 	e.call(time.Minute)
@@ -180,9 +180,9 @@ func TestLine_HandsOverWhatFailed(t *testing.T) {
 
 func TestLine_HandsOverOnlyWhatWasNotYet(t *testing.T) {
 	t.Parallel()
-	e := newLineEnv(t, 3, func(in activities.LineShipments) activities.LineProgress {
+	e := newLineEnv(t, 3, func(in protocol.SendLineInput) protocol.LineProgress {
 		progress := came(map[int]postdate.Outcome{0: notAccepted, 1: accepted})(in)
-		progress.Told = []int{2}
+		progress.Moved = []int{2}
 		return progress
 	})
 	e.call(time.Minute)
@@ -195,7 +195,7 @@ func TestLine_HandsOverOnlyWhatWasNotYet(t *testing.T) {
 
 func TestLine_TellsThatACallWasLost(t *testing.T) {
 	t.Parallel()
-	e := newLineEnv(t, 1, func(in activities.LineShipments) activities.LineProgress {
+	e := newLineEnv(t, 1, func(in protocol.SendLineInput) protocol.LineProgress {
 		require.True(t, in.Again)
 		return came(map[int]postdate.Outcome{0: accepted})(in)
 	})
@@ -207,9 +207,9 @@ func TestLine_TellsThatACallWasLost(t *testing.T) {
 
 func TestLine_IsLeftByThoseWhoWereTold(t *testing.T) {
 	t.Parallel()
-	e := newLineEnv(t, 2, func(in activities.LineShipments) activities.LineProgress {
+	e := newLineEnv(t, 2, func(in protocol.SendLineInput) protocol.LineProgress {
 		progress := came(map[int]postdate.Outcome{1: accepted})(in)
-		progress.Told = []int{0}
+		progress.Moved = []int{0}
 		return progress
 	})
 	e.named(0)
@@ -228,8 +228,8 @@ func TestLine_CancelsWhoWaits(t *testing.T) {
 	result := e.run()
 	require.Equal(t, map[int]string{0: "cancelled"}, result.Cancelled)
 	require.WithinDuration(t, start.Add(time.Minute), result.CancelledAt[0], time.Second)
-	require.Equal(t, postdate.Cancelled, first.standing.State)
-	require.Equal(t, postdate.Cancelled, again.standing.State, "twice is answered alike")
+	require.Equal(t, postdate.Cancelled, first.result.State)
+	require.Equal(t, postdate.Cancelled, again.result.State, "twice is answered alike")
 	require.Equal(t, postdate.NotFound, unknown.refusal.Code)
 	last := e.groups[len(e.groups)-1].Events
 	require.Equal(t, []string{"cancelled", ""}, []string{last[0].Cancelled, last[1].Cancelled})
@@ -240,14 +240,14 @@ func TestLine_CancelsWhoWaitsWhileOthersAreBeingSent(t *testing.T) {
 	t.Parallel()
 	e := newLineEnv(t, 2)
 	waiting := &answer{t: t}
-	e.sends = append(e.sends, func(activities.LineShipments) activities.LineProgress {
-		e.UpdateWorkflow(workflows.UpdateCancelWaiter, "1", waiting, "evt_1.ep_1")
-		return activities.LineProgress{}
+	e.sends = append(e.sends, func(protocol.SendLineInput) protocol.LineProgress {
+		e.UpdateWorkflow(protocol.UpdateCancelWaiter, "1", waiting, "evt_1.ep_1")
+		return protocol.LineProgress{}
 	}, came(map[int]postdate.Outcome{0: accepted}))
 	e.call(time.Minute)
 	e.call(2 * time.Minute)
 	result := e.run()
-	require.Equal(t, postdate.Cancelled, waiting.standing.State)
+	require.Equal(t, postdate.Cancelled, waiting.result.State)
 	require.Contains(t, result.Cancelled, 1)
 	require.Contains(t, result.Delivered, 0, "it is called again")
 	require.Equal(t, []int{1, 0}, e.left)
@@ -274,7 +274,7 @@ func TestLine_JoinsAgainInCaseItWasForgotten(t *testing.T) {
 
 func TestLine_TellsOfThoseWhoseEndpointWasDeleted(t *testing.T) {
 	t.Parallel()
-	e := newLineEnv(t, 1, came(map[int]postdate.Outcome{0: postdate.Deleted}))
+	e := newLineEnv(t, 1, came(map[int]postdate.Outcome{0: protocol.EndpointDeleted}))
 	e.call(time.Minute)
 	require.Equal(t, map[int]string{0: "the endpoint was deleted"}, e.run().Cancelled)
 }

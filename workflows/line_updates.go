@@ -4,61 +4,63 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/protocol"
 )
 
-// listen lets l be called, and give up deliveries.
+// listen sets the handlers of l: it is woken by a signal, and cancels deliveries by an
+// Update.
 func (l *line) listen(ctx workflow.Context) error {
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		for {
-			var call Call
-			if !workflow.GetSignalChannel(ctx, SignalCall).Receive(ctx, &call) {
+			var wake protocol.Wake
+			if !workflow.GetSignalChannel(ctx, protocol.SignalCall).Receive(ctx, &wake) {
 				return
 			}
-			if l.stop == nil { // else it is told that it is still there when it leaves
-				l.Call = &call
+			if l.stop == nil { // else leave reports that it still waits
+				l.Wake = &wake
 			}
 		}
 	})
-	return workflow.SetUpdateHandlerWithOptions(ctx, UpdateCancelWaiter, l.cancelWaiter, workflow.UpdateHandlerOptions{
-		Validator: l.mayCancel, Description: "Cancels one of the deliveries, unless it is delivered first.",
+	return workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateCancelWaiter, l.cancelEntry, workflow.UpdateHandlerOptions{
+		Validator: l.validateCancel, Description: "Cancels one of the deliveries, unless it is delivered first.",
 	})
 }
 
-// cancelWaiter gives a delivery up. An attempt that is under way is waited for.
-func (l *line) cancelWaiter(ctx workflow.Context, id string) (Standing, error) {
+// cancelEntry cancels a delivery. An attempt that is under way is waited for.
+func (l *line) cancelEntry(ctx workflow.Context, id string) (protocol.UpdateResult, error) {
 	place, _ := l.Place(id)
-	l.unwanted[place] = true
+	l.cancelRequested[place] = true
 	switch {
-	case l.fates[place] != waits:
+	case l.states[place] != pending:
 	case l.stop == nil:
-		l.cancel(ctx, place, byWish)
-	default: // who was not sent by now is called again
+		l.cancel(ctx, place, byRequest)
+	default: // the line is woken again for those that were not sent
 		l.stop()
 	}
-	if err := workflow.Await(ctx, func() bool { return l.fates[place] != waits }); err != nil {
-		return Standing{}, err
+	if err := workflow.Await(ctx, func() bool { return l.states[place] != pending }); err != nil {
+		return protocol.UpdateResult{}, err
 	}
-	if l.fates[place] != isCancelled {
-		return Standing{}, l.tooLate(id)
+	if l.states[place] != cancelled {
+		return protocol.UpdateResult{}, l.conflict(id)
 	}
-	return Standing{State: postdate.Cancelled, DueAt: l.Waiters[place].At}, nil
+	return protocol.UpdateResult{State: postdate.Cancelled, DueAt: l.Entries[place].At}, nil
 }
 
-func (l *line) mayCancel(id string) error {
+func (l *line) validateCancel(id string) error {
 	place, ok := l.Place(id)
 	if !ok {
-		return refuse(postdate.Errorf(postdate.NotFound, "", "it does not wait here"))
+		return protocol.EncodeError(postdate.Errorf(postdate.NotFound, "", "it does not wait here"))
 	}
-	if l.fates[place] == isDelivered || l.fates[place] == hasLeft {
-		return l.tooLate(id)
+	if l.states[place] == delivered || l.states[place] == moved {
+		return l.conflict(id)
 	}
 	return nil
 }
 
-// tooLate says what came first.
-func (l *line) tooLate(id string) error {
-	if place, _ := l.Place(id); l.fates[place] == isDelivered {
-		return refuse(postdate.Errorf(postdate.Conflict, "", "already %s", postdate.Delivered))
+// conflict is the error that says what came first.
+func (l *line) conflict(id string) error {
+	if place, _ := l.Place(id); l.states[place] == delivered {
+		return protocol.EncodeError(postdate.Errorf(postdate.Conflict, "", "already %s", postdate.Delivered))
 	}
-	return refuse(postdate.Errorf(postdate.NotFound, "", "it does not wait here any more"))
+	return protocol.EncodeError(postdate.Errorf(postdate.NotFound, "", "it does not wait here any more"))
 }

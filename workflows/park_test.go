@@ -10,25 +10,25 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/protocol"
 )
 
 // toEndpoint sends a delivery to the tenant's endpoint.
-func toEndpoint(in *workflows.DeliverInput) {
+func toEndpoint(in *protocol.DeliverInput) {
 	in.Shipment.DeliveryID = "evt_1.ep_1"
 	in.Shipment.To = postdate.Destination{Endpoint: "ep_1"}
 	in.Shipment.Timeout = 0
 }
 
-func expires(after time.Duration) func(*workflows.DeliverInput) {
-	return func(in *workflows.DeliverInput) { in.ExpiresAt = start.Add(after) }
+func expires(after time.Duration) func(*protocol.DeliverInput) {
+	return func(in *protocol.DeliverInput) { in.ExpiresAt = start.Add(after) }
 }
 
-// enable has the endpoint enabled after a while, and tells the delivery of it.
+// enable enables the endpoint after a while, and releases the delivery.
 func (e *deliverEnv) enable(after time.Duration) {
 	e.RegisterDelayedCallback(func() {
 		e.directory.set(postdate.Enabled)
-		e.SignalWorkflow(workflows.SignalRelease, nil)
+		e.SignalWorkflow(protocol.SignalRelease, nil)
 	}, after)
 }
 
@@ -71,7 +71,7 @@ func TestDeliver_IsParkedBetweenTwoAttempts(t *testing.T) {
 	e.directory.set(postdate.Enabled)
 	e.RegisterDelayedCallback(func() { e.directory.set(postdate.Disabled) }, 2*time.Second)
 	e.enable(24 * time.Hour)
-	e.deliver(0, toEndpoint, func(in *workflows.DeliverInput) {
+	e.deliver(0, toEndpoint, func(in *protocol.DeliverInput) {
 		in.Retry = postdate.Retry{Initial: in.Retry.Schedule[0], MaxDuration: postdate.Duration(time.Minute), Jitter: in.Retry.Jitter}.WithDefaults()
 	})
 	require.Len(t, e.requireDelivered(), 3, "the time parked does not count as retrying")
@@ -82,9 +82,9 @@ func TestDeliver_CancelWhileParked(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t)
 	e.directory.set(postdate.Paused)
-	cancel := e.update(time.Minute, workflows.UpdateCancel)
+	cancel := e.update(time.Minute, protocol.UpdateCancel)
 	e.deliver(0, toEndpoint)
-	require.Equal(t, postdate.Cancelled, cancel.standing.State)
+	require.Equal(t, postdate.Cancelled, cancel.result.State)
 	requireCancelled(t, e, 0)
 	require.Empty(t, e.sent)
 }
@@ -94,7 +94,7 @@ func TestDeliver_CancelWhileParkedBetweenTwoAttemptsKeepsTheAttempts(t *testing.
 	e := newDeliverEnv(t, failed(500))
 	e.directory.set(postdate.Enabled)
 	e.RegisterDelayedCallback(func() { e.directory.set(postdate.Paused) }, time.Second)
-	e.update(time.Minute, workflows.UpdateCancel)
+	e.update(time.Minute, protocol.UpdateCancel)
 	e.deliver(0, toEndpoint)
 	requireCancelled(t, e, 1)
 }
@@ -103,12 +103,12 @@ func TestDeliver_RescheduleWhileParked(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t)
 	e.directory.set(postdate.Paused)
-	moved := e.update(time.Minute, workflows.UpdateReschedule, postdate.Change{
+	moved := e.update(time.Minute, protocol.UpdateReschedule, postdate.Change{
 		DueAt: new(start.Add(year)), Data: json.RawMessage(`{"amount":2}`),
 	})
 	e.deliver(0, toEndpoint)
-	require.Equal(t, workflows.Standing{State: postdate.Scheduled, DueAt: start.Add(year)}, moved.standing)
-	in, delay := e.requireAnew()
+	require.Equal(t, protocol.UpdateResult{State: postdate.Scheduled, DueAt: start.Add(year)}, moved.result)
+	in, delay := e.requireContinued()
 	require.JSONEq(t, `{"amount":2}`, string(in.Shipment.Message.Data))
 	require.Equal(t, year-time.Minute, delay)
 }
@@ -117,9 +117,9 @@ func TestDeliver_FireWhileParkedAsksForTheEndpointAgain(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t)
 	e.directory.set(postdate.Paused)
-	e.update(10*time.Minute, workflows.UpdateFire)
+	e.update(10*time.Minute, protocol.UpdateFire)
 	e.RegisterDelayedCallback(func() { e.directory.set(postdate.Enabled) }, 15*time.Minute)
-	e.update(20*time.Minute, workflows.UpdateFire)
+	e.update(20*time.Minute, protocol.UpdateFire)
 	e.deliver(0, toEndpoint)
 	e.requireDelivered()
 	require.Equal(t, []time.Duration{20 * time.Minute}, e.times())
@@ -155,7 +155,7 @@ func TestDeliver_IsCancelledWhereItsEndpointWasDeleted(t *testing.T) {
 			e.deliver(0, toEndpoint)
 			canceled, ok := errors.AsType[*temporal.CanceledError](e.GetWorkflowError())
 			require.True(t, ok, "%v", e.GetWorkflowError())
-			var result workflows.DeliverResult
+			var result protocol.DeliverResult
 			require.NoError(t, canceled.Details(&result))
 			require.Equal(t, "the endpoint was deleted", result.Reason)
 			require.Len(t, result.Attempts, len(test.answers))
@@ -170,7 +170,7 @@ func TestDeliver_StartsAnewRatherThanGrowWhileParked(t *testing.T) {
 	e.RegisterDelayedCallback(func() { e.directory.set(postdate.Paused) }, time.Second)
 	e.RegisterDelayedCallback(func() { e.SetContinueAsNewSuggested(true) }, time.Minute)
 	e.deliver(0, toEndpoint)
-	in, delay := e.requireAnew()
+	in, delay := e.requireContinued()
 	require.Zero(t, delay)
 	require.Len(t, in.Attempts, 1)
 	require.Equal(t, message(0).Shipment.Message, in.Shipment.Message)
@@ -178,7 +178,7 @@ func TestDeliver_StartsAnewRatherThanGrowWhileParked(t *testing.T) {
 
 	again := newDeliverEnv(t, failed(500), failed(500), failed(500))
 	again.directory.set(postdate.Enabled)
-	again.deliver(0, func(next *workflows.DeliverInput) { *next = in })
+	again.deliver(0, func(next *protocol.DeliverInput) { *next = in })
 	again.requireEnded(postdate.Dead)
 	require.Len(t, again.times(), 2, "three in all")
 }
@@ -188,7 +188,7 @@ func TestDeliver_KeepsTheTimeOfAnEventThatIsPutOff(t *testing.T) {
 	e := newDeliverEnv(t, postdate.Attempt{Outcome: postdate.Rescheduled, Status: 200, RescheduleTo: start.Add(year)})
 	e.directory.set(postdate.Enabled)
 	e.deliver(0, toEndpoint)
-	in, _ := e.requireAnew()
+	in, _ := e.requireContinued()
 	require.Equal(t, start.Add(year), in.Shipment.DueAt)
 	require.Equal(t, start, in.Shipment.Message.Timestamp)
 }
@@ -197,6 +197,6 @@ func TestDeliver_SendsATestToAnEndpointThatIsPaused(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t)
 	e.directory.set(postdate.Paused)
-	e.deliver(0, toEndpoint, func(in *workflows.DeliverInput) { in.Shipment.Test = true })
+	e.deliver(0, toEndpoint, func(in *protocol.DeliverInput) { in.Shipment.Test = true })
 	require.Len(t, e.requireDelivered(), 1)
 }

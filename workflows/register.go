@@ -1,23 +1,27 @@
 package workflows
 
-import "go.temporal.io/sdk/workflow"
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/postdate/postdate/protocol"
+)
 
 // Registry is what workflows are registered with: a worker, or a replayer.
 type Registry interface {
 	RegisterWorkflowWithOptions(w any, options workflow.RegisterOptions)
 }
 
-// Register registers the workflows that wait on [TaskQueue], under the names by
-// which the engine knows them.
+// Register registers the workflows of [protocol.TaskQueue], under the names that
+// histories record.
 func Register(r Registry) {
-	r.RegisterWorkflowWithOptions(Deliver, workflow.RegisterOptions{Name: DeliverName})
-	r.RegisterWorkflowWithOptions(Dispatch, workflow.RegisterOptions{Name: DispatchName})
-	r.RegisterWorkflowWithOptions(Line, workflow.RegisterOptions{Name: LineName})
+	r.RegisterWorkflowWithOptions(Deliver, workflow.RegisterOptions{Name: protocol.DeliverWorkflow})
+	r.RegisterWorkflowWithOptions(Dispatch, workflow.RegisterOptions{Name: protocol.DispatchWorkflow})
+	r.RegisterWorkflowWithOptions(Line, workflow.RegisterOptions{Name: protocol.LineWorkflow})
 }
 
-// RegisterControl registers those that wait on [ControlQueue].
+// RegisterControl registers those of [protocol.ControlQueue].
 func RegisterControl(r Registry) {
-	r.RegisterWorkflowWithOptions(TenantWorkflow, workflow.RegisterOptions{Name: TenantName})
-	r.RegisterWorkflowWithOptions(Sweep, workflow.RegisterOptions{Name: SweepName})
-	r.RegisterWorkflowWithOptions(EndpointWorkflow, workflow.RegisterOptions{Name: EndpointName})
+	r.RegisterWorkflowWithOptions(TenantWorkflow, workflow.RegisterOptions{Name: protocol.TenantWorkflow})
+	r.RegisterWorkflowWithOptions(Sweep, workflow.RegisterOptions{Name: protocol.SweepWorkflow})
+	r.RegisterWorkflowWithOptions(EndpointWorkflow, workflow.RegisterOptions{Name: protocol.EndpointWorkflow})
 }

@@ -10,7 +10,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/protocol"
 	"github.com/postdate/postdate/workflows"
 )
 
@@ -20,22 +20,22 @@ func TestSweep_GoesOnAfterTheDeathOfItsWorker(t *testing.T) {
 	suite.SetLogger(silent{})
 	env := suite.NewTestWorkflowEnvironment()
 	workflows.RegisterControl(env)
-	asked := workflows.SweepInput{Action: workflows.SweepRetry, Filter: postdate.Filter{Tenant: "acme", Endpoint: "ep_1"}}
+	asked := protocol.SweepInput{Action: protocol.SweepRetry, Filter: postdate.Filter{Tenant: "acme", Endpoint: "ep_1"}}
 	tries := 0
-	env.RegisterActivityWithOptions(func(ctx context.Context, in workflows.SweepInput) (workflows.SweepProgress, error) {
+	env.RegisterActivityWithOptions(func(ctx context.Context, in protocol.SweepInput) (protocol.SweepProgress, error) {
 		require.Equal(t, asked, in)
-		require.Equal(t, workflows.ControlQueue, activity.GetInfo(ctx).TaskQueue)
+		require.Equal(t, protocol.ControlQueue, activity.GetInfo(ctx).TaskQueue)
 		tries++
 		if tries < 3 {
-			return workflows.SweepProgress{}, errors.New("its worker died")
+			return protocol.SweepProgress{}, errors.New("its worker died")
 		}
-		return workflows.SweepProgress{Found: 3, Done: 2, Skipped: 1}, nil
-	}, activity.RegisterOptions{Name: activities.SweepName})
+		return protocol.SweepProgress{Found: 3, Done: 2, Skipped: 1}, nil
+	}, activity.RegisterOptions{Name: protocol.SweepActivity})
 
-	env.ExecuteWorkflow(workflows.SweepName, asked)
+	env.ExecuteWorkflow(protocol.SweepWorkflow, asked)
 	require.NoError(t, env.GetWorkflowError())
-	var progress workflows.SweepProgress
+	var progress protocol.SweepProgress
 	require.NoError(t, env.GetWorkflowResult(&progress))
-	require.Equal(t, workflows.SweepProgress{Found: 3, Done: 2, Skipped: 1}, progress)
+	require.Equal(t, protocol.SweepProgress{Found: 3, Done: 2, Skipped: 1}, progress)
 	require.Equal(t, 3, tries)
 }

@@ -6,71 +6,55 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/protocol"
 )
 
-// TenantInput is the tenant as it was when the execution before this one ended.
-type TenantInput struct {
-	Name   string          `json:"name"`
-	Tenant postdate.Tenant `json:"tenant"`
-	// Announcements are those that were not made yet, oldest first.
-	Announcements []activities.Announcement `json:"announcements,omitempty"`
-}
-
-// TenantRead is the answer to [QueryTenant]: nil where the caller knows it already.
-type TenantRead struct {
-	Version int64            `json:"version"`
-	Tenant  *postdate.Tenant `json:"tenant,omitempty"`
-}
-
-// maxAnnouncements bounds how many wait to be made, where that fails for long:
-// the state goes into the next run as one value, of which the engine takes 2 MB.
+// maxAnnouncements bounds how many announcements wait, where they fail for long: the
+// next run gets the state as one value, of which Temporal takes 2 MB.
 const maxAnnouncements = 200
 
-// TenantWorkflow holds all that is configured for one tenant. It never ends: the
-// changes come as Updates, and between them it announces what they came to.
-func TenantWorkflow(ctx workflow.Context, in TenantInput) error {
-	// A request to cancel it, as the Web UI sends them, would forget the tenant.
+// TenantWorkflow holds all that is configured for one tenant. It never ends: changes
+// come as Updates, and it publishes the announcements that follow from them.
+func TenantWorkflow(ctx workflow.Context, in protocol.TenantInput) error {
+	// A request to cancel it, as Temporal's Web UI sends, would lose the tenant.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	t := &tenant{in}
 	if err := t.listen(ctx); err != nil {
 		return err
 	}
-	ripe := func() bool { return workflow.GetInfo(ctx).GetContinueAsNewSuggested() }
-	for !ripe() {
-		_ = workflow.Await(ctx, func() bool { return len(t.Announcements) > 0 || ripe() })
+	historyFull := func() bool { return workflow.GetInfo(ctx).GetContinueAsNewSuggested() }
+	for !historyFull() {
+		_ = workflow.Await(ctx, func() bool { return len(t.Announcements) > 0 || historyFull() })
 		if len(t.Announcements) > 0 {
-			t.announce(ctx, ripe)
+			t.announce(ctx, historyFull)
 		}
 	}
 	_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
-	return workflow.NewContinueAsNewError(ctx, TenantName, t.TenantInput)
+	return workflow.NewContinueAsNewError(ctx, protocol.TenantWorkflow, t.TenantInput)
 }
 
 // tenant is the state of a Tenant execution.
-type tenant struct{ TenantInput }
+type tenant struct{ protocol.TenantInput }
 
-// announce makes the oldest announcement, however long that takes, unless ripe
-// comes first: then the next run makes it. Its id sees to it that it is
-// published once.
-func (t *tenant) announce(ctx workflow.Context, ripe func() bool) {
+// announce publishes the oldest announcement, however long that takes, unless the
+// history is full first: then the next run publishes it. By its id it is published once.
+func (t *tenant) announce(ctx workflow.Context, historyFull func() bool) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: 30 * time.Second,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
 	})
 	oldest := t.Announcements[0]
-	announced := workflow.ExecuteActivity(ctx, activities.AnnounceName, oldest)
-	_ = workflow.Await(ctx, func() bool { return announced.IsReady() || ripe() })
+	announced := workflow.ExecuteActivity(ctx, protocol.AnnounceActivity, oldest)
+	_ = workflow.Await(ctx, func() bool { return announced.IsReady() || historyFull() })
 	if announced.IsReady() && t.Announcements[0].ID == oldest.ID {
 		t.Announcements = t.Announcements[1:]
 	}
 }
 
-// read answers [QueryTenant].
-func (t *tenant) read(known int64) (TenantRead, error) {
+// read answers [protocol.QueryTenant].
+func (t *tenant) read(known int64) (protocol.TenantRead, error) {
 	if known > 0 && known == t.Tenant.Version {
-		return TenantRead{Version: known}, nil
+		return protocol.TenantRead{Version: known}, nil
 	}
-	return TenantRead{Version: t.Tenant.Version, Tenant: &t.Tenant}, nil
+	return protocol.TenantRead{Version: t.Tenant.Version, Tenant: &t.Tenant}, nil
 }

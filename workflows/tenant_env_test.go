@@ -13,7 +13,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
+	"github.com/postdate/postdate/protocol"
 	"github.com/postdate/postdate/workflows"
 )
 
@@ -22,13 +22,13 @@ import (
 type tenantEnv struct {
 	*testsuite.TestWorkflowEnvironment
 	t    *testing.T
-	in   workflows.TenantInput
+	in   protocol.TenantInput
 	last time.Duration // when the last Update is sent
 	rest time.Duration // how long the run goes on after it
 
 	deaf      bool // nothing can be announced
-	announced []activities.Announcement
-	sweeps    []workflows.SweepInput
+	announced []protocol.Announcement
+	sweeps    []protocol.SweepInput
 }
 
 func newTenantEnv(t *testing.T, name string, endpoints ...postdate.Endpoint) *tenantEnv {
@@ -36,18 +36,18 @@ func newTenantEnv(t *testing.T, name string, endpoints ...postdate.Endpoint) *te
 	suite := testsuite.WorkflowTestSuite{}
 	suite.SetLogger(silent{})
 	e := &tenantEnv{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, rest: time.Hour}
-	e.in = workflows.TenantInput{Name: name, Tenant: postdate.Tenant{Version: 7, Endpoints: endpoints}}
+	e.in = protocol.TenantInput{Name: name, Tenant: postdate.Tenant{Version: 7, Endpoints: endpoints}}
 	e.SetStartTime(start)
 	workflows.RegisterControl(e)
-	e.RegisterActivityWithOptions(e.announce, activity.RegisterOptions{Name: activities.AnnounceName})
-	e.RegisterActivityWithOptions(func(_ context.Context, in workflows.SweepInput) (workflows.SweepProgress, error) {
+	e.RegisterActivityWithOptions(e.announce, activity.RegisterOptions{Name: protocol.AnnounceActivity})
+	e.RegisterActivityWithOptions(func(_ context.Context, in protocol.SweepInput) (protocol.SweepProgress, error) {
 		e.sweeps = append(e.sweeps, in)
-		return workflows.SweepProgress{}, nil
-	}, activity.RegisterOptions{Name: activities.SweepName})
+		return protocol.SweepProgress{}, nil
+	}, activity.RegisterOptions{Name: protocol.SweepActivity})
 	return e
 }
 
-func (e *tenantEnv) announce(_ context.Context, news activities.Announcement) error {
+func (e *tenantEnv) announce(_ context.Context, news protocol.Announcement) error {
 	if e.deaf {
 		return errors.New("nobody hears")
 	}
@@ -66,7 +66,7 @@ func (e *tenantEnv) types() []string {
 
 // changed is what became of an Update.
 type changed struct {
-	workflows.TenantChanged
+	protocol.TenantChanged
 
 	t       *testing.T
 	refusal *postdate.Error
@@ -75,14 +75,14 @@ type changed struct {
 func (c *changed) Accept() {}
 
 func (c *changed) Reject(err error) {
-	told, ok := workflows.Refusal(err)
+	refusal, ok := protocol.DecodeError(err)
 	require.True(c.t, ok, "an update is refused for a reason only: %v", err)
-	c.refusal = told
+	c.refusal = refusal
 }
 
 func (c *changed) Complete(result any, err error) {
 	require.NoError(c.t, err, "what was accepted is done")
-	c.TenantChanged = result.(workflows.TenantChanged)
+	c.TenantChanged = result.(protocol.TenantChanged)
 }
 
 // update sends an Update a while after the one before, and answers where its
@@ -95,11 +95,11 @@ func (e *tenantEnv) update(wait time.Duration, name string, arg any) *changed {
 }
 
 // read reads the tenant right after the last Update.
-func (e *tenantEnv) read(known int64) *workflows.TenantRead {
-	got := &workflows.TenantRead{}
+func (e *tenantEnv) read(known int64) *protocol.TenantRead {
+	got := &protocol.TenantRead{}
 	e.last += time.Millisecond
 	e.RegisterDelayedCallback(func() {
-		value, err := e.QueryWorkflow(workflows.QueryTenant, known)
+		value, err := e.QueryWorkflow(protocol.QueryTenant, known)
 		require.NoError(e.t, err)
 		require.NoError(e.t, value.Get(got))
 	}, e.last)
@@ -107,18 +107,18 @@ func (e *tenantEnv) read(known int64) *workflows.TenantRead {
 }
 
 // run runs the tenant until its next run would begin, and answers with what.
-func (e *tenantEnv) run() workflows.TenantInput {
+func (e *tenantEnv) run() protocol.TenantInput {
 	e.t.Helper()
 	e.RegisterDelayedCallback(func() {
 		e.SetContinueAsNewSuggested(true)
-		e.UpdateWorkflow(workflows.UpdateRevokeKey, "", &changed{t: e.t}, "none") // wakes it
+		e.UpdateWorkflow(protocol.UpdateRevokeKey, "", &changed{t: e.t}, "none") // wakes it
 	}, e.last+e.rest)
-	e.ExecuteWorkflow(workflows.TenantName, e.in)
+	e.ExecuteWorkflow(protocol.TenantWorkflow, e.in)
 	require.True(e.t, e.IsWorkflowCompleted())
 	var anew *workflow.ContinueAsNewError
 	require.ErrorAs(e.t, e.GetWorkflowError(), &anew)
-	require.Equal(e.t, workflows.TenantName, anew.WorkflowType.Name)
-	var next workflows.TenantInput
+	require.Equal(e.t, protocol.TenantWorkflow, anew.WorkflowType.Name)
+	var next protocol.TenantInput
 	require.NoError(e.t, dataConverter.FromPayloads(anew.Input, &next))
 	require.Equal(e.t, e.in.Name, next.Name)
 	return next
@@ -129,7 +129,7 @@ func endpoint(id string, change ...func(*postdate.Endpoint)) postdate.Endpoint {
 	e := postdate.Endpoint{
 		ID: id, URL: "https://crm.example/hooks/" + id, EventTypes: []string{"payment_request.*"},
 		Mode: postdate.Standard, Signature: postdate.HMAC, State: postdate.Enabled, Digest: "asked for " + id,
-		Secrets: postdate.DatedSecrets{{Secret: "whsec_" + postdate.Secret(id)}},
+		Secrets: postdate.ExpiringSecrets{{Secret: "whsec_" + postdate.Secret(id)}},
 	}
 	for _, each := range change {
 		each(&e)

@@ -8,27 +8,26 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/activities"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/protocol"
 )
 
 const fiveDays = postdate.Duration(5 * 24 * time.Hour)
 
-func failing(since time.Time) workflows.ReportEndpoint {
-	return workflows.ReportEndpoint{ID: "ep_1", Failing: true, Since: since, Last: "HTTP 500 Internal Server Error", DisableAfter: fiveDays}
+func failing(since time.Time) protocol.ReportEndpoint {
+	return protocol.ReportEndpoint{ID: "ep_1", Failing: true, Since: since, Last: "HTTP 500 Internal Server Error", DisableAfter: fiveDays}
 }
 
-func state(of postdate.EndpointState, reason string) workflows.SetEndpointState {
-	return workflows.SetEndpointState{ID: "ep_1", State: of, Reason: reason}
+func state(of postdate.EndpointState, reason string) protocol.SetEndpointState {
+	return protocol.SetEndpointState{ID: "ep_1", State: of, Reason: reason}
 }
 
 func TestTenant_SendsWhatIsParkedOnceEnabled(t *testing.T) {
 	t.Parallel()
 	e := newTenantEnv(t, "acme", endpoint("ep_1"))
-	paused := e.update(time.Minute, workflows.UpdateSetEndpointState, state(postdate.Paused, "maintenance"))
-	again := e.update(time.Minute, workflows.UpdateSetEndpointState, state(postdate.Paused, "never mind"))
-	enabled := e.update(time.Minute, workflows.UpdateSetEndpointState, state(postdate.Enabled, ""))
-	already := e.update(time.Minute, workflows.UpdateSetEndpointState, state(postdate.Enabled, ""))
+	paused := e.update(time.Minute, protocol.UpdateSetEndpointState, state(postdate.Paused, "maintenance"))
+	again := e.update(time.Minute, protocol.UpdateSetEndpointState, state(postdate.Paused, "never mind"))
+	enabled := e.update(time.Minute, protocol.UpdateSetEndpointState, state(postdate.Enabled, ""))
+	already := e.update(time.Minute, protocol.UpdateSetEndpointState, state(postdate.Enabled, ""))
 	next := e.run()
 
 	require.Equal(t, postdate.Paused, paused.Endpoint.State)
@@ -40,8 +39,8 @@ func TestTenant_SendsWhatIsParkedOnceEnabled(t *testing.T) {
 	require.Empty(t, already.Sweep)
 	require.Equal(t, postdate.Enabled, next.Tenant.Endpoints[0].State)
 	require.Empty(t, next.Tenant.Endpoints[0].Reason)
-	require.Equal(t, []workflows.SweepInput{{
-		Action: workflows.SweepRelease,
+	require.Equal(t, []protocol.SweepInput{{
+		Action: protocol.SweepRelease,
 		Filter: postdate.Filter{Tenant: "acme", Endpoint: "ep_1", State: postdate.Parked},
 	}}, e.sweeps)
 	require.Empty(t, e.announced, "what its owner does is no news")
@@ -50,14 +49,14 @@ func TestTenant_SendsWhatIsParkedOnceEnabled(t *testing.T) {
 func TestTenant_CancelsWhatWasForADeletedEndpoint(t *testing.T) {
 	t.Parallel()
 	e := newTenantEnv(t, "acme", endpoint("ep_1"), endpoint("ep_2"))
-	deleted := e.update(time.Minute, workflows.UpdateDeleteEndpoint, "ep_1")
+	deleted := e.update(time.Minute, protocol.UpdateDeleteEndpoint, "ep_1")
 	next := e.run()
 
 	require.Equal(t, "ep_1", deleted.Endpoint.ID)
 	require.Equal(t, "ep_1-8", deleted.Sweep)
 	require.Equal(t, []postdate.Endpoint{endpoint("ep_2")}, next.Tenant.Endpoints)
-	require.Equal(t, []workflows.SweepInput{{
-		Action: workflows.SweepCancel,
+	require.Equal(t, []protocol.SweepInput{{
+		Action: protocol.SweepCancel,
 		Filter: postdate.Filter{Tenant: "acme", Endpoint: "ep_1", AcceptedBefore: new(start.Add(time.Minute))},
 	}}, e.sweeps)
 }
@@ -66,10 +65,10 @@ func TestTenant_DisablesWhatFailsForFiveDays(t *testing.T) {
 	t.Parallel()
 	e := newTenantEnv(t, "acme", endpoint("ep_1"))
 	since := start.Add(-time.Minute)
-	first := e.update(0, workflows.UpdateReportEndpoint, failing(since))
-	second := e.update(4*24*time.Hour, workflows.UpdateReportEndpoint, failing(start.Add(time.Hour)))
-	last := e.update(24*time.Hour, workflows.UpdateReportEndpoint, failing(start.Add(time.Hour)))
-	late := e.update(time.Minute, workflows.UpdateReportEndpoint, workflows.ReportEndpoint{ID: "ep_1"})
+	first := e.update(0, protocol.UpdateReportEndpoint, failing(since))
+	second := e.update(4*24*time.Hour, protocol.UpdateReportEndpoint, failing(start.Add(time.Hour)))
+	last := e.update(24*time.Hour, protocol.UpdateReportEndpoint, failing(start.Add(time.Hour)))
+	late := e.update(time.Minute, protocol.UpdateReportEndpoint, protocol.ReportEndpoint{ID: "ep_1"})
 	next := e.run()
 
 	require.Equal(t, since, first.Endpoint.FailingSince.UTC())
@@ -90,10 +89,10 @@ func TestTenant_DisablesWhatFailsForFiveDays(t *testing.T) {
 func TestTenant_TellsOfARecoveryOnce(t *testing.T) {
 	t.Parallel()
 	e := newTenantEnv(t, "acme", endpoint("ep_1"))
-	e.update(0, workflows.UpdateReportEndpoint, failing(start))
-	e.update(time.Hour, workflows.UpdateReportEndpoint, workflows.ReportEndpoint{ID: "ep_1"})
-	e.update(time.Minute, workflows.UpdateReportEndpoint, workflows.ReportEndpoint{ID: "ep_1"})
-	failsAgain := e.update(time.Minute, workflows.UpdateReportEndpoint, failing(time.Time{}))
+	e.update(0, protocol.UpdateReportEndpoint, failing(start))
+	e.update(time.Hour, protocol.UpdateReportEndpoint, protocol.ReportEndpoint{ID: "ep_1"})
+	e.update(time.Minute, protocol.UpdateReportEndpoint, protocol.ReportEndpoint{ID: "ep_1"})
+	failsAgain := e.update(time.Minute, protocol.UpdateReportEndpoint, failing(time.Time{}))
 	e.run()
 
 	require.Equal(t, []string{postdate.EndpointFailing, postdate.EndpointRecovered, postdate.EndpointFailing}, e.types())
@@ -104,9 +103,9 @@ func TestTenant_TellsOfARecoveryOnce(t *testing.T) {
 func TestTenant_ForgetsFailuresOnceEnabled(t *testing.T) {
 	t.Parallel()
 	e := newTenantEnv(t, "acme", endpoint("ep_1"))
-	e.update(0, workflows.UpdateReportEndpoint, failing(start))
-	gone := e.update(time.Hour, workflows.UpdateSetEndpointState, state(postdate.Disabled, "it answered 410 Gone "+strings.Repeat("é", 200)))
-	enabled := e.update(time.Hour, workflows.UpdateSetEndpointState, state(postdate.Enabled, ""))
+	e.update(0, protocol.UpdateReportEndpoint, failing(start))
+	gone := e.update(time.Hour, protocol.UpdateSetEndpointState, state(postdate.Disabled, "it answered 410 Gone "+strings.Repeat("é", 200)))
+	enabled := e.update(time.Hour, protocol.UpdateSetEndpointState, state(postdate.Enabled, ""))
 	e.run()
 
 	require.True(t, strings.HasPrefix(gone.Endpoint.Reason, "it answered 410 Gone"))
@@ -118,8 +117,8 @@ func TestTenant_ForgetsFailuresOnceEnabled(t *testing.T) {
 func TestTenant_AnnouncesNothingOfTheOperators(t *testing.T) {
 	t.Parallel()
 	e := newTenantEnv(t, postdate.OperatorTenant, endpoint("ep_1"))
-	e.update(0, workflows.UpdateReportEndpoint, failing(start))
-	e.update(5*24*time.Hour, workflows.UpdateReportEndpoint, failing(start))
+	e.update(0, protocol.UpdateReportEndpoint, failing(start))
+	e.update(5*24*time.Hour, protocol.UpdateReportEndpoint, failing(start))
 	next := e.run()
 	require.Equal(t, postdate.Disabled, next.Tenant.Endpoints[0].State)
 	require.Empty(t, e.announced)
@@ -130,8 +129,8 @@ func TestTenant_TakesUnmadeAnnouncementsAlong(t *testing.T) {
 	t.Parallel()
 	e := newTenantEnv(t, "acme", endpoint("ep_1"))
 	e.deaf, e.rest = true, time.Minute
-	e.update(0, workflows.UpdateReportEndpoint, failing(start))
-	e.update(time.Second, workflows.UpdateReportEndpoint, workflows.ReportEndpoint{ID: "ep_1"})
+	e.update(0, protocol.UpdateReportEndpoint, failing(start))
+	e.update(time.Second, protocol.UpdateReportEndpoint, protocol.ReportEndpoint{ID: "ep_1"})
 	next := e.run()
 	require.Len(t, next.Announcements, 2)
 	require.Equal(t, postdate.EndpointFailing, next.Announcements[0].Type)
@@ -144,9 +143,9 @@ func TestTenant_TakesUnmadeAnnouncementsAlong(t *testing.T) {
 
 func TestAnnouncements_HaveAnIDForEachTimeThatTheyAreMade(t *testing.T) {
 	t.Parallel()
-	id := activities.AnnouncementID(postdate.EndpointFailing, "acme", "ep_1", "8")
+	id := protocol.AnnouncementID(postdate.EndpointFailing, "acme", "ep_1", "8")
 	require.Regexp(t, `^op_[0-9a-f]{32}$`, id)
-	require.Equal(t, id, activities.AnnouncementID(postdate.EndpointFailing, "acme", "ep_1", "8"))
-	require.NotEqual(t, id, activities.AnnouncementID(postdate.EndpointFailing, "acme", "ep_1", "9"))
-	require.NotEqual(t, id, activities.AnnouncementID(postdate.EndpointRecovered, "acme", "ep_1", "8"))
+	require.Equal(t, id, protocol.AnnouncementID(postdate.EndpointFailing, "acme", "ep_1", "8"))
+	require.NotEqual(t, id, protocol.AnnouncementID(postdate.EndpointFailing, "acme", "ep_1", "9"))
+	require.NotEqual(t, id, protocol.AnnouncementID(postdate.EndpointRecovered, "acme", "ep_1", "8"))
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/protocol"
 )
 
 const (
@@ -158,7 +158,7 @@ func TestCloudEvents_HaveIdsOfAnyKind(t *testing.T) {
 		require.NotContains(t, seen, m.ID)
 		seen[m.ID] = id
 
-		batch, ok := d.post("/v1/events/batch", "["+structured+"]", "Content-Type", asCloudEvents).is(http.StatusAccepted).(workflows.DispatchInput)
+		batch, ok := d.post("/v1/events/batch", "["+structured+"]", "Content-Type", asCloudEvents).is(http.StatusAccepted).(protocol.DispatchInput)
 		require.True(t, ok)
 		require.Equal(t, m.ID, batch.Events[0].Message.ID)
 		encoded := strings.NewReplacer("%", "%25", " ", "%20", `"`, "%22", "é", "%C3%A9").Replace(id)

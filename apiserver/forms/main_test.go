@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -23,10 +24,12 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/apiserver"
-	"github.com/postdate/postdate/directory"
+	"github.com/postdate/postdate/internal/deliveries"
+	"github.com/postdate/postdate/internal/executions"
 	"github.com/postdate/postdate/internal/guard"
-	"github.com/postdate/postdate/ledger"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/internal/ingest"
+	"github.com/postdate/postdate/internal/tenants"
+	"github.com/postdate/postdate/protocol"
 )
 
 // acceptAll is an engine that accepts everything, remembers what, and can do
@@ -71,7 +74,7 @@ type acceptedUpdate struct {
 }
 
 func (u acceptedUpdate) Get(_ context.Context, answer any) error {
-	changed, ok := answer.(*workflows.TenantChanged)
+	changed, ok := answer.(*protocol.TenantChanged)
 	if !ok {
 		return nil
 	}
@@ -79,7 +82,7 @@ func (u acceptedUpdate) Get(_ context.Context, answer any) error {
 	if created, ok := u.arg.(postdate.Endpoint); ok {
 		endpoint = created
 	}
-	*changed = workflows.TenantChanged{Created: true, Endpoint: &endpoint}
+	*changed = protocol.TenantChanged{Created: true, Endpoint: &endpoint}
 	return nil
 }
 
@@ -124,14 +127,14 @@ func (e encoded) Get(into any) error {
 }
 
 func (e *acceptAll) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
-	return encoded{workflows.TenantRead{Tenant: &postdate.Tenant{Version: 1, Endpoints: []postdate.Endpoint{endpoint()}}}}, nil
+	return encoded{protocol.TenantRead{Tenant: &postdate.Tenant{Version: 1, Endpoints: []postdate.Endpoint{endpoint()}}}}, nil
 }
 
 func endpoint() postdate.Endpoint {
 	return postdate.Endpoint{
 		ID: "ep_1", URL: "https://b.example/hooks", EventTypes: []string{"*"},
 		Mode: postdate.Standard, Signature: postdate.HMAC, State: postdate.Enabled,
-		Secrets: postdate.DatedSecrets{{Secret: "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}},
+		Secrets: postdate.ExpiringSecrets{{Secret: "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}},
 	}
 }
 
@@ -148,11 +151,16 @@ type door struct {
 func newDoor(tb testing.TB) *door {
 	tb.Helper()
 	log, engine := slog.New(slog.DiscardHandler), new(acceptAll)
-	tenants := directory.New(directory.Config{Temporal: engine, DefaultSecret: "whsec_", Log: log})
+	clock := func() time.Time { return now }
+	public := guard.New(guard.Config{})
+	configured := tenants.New(tenants.Config{Temporal: engine, DefaultSecret: "whsec_", Log: log})
+	started := executions.New(executions.Config{Temporal: engine})
 	handler, err := apiserver.New(apiserver.Config{
-		AdminKey: "key", Log: log, Directory: tenants, CheckURL: guard.New(nil).CheckURL, Now: func() time.Time { return now },
-		Ledger: ledger.New(ledger.Config{
-			Temporal: engine, Directory: tenants, Log: log, Now: func() time.Time { return now },
+		AdminKey: "key", Log: log, Tenants: configured, Now: clock,
+		CheckURL: func(_ string, u *url.URL) error { return public.CheckURL(u) },
+		Ingester: ingest.New(ingest.Config{Temporal: engine, Executions: started, Tenants: configured, Log: log, Now: clock}),
+		Deliveries: deliveries.New(deliveries.Config{
+			Temporal: engine, Executions: started, Tenants: configured, Log: log, Now: clock,
 			WorkerPolling: func(context.Context) (bool, error) { return true, nil },
 		}),
 	})
@@ -224,9 +232,9 @@ func (w answer) is(status int) any {
 func (w answer) message(status int) postdate.Message {
 	w.t.Helper()
 	switch in := w.is(status).(type) {
-	case workflows.DeliverInput:
+	case protocol.DeliverInput:
 		return in.Shipment.Message
-	case workflows.DispatchInput:
+	case protocol.DispatchInput:
 		require.Len(w.t, in.Events, 1)
 		return in.Events[0].Message
 	default:

@@ -50,7 +50,7 @@ func TestNames_WhatCanBePublishedCanBeSubscribedTo(t *testing.T) {
 		patched := d.do(http.MethodPatch, "/v1/endpoints/ep_1", `{"event_types":[`+text+`]}`).Code
 		require.Equal(t, taken, patched == http.StatusOK, "%q", name)
 		if taken {
-			require.True(t, postdate.Endpoint{EventTypes: []string{name}}.Wants(name), "%q", name)
+			require.True(t, postdate.Endpoint{EventTypes: []string{name}}.Subscribes(name), "%q", name)
 		}
 	}
 }

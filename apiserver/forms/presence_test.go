@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/protocol"
 )
 
 // zero is the time that programs send which have none: Go's and .NET's.
@@ -30,7 +30,7 @@ func TestPresence_TheTimeZeroIsATime(t *testing.T) {
 		d.do(test.method, test.path, test.body).refused(http.StatusUnprocessableEntity, test.pointer)
 	}
 
-	in, ok := d.post("/v1/schedules", `{`+to+`,"due_at":`+zero+`}`).is(http.StatusCreated).(workflows.DeliverInput)
+	in, ok := d.post("/v1/schedules", `{`+to+`,"due_at":`+zero+`}`).is(http.StatusCreated).(protocol.DeliverInput)
 	require.True(t, ok)
 	require.Equal(t, now, in.Shipment.DueAt, "a time that has passed means now")
 	change := d.do(http.MethodPatch, "/v1/schedules/x", `{"due_at":`+zero+`,"data":1}`).is(http.StatusNotFound)
@@ -51,11 +51,11 @@ func TestPresence_AFilterByTheTimeZeroFilters(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)
 	for _, path := range []string{"/v1/deliveries/cancel", "/v1/deliveries/retry"} {
-		in, ok := d.post(path, `{"due_before":`+zero+`}`).is(http.StatusAccepted).(workflows.SweepInput)
+		in, ok := d.post(path, `{"due_before":`+zero+`}`).is(http.StatusAccepted).(protocol.SweepInput)
 		require.True(t, ok)
 		require.Equal(t, new(time.Time{}), in.Filter.DueBefore)
 		require.Nil(t, in.Filter.DueAfter)
-		in, ok = d.post(path, `{"due_after":`+zero+`}`).is(http.StatusAccepted).(workflows.SweepInput)
+		in, ok = d.post(path, `{"due_after":`+zero+`}`).is(http.StatusAccepted).(protocol.SweepInput)
 		require.True(t, ok)
 		require.Equal(t, new(time.Time{}), in.Filter.DueAfter)
 		for _, counting := range d.post(path, `{"dry_run":true,"due_before":`+zero+`}`).passed {
@@ -87,7 +87,7 @@ func TestPresence_AllIsSaid(t *testing.T) {
 			d.post(path, `{`+filter+`}`).is(http.StatusAccepted)
 			d.post(path, `{"all":false,`+filter+`}`).is(http.StatusAccepted)
 		}
-		in, ok := d.post(path, `{"all":true}`).is(http.StatusAccepted).(workflows.SweepInput)
+		in, ok := d.post(path, `{"all":true}`).is(http.StatusAccepted).(protocol.SweepInput)
 		require.True(t, ok)
 		require.False(t, in.Filter.DueBefore != nil || in.Filter.Entity != "" || in.Filter.Endpoint != "")
 		require.Equal(t, http.StatusOK, d.post(path, `{"dry_run":true}`).Code, "counting does nothing")
@@ -161,7 +161,7 @@ func TestPresence_EmptyIsNotAbsent(t *testing.T) {
 		}
 	}
 	d.do(http.MethodGet, "/v1/schedules", "", "Postdate-Tenant", "").refused(http.StatusUnprocessableEntity, "/Postdate-Tenant")
-	in, ok := d.post("/v1/schedules", `{"type":"t"}`).is(http.StatusCreated).(workflows.DeliverInput)
+	in, ok := d.post("/v1/schedules", `{"type":"t"}`).is(http.StatusCreated).(protocol.DeliverInput)
 	require.True(t, ok)
 	require.True(t, in.Shipment.To.Subscribers(), "without a destination it goes to those who are subscribed")
 }

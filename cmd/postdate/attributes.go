@@ -9,13 +9,13 @@ import (
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/sdk/client"
 
-	"github.com/postdate/postdate/workflows"
+	"github.com/postdate/postdate/protocol"
 )
 
 // searchAttributes is what lists are asked by, as the engine wants to know it.
 func searchAttributes() map[string]enumspb.IndexedValueType {
 	attributes := make(map[string]enumspb.IndexedValueType)
-	for _, attribute := range workflows.SearchAttributes {
+	for _, attribute := range protocol.SearchAttributes {
 		attributes[attribute.GetName()] = attribute.GetValueType()
 	}
 	return attributes

@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/postdate/postdate/internal/eventually"
 	"github.com/postdate/postdate/signature"
 )
 
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 }
 
 // process is the program as a child.
-type process struct {
+type program struct {
 	t        *testing.T
 	url      string
 	temporal string // address of the engine
@@ -50,21 +51,21 @@ type process struct {
 }
 
 // newDevProcess starts everything in one process, on a data folder that outlives it.
-func newDevProcess(t *testing.T, env ...string) *process {
+func newDevProcess(t *testing.T, env ...string) *program {
 	t.Helper()
 	port := freePort(t)
 	return newProcessWith(t, env, "127.0.0.1:"+port, "dev", "--data", t.TempDir(), "--ui-port", "0", "--temporal-port", port)
 }
 
-func newProcess(t *testing.T, temporal string, args ...string) *process {
+func newProcess(t *testing.T, temporal string, args ...string) *program {
 	t.Helper()
 	return newProcessWith(t, nil, temporal, args...)
 }
 
-func newProcessWith(t *testing.T, env []string, temporal string, args ...string) *process {
+func newProcessWith(t *testing.T, env []string, temporal string, args ...string) *program {
 	t.Helper()
 	addr := "127.0.0.1:" + freePort(t)
-	p := &process{t: t, url: "http://" + addr, temporal: temporal, args: append(args, "--http", addr), env: env}
+	p := &program{t: t, url: "http://" + addr, temporal: temporal, args: append(args, "--http", addr), env: env}
 	t.Cleanup(func() {
 		if p.cmd.ProcessState == nil {
 			p.stop(syscall.SIGKILL)
@@ -78,10 +79,10 @@ func newProcessWith(t *testing.T, env []string, temporal string, args ...string)
 }
 
 // data is the folder in which the engine keeps what it knows.
-func (p *process) data() string { return p.args[2] }
+func (p *program) data() string { return p.args[2] }
 
 // start starts the program and waits until it is ready.
-func (p *process) start() {
+func (p *program) start() {
 	p.t.Helper()
 	p.log = &lockedBuffer{}
 	p.cmd = exec.Command(os.Args[0], p.args...)
@@ -92,7 +93,7 @@ func (p *process) start() {
 	p.cmd.Env = append(p.cmd.Env, p.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	require.NoError(p.t, p.cmd.Start())
-	require.Eventually(p.t, func() bool {
+	eventually.True(p.t, func() bool {
 		response, err := http.Get(p.url + "/readyz")
 		if err != nil {
 			return false
@@ -102,7 +103,7 @@ func (p *process) start() {
 	}, time.Minute, 50*time.Millisecond, "the program does not get ready")
 }
 
-func (p *process) stop(signal syscall.Signal) {
+func (p *program) stop(signal syscall.Signal) {
 	p.t.Helper()
 	require.NoError(p.t, p.cmd.Process.Signal(signal))
 	err := p.cmd.Wait()
@@ -112,13 +113,13 @@ func (p *process) stop(signal syscall.Signal) {
 }
 
 // call sends a request and answers status and body.
-func (p *process) call(method, path string, body any) (int, map[string]any) {
+func (p *program) call(method, path string, body any) (int, map[string]any) {
 	p.t.Helper()
 	return p.callAs("", method, path, body)
 }
 
 // callAs is call for a tenant: for the one that is meant where none is named, if it is "".
-func (p *process) callAs(tenant, method, path string, body any) (int, map[string]any) {
+func (p *program) callAs(tenant, method, path string, body any) (int, map[string]any) {
 	p.t.Helper()
 	encoded, err := json.Marshal(body)
 	require.NoError(p.t, err)
@@ -208,7 +209,7 @@ func TestEverythingInOneProcess(t *testing.T) {
 	require.Equal(t, http.StatusCreated, status, answer)
 	require.Equal(t, "scheduled", answer["state"])
 	in.await(t, map[string]bool{"one": true})
-	require.Eventually(t, func() bool {
+	eventually.True(t, func() bool {
 		_, answer = p.call(http.MethodGet, "/v1/schedules/one", nil)
 		return answer["state"] == "delivered"
 	}, 10*time.Second, 20*time.Millisecond)
@@ -225,14 +226,14 @@ func TestHalvesAndWholesShareAnEngine(t *testing.T) {
 	api := newProcess(t, dev.temporal, "api")
 	serve := newProcess(t, dev.temporal, "serve")
 	worker := newProcess(t, dev.temporal, "worker")
-	for name, p := range map[string]*process{"by-api": api, "by-serve": serve} {
+	for name, p := range map[string]*program{"by-api": api, "by-serve": serve} {
 		status, answer := p.call(http.MethodPost, "/v1/schedules", schedule(name, "0s", in.URL))
 		require.Equal(t, http.StatusCreated, status, answer)
 	}
 	in.await(t, map[string]bool{"by-api": true, "by-serve": true})
 	status, _ := worker.call(http.MethodGet, "/v1/schedules", nil)
 	require.Equal(t, http.StatusNotFound, status, "a worker alone answers no API")
-	for _, p := range []*process{worker, serve, api} {
+	for _, p := range []*program{worker, serve, api} {
 		p.stop(syscall.SIGTERM)
 	}
 }
@@ -352,7 +353,7 @@ func TestNothingLiesInTheClear(t *testing.T) {
 	status, answer := p.call(http.MethodPost, "/v1/schedules", body)
 	require.Equal(t, http.StatusCreated, status, answer)
 	in.await(t, map[string]bool{"sealed": true})
-	require.Eventually(t, func() bool {
+	eventually.True(t, func() bool {
 		_, answer = p.call(http.MethodGet, "/v1/schedules/sealed", nil)
 		return answer["state"] == "delivered"
 	}, 10*time.Second, 20*time.Millisecond)

@@ -18,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/postdate/postdate/internal/eventually"
 )
 
 // hooks is a receiver with as many endpoints as it has paths. It notes which
@@ -71,7 +73,7 @@ func (h *hooks) missing(ids []string, n int) int {
 
 func (h *hooks) await(t *testing.T, path string, ids ...string) {
 	t.Helper()
-	require.Eventually(t, func() bool {
+	eventually.True(t, func() bool {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		for _, id := range ids {
@@ -84,7 +86,7 @@ func (h *hooks) await(t *testing.T, path string, ids ...string) {
 }
 
 // register makes an endpoint, and answers its id.
-func (p *process) register(url string, types ...string) string {
+func (p *program) register(url string, types ...string) string {
 	p.t.Helper()
 	status, answer := p.call(http.MethodPost, "/v1/endpoints", map[string]any{
 		"url": url, "event_types": types, "timeout": "2s",
@@ -97,7 +99,7 @@ func (p *process) register(url string, types ...string) string {
 }
 
 // tryPublish publishes an event, and tells whether it was accepted.
-func (p *process) tryPublish(id string) bool {
+func (p *program) tryPublish(id string) bool {
 	body, err := json.Marshal(map[string]any{"id": id, "type": "payment_request.expired", "data": map[string]string{"payment_request": id}})
 	if err != nil {
 		return false
@@ -157,7 +159,7 @@ func TestAKillLosesNoEvent(t *testing.T) {
 	publishing.Wait()
 	require.GreaterOrEqual(t, len(accepted), events/2)
 	p.start()
-	require.Eventually(t, func() bool { return h.missing(accepted, endpoints) == 0 }, 2*time.Minute, 100*time.Millisecond,
+	eventually.True(t, func() bool { return h.missing(accepted, endpoints) == 0 }, 2*time.Minute, 100*time.Millisecond,
 		"some of what was accepted did not come to all endpoints")
 }
 
@@ -176,7 +178,7 @@ func TestAnEndpointThatIsAwayLosesNothing(t *testing.T) {
 	status, answer = p.call(http.MethodPost, "/v1/schedules", map[string]any{"id": "parked-2", "type": "t", "delay": "1s"})
 	require.Equal(t, http.StatusCreated, status, answer)
 	for _, event := range []string{"parked-1", "parked-2"} {
-		require.Eventually(t, func() bool {
+		eventually.True(t, func() bool {
 			_, answer := p.call(http.MethodGet, "/v1/deliveries/"+event+"."+id, nil)
 			return answer["state"] == "parked"
 		}, 30*time.Second, 50*time.Millisecond, event)
@@ -202,11 +204,11 @@ func TestTheOperatorIsTold(t *testing.T) {
 	id := p.register(gone.URL+"/0", "*")
 	require.True(t, p.tryPublish("unwanted"))
 
-	require.Eventually(t, func() bool {
+	eventually.True(t, func() bool {
 		_, answer := p.call(http.MethodGet, "/v1/endpoints/"+id, nil)
 		return answer["state"] == "disabled"
 	}, 30*time.Second, 50*time.Millisecond)
-	require.Eventually(t, func() bool { return len(operator.types(t)) == 2 }, 30*time.Second, 50*time.Millisecond)
+	eventually.True(t, func() bool { return len(operator.types(t)) == 2 }, 30*time.Second, 50*time.Millisecond)
 	require.Equal(t, map[string]int{"endpoint.disabled": 1, "delivery.dead": 1}, operator.types(t))
 }
 
@@ -231,13 +233,13 @@ func TestAnEndpointThatFailsForTooLongIsDisabled(t *testing.T) {
 		_, state = p.call(http.MethodGet, "/v1/endpoints/"+id, nil)
 		return state
 	}
-	require.Eventually(t, func() bool { return look(kept)["failing_since"] != nil }, 30*time.Second, 100*time.Millisecond)
+	eventually.True(t, func() bool { return look(kept)["failing_since"] != nil }, 30*time.Second, 100*time.Millisecond)
 	shaky.answer(http.StatusNoContent)
-	require.Eventually(t, func() bool { return look(kept)["failing_since"] == nil }, time.Minute, 200*time.Millisecond)
+	eventually.True(t, func() bool { return look(kept)["failing_since"] == nil }, time.Minute, 200*time.Millisecond)
 	require.Equal(t, "enabled", state["state"])
-	require.Eventually(t, func() bool { return look(lost)["state"] == "disabled" }, time.Minute, 200*time.Millisecond)
+	eventually.True(t, func() bool { return look(lost)["state"] == "disabled" }, time.Minute, 200*time.Millisecond)
 	require.Contains(t, state["reason"], "failed for")
-	require.Eventually(t, func() bool { return len(operator.types(t)) == 3 }, 30*time.Second, 50*time.Millisecond)
+	eventually.True(t, func() bool { return len(operator.types(t)) == 3 }, 30*time.Second, 50*time.Millisecond)
 	require.Equal(t, map[string]int{"endpoint.failing": 2, "endpoint.recovered": 1, "endpoint.disabled": 1}, operator.types(t))
 }
 
@@ -319,10 +321,10 @@ func TestAnEventReachesAThousandEndpoints(t *testing.T) {
 	status, answer = p.call(http.MethodPost, "/v1/events", map[string]any{"id": "to-all", "type": "t"})
 	require.Equal(t, http.StatusAccepted, status, answer)
 	require.Len(t, answer["deliveries"], endpoints)
-	require.Eventually(t, func() bool { return h.missing([]string{"to-all"}, endpoints) == 0 }, time.Minute, 50*time.Millisecond)
+	eventually.True(t, func() bool { return h.missing([]string{"to-all"}, endpoints) == 0 }, time.Minute, 50*time.Millisecond)
 
 	seen := map[string]bool{}
-	require.Eventually(t, func() bool {
+	eventually.True(t, func() bool {
 		clear(seen)
 		for cursor := ""; ; {
 			_, page := p.call(http.MethodGet, "/v1/deliveries?state=delivered&limit=200"+cursor, nil)

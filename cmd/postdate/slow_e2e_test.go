@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/postdate/postdate/internal/eventually"
 )
 
 // counter is a receiver with a gate: while it is shut, whoever comes is kept
@@ -108,7 +110,7 @@ func (c *counter) seen() (now, most, tries int) {
 }
 
 // paced makes an endpoint with further settings.
-func (p *process) paced(url string, settings map[string]any) string {
+func (p *program) paced(url string, settings map[string]any) string {
 	p.t.Helper()
 	body := map[string]any{"url": url, "event_types": []string{"*"}, "timeout": "25s", "retry": map[string]any{"schedule": []string{"1s", "1s", "2s", "2s", "3s", "5s", "5s"}}}
 	maps.Copy(body, settings)
@@ -119,7 +121,7 @@ func (p *process) paced(url string, settings map[string]any) string {
 
 // batch publishes n events of a type that have no ids of their own, and answers
 // those that they were given.
-func (p *process) batch(n int, kind string) []string {
+func (p *program) batch(n int, kind string) []string {
 	p.t.Helper()
 	var ids []string
 	for len(ids) < n {
@@ -137,10 +139,10 @@ func (p *process) batch(n int, kind string) []string {
 }
 
 // health is awaited until it is as it should be.
-func (p *process) health(endpoint string, should func(map[string]any) bool) map[string]any {
+func (p *program) health(endpoint string, should func(map[string]any) bool) map[string]any {
 	p.t.Helper()
 	var last map[string]any
-	require.Eventually(p.t, func() bool {
+	eventually.True(p.t, func() bool {
 		var status int
 		status, last = p.call(http.MethodGet, "/v1/endpoints/"+endpoint+"/health", nil)
 		return status == http.StatusOK && should(last)
@@ -149,10 +151,10 @@ func (p *process) health(endpoint string, should func(map[string]any) bool) map[
 }
 
 // state awaits that a delivery has it, and answers the delivery.
-func (p *process) state(id, state string) map[string]any {
+func (p *program) state(id, state string) map[string]any {
 	p.t.Helper()
 	var last map[string]any
-	require.Eventually(p.t, func() bool {
+	eventually.True(p.t, func() bool {
 		_, last = p.call(http.MethodGet, "/v1/deliveries/"+id, nil)
 		return last["state"] == state
 	}, time.Minute, 50*time.Millisecond, "%s: %v", id, &last)
@@ -180,7 +182,7 @@ func TestASlowEndpointKeepsItsOwnWaitingAndNobodyElse(t *testing.T) {
 		ids = append(ids, p.batch(events/4, "crm.changed")...)
 		p.health(id, func(h map[string]any) bool { return number(h["waiting"])+number(h["in_flight"]) >= len(ids) })
 	}
-	require.Eventually(t, func() bool { now, _, _ := slow.seen(); return now == inFlight }, 30*time.Second, 10*time.Millisecond, "it begins")
+	eventually.True(t, func() bool { now, _, _ := slow.seen(); return now == inFlight }, 30*time.Second, 10*time.Millisecond, "it begins")
 	status, answer := p.call(http.MethodPost, "/v1/schedules", map[string]any{
 		"id": "with-its-own", "type": "t", "delay": "0s", "to": map[string]any{"endpoint": id},
 	})
@@ -194,16 +196,16 @@ func TestASlowEndpointKeepsItsOwnWaitingAndNobodyElse(t *testing.T) {
 	require.Equal(t, inFlight, number(health["limit"].(map[string]any)["in_flight"]))
 	for _, waits := range []string{ids[events-1] + "." + id, "with-its-own", "named." + id} {
 		delivery := p.state(waits, "waiting")
-		turn, told := delivery["turn"].(map[string]any)
+		turn, told := delivery["queue"].(map[string]any)
 		require.True(t, told, "%v", delivery)
 		require.LessOrEqual(t, number(turn["ahead"]), events+2, "%v", turn)
 	}
 	fast := p.batch(50, "fast.one")
-	require.Eventually(t, func() bool { return other.has(fast...) == 50 }, 30*time.Second, 10*time.Millisecond)
+	eventually.True(t, func() bool { return other.has(fast...) == 50 }, 30*time.Second, 10*time.Millisecond)
 
 	slow.open()
 	all := append([]string{"with-its-own", "named"}, ids...)
-	require.Eventually(t, func() bool { return slow.has(all...) == len(all) }, time.Minute, 20*time.Millisecond, "some never came")
+	eventually.True(t, func() bool { return slow.has(all...) == len(all) }, time.Minute, 20*time.Millisecond, "some never came")
 	_, most, tries := slow.seen()
 	require.LessOrEqual(t, most, inFlight)
 	require.Equal(t, len(all), tries, "each is tried once")
@@ -242,7 +244,7 @@ func TestAKillLosesNobodyWhoWaits(t *testing.T) {
 	p.stop(syscall.SIGKILL)
 	p.start()
 	slow.open()
-	require.Eventually(t, func() bool { return slow.has(all...) == len(all) }, 2*time.Minute, 50*time.Millisecond, "some never came")
+	eventually.True(t, func() bool { return slow.has(all...) == len(all) }, 2*time.Minute, 50*time.Millisecond, "some never came")
 	_, most, _ := slow.seen()
 	require.LessOrEqual(t, most, inFlight)
 }
@@ -266,7 +268,7 @@ func TestABreakerOpensAndClosesAgain(t *testing.T) {
 	require.LessOrEqual(t, tries, before+5, "only probes")
 
 	sick.answer(http.StatusNoContent)
-	require.Eventually(t, func() bool { return sick.has(ids...) == events }, 2*time.Minute, 50*time.Millisecond, "some never came")
+	eventually.True(t, func() bool { return sick.has(ids...) == events }, 2*time.Minute, 50*time.Millisecond, "some never came")
 	p.health(id, func(h map[string]any) bool { return h["breaker"] == "closed" && number(h["waiting"]) == 0 })
 }
 
@@ -279,17 +281,17 @@ func TestWhoWaitsCanBeHeldAndCancelled(t *testing.T) {
 	id := p.paced(slow.URL, map[string]any{"max_in_flight": inFlight})
 	slow.shut()
 	ids := p.batch(events, "crm.changed")
-	require.Eventually(t, func() bool { now, _, _ := slow.seen(); return now == inFlight }, 30*time.Second, 20*time.Millisecond, "it begins")
+	eventually.True(t, func() bool { now, _, _ := slow.seen(); return now == inFlight }, 30*time.Second, 20*time.Millisecond, "it begins")
 
 	status, answer := p.call(http.MethodPost, "/v1/endpoints/"+id+"/pause", nil)
 	require.Equal(t, http.StatusOK, status, answer)
 	p.health(id, func(h map[string]any) bool { return h["state"] == "paused" })
 	slow.open()
-	require.Eventually(t, func() bool { return slow.has(ids...) == inFlight }, 30*time.Second, 20*time.Millisecond, "what was under way is done")
+	eventually.True(t, func() bool { return slow.has(ids...) == inFlight }, 30*time.Second, 20*time.Millisecond, "what was under way is done")
 	slow.shut()
 	status, answer = p.call(http.MethodPost, "/v1/endpoints/"+id+"/resume", nil)
 	require.Equal(t, http.StatusOK, status, answer)
-	require.Eventually(t, func() bool { now, _, _ := slow.seen(); return now == inFlight }, 30*time.Second, 20*time.Millisecond, "it goes on")
+	eventually.True(t, func() bool { now, _, _ := slow.seen(); return now == inFlight }, 30*time.Second, 20*time.Millisecond, "it goes on")
 
 	status, answer = p.call(http.MethodPost, "/v1/deliveries/cancel", map[string]any{"endpoint": id, "state": "waiting"})
 	require.Equal(t, http.StatusAccepted, status, answer)
@@ -298,7 +300,7 @@ func TestWhoWaitsCanBeHeldAndCancelled(t *testing.T) {
 	slow.open()
 	for _, event := range ids {
 		delivery := event + "." + id
-		require.Eventually(t, func() bool {
+		eventually.True(t, func() bool {
 			_, answer := p.call(http.MethodGet, "/v1/deliveries/"+delivery, nil)
 			return answer["state"] == "cancelled" || answer["state"] == "delivered"
 		}, 30*time.Second, 50*time.Millisecond, delivery)

@@ -26,7 +26,7 @@ tries=0
 until temporal operator search-attribute create --namespace "$TEMPORAL_NAMESPACE" \
 	--name Tenant --type Keyword \
 	--name State --type Keyword \
-	--name Crowd --type Keyword \
+	--name Burst --type Keyword \
 	--name Entity --type KeywordList \
 	--name Endpoint --type KeywordList \
 	--name MessageType --type KeywordList; do

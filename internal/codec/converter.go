@@ -12,7 +12,7 @@ import (
 )
 
 // NewDataConverter answers Temporal's default data converter with all that it
-// makes encrypted, and raw JSON kept byte for byte. It is for
+// makes encrypted, and raw JSON kept byte for byte. What is not encrypted it refuses. It is for
 // client.Options.DataConverter, together with [NewFailureConverter].
 //
 // In workflow code a payload that cannot be decrypted stops the workflow task,
@@ -20,7 +20,7 @@ import (
 // would fail the workflow, drop the signal or look like a failed activity: a key
 // missing for a minute would end what slept for years.
 func NewDataConverter(ring *Ring) converter.DataConverter {
-	sealed := converter.NewCodecDataConverter(plain(), New(ring))
+	sealed := converter.NewCodecDataConverter(plain(), sealedOnly{New(ring)})
 	return &dataConverter{DataConverter: sealed, insistent: insistent{sealed}}
 }
 

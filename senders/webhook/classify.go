@@ -97,7 +97,7 @@ func parseMoment(value string, now time.Time) (time.Time, bool) {
 		return at, true
 	}
 	after, err := postdate.ParseDuration(value)
-	return now.Add(after.Std()), err == nil
+	return now.Add(after.Duration()), err == nil
 }
 
 // retryAfter reads the header Retry-After (RFC 9110 §10.2.3): seconds, or a date,

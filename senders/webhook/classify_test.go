@@ -172,7 +172,7 @@ func TestSend_ReadsRetryAfter(t *testing.T) {
 		t.Run(value, func(t *testing.T) {
 			t.Parallel()
 			to := serve(t, answer(503, "Retry-After", value, "Date", date(0, http.TimeFormat)))
-			require.Equal(t, want, send(t, s, to).RetryAfter.Std())
+			require.Equal(t, want, send(t, s, to).RetryAfter.Duration())
 		})
 	}
 }
@@ -192,7 +192,7 @@ func TestSend_ReadsTheDateOfRetryAfterByTheClockOfTheReceiver(t *testing.T) {
 	} {
 		header := http.Header{"Retry-After": {later.Format(http.TimeFormat)}, "Date": {date}}
 		a := classify(&http.Response{StatusCode: http.StatusTooManyRequests, Header: header}, fixed)
-		require.Equal(t, want, a.RetryAfter.Std(), date)
+		require.Equal(t, want, a.RetryAfter.Duration(), date)
 	}
 }
 
@@ -204,7 +204,7 @@ func TestSend_ReadsRetryAfterOfEveryFailureAndOfNothingElse(t *testing.T) {
 		200: 0, 202: 0, 410: 0,
 	} {
 		a := send(t, s, serve(t, answer(status, "Retry-After", "60")))
-		require.Equal(t, want, a.RetryAfter.Std(), status)
+		require.Equal(t, want, a.RetryAfter.Duration(), status)
 	}
 	a := send(t, s, serve(t, answer(503, "Retry-After", "60", "Webhook-Delivery", "abort")))
 	require.Zero(t, a.RetryAfter)

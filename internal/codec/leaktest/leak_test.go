@@ -15,6 +15,8 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/postdate/postdate/internal/eventually"
 )
 
 // TestEverything_ReachesTheEngineEncrypted runs all that a workflow can do, and
@@ -140,7 +142,7 @@ func live(t *testing.T, c, plain client.Client) *raw {
 	r.run(stumbling.GetID(), stumbling.GetRunID())
 
 	waiting := begin("pending", pending)
-	require.Eventually(t, func() bool {
+	eventually.True(t, func() bool {
 		described, err := c.DescribeWorkflowExecution(ctx, waiting.GetID(), "")
 		return err == nil && len(described.GetPendingActivities()) == 1 && described.GetPendingActivities()[0].GetLastFailure() != nil
 	}, 30*time.Second, 10*time.Millisecond)

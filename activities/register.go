@@ -1,0 +1,40 @@
+package activities
+
+import (
+	"go.temporal.io/sdk/activity"
+
+	"github.com/postdate/postdate/protocol"
+)
+
+// Registry is what activities are registered with: a worker, or a test that lists them.
+type Registry interface {
+	RegisterActivityWithOptions(a any, options activity.RegisterOptions)
+}
+
+// Register registers all activities under the names that histories record. They are
+// named one by one, not by reflection: renaming a method must not rename its activity,
+// which executions that sleep for years will call.
+func (a *Activities) Register(r Registry) {
+	a.RegisterControl(r)
+	register(r, protocol.SendActivity, a.Send)
+	register(r, protocol.RetryActivity, a.Retry)
+	register(r, protocol.RecallActivity, a.Recall)
+	register(r, protocol.SendGroupActivity, a.SendGroup)
+	register(r, protocol.HandOverActivity, a.HandOver)
+	register(r, protocol.QueueActivity, a.Enqueue)
+	register(r, protocol.SendLineActivity, a.SendLine)
+	register(r, protocol.JoinLineActivity, a.JoinLine)
+	register(r, protocol.LeaveLineActivity, a.LeaveLine)
+	register(r, protocol.SupersedeActivity, a.Supersede)
+}
+
+// RegisterControl registers the activities of [protocol.ControlQueue].
+func (a *Activities) RegisterControl(r Registry) {
+	register(r, protocol.AnnounceActivity, a.Announce)
+	register(r, protocol.SweepActivity, a.SweepDeliveries)
+	register(r, protocol.SettingsActivity, a.EndpointSettings)
+}
+
+func register(r Registry, name string, f any) {
+	r.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
+}

@@ -1,0 +1,76 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/protocol"
+)
+
+// testType is the type of the events by which endpoints are tested.
+const testType = "postdate.test"
+
+// TestEndpoint sends an endpoint a message at once, whether it is enabled or
+// not, and answers what came of it.
+func (s *server) TestEndpoint(ctx context.Context, r TestEndpointRequestObject) (TestEndpointResponseObject, error) {
+	endpoint, err := s.endpoint(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	polling, err := s.Deliveries.WorkerPolling(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !polling {
+		return nil, postdate.Errorf(postdate.Unavailable, "", "no worker is running that could do it")
+	}
+	in := s.endpointProbe(ctx, endpoint)
+	id := in.Shipment.ID()
+	told := protocol.Accepted{To: in.Shipment.To, At: in.Shipment.DueAt}
+	if _, err := s.Ingester.Start(ctx, in, told); err != nil {
+		return nil, err
+	}
+	if err := s.awaitEnd(ctx, id); err != nil {
+		return nil, err
+	}
+	ended, err := s.Deliveries.Get(ctx, tenantOf(ctx), id)
+	if err != nil {
+		return nil, err
+	}
+	made := attemptsOf(ended.Attempts)
+	if len(made) == 0 {
+		return nil, postdate.Errorf(postdate.Conflict, "", "no attempt was made: the endpoint was deleted meanwhile, or somebody cancelled it")
+	}
+	return TestEndpoint200JSONResponse{Delivery: id, Attempt: made[len(made)-1]}, nil
+}
+
+// endpointProbe is what a test sends: once.
+func (s *server) endpointProbe(ctx context.Context, endpoint postdate.Endpoint) protocol.DeliverInput {
+	now, event := s.Now().UTC(), "test_"+randomID()
+	in := protocol.DeliverInput{Retry: postdate.Retry{MaxAttempts: 1}.WithDefaults()}
+	in.Shipment.DeliveryID = postdate.DeliveryID(event, endpoint.ID)
+	in.Shipment.To = postdate.Destination{Endpoint: endpoint.ID}
+	in.Shipment.DueAt = now
+	in.Shipment.Timeout = endpoint.Timeout
+	in.Shipment.Test = true
+	in.Shipment.Message = postdate.Message{
+		ID: event, Tenant: tenantOf(ctx), Type: testType, Timestamp: now,
+		Data: []byte(`{"endpoint":"` + endpoint.ID + `"}`), TraceParent: traceParent(ctx),
+	}
+	return in
+}
+
+// probeTimeout bounds the wait for the end of a test.
+const probeTimeout = postdate.MaxTimeout + readTimeout
+
+// awaitEnd waits for the end of a delivery, whichever that is.
+func (s *server) awaitEnd(ctx context.Context, id string) error {
+	ctx, stop := context.WithTimeout(ctx, probeTimeout)
+	defer stop()
+	s.Deliveries.AwaitEnd(ctx, tenantOf(ctx), id)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return postdate.Errorf(postdate.Unavailable, "", "the test has not ended in time: ask for the delivery %q", id)
+	}
+	return ctx.Err()
+}

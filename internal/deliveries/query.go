@@ -1,0 +1,74 @@
+package deliveries
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/executions"
+	"github.com/postdate/postdate/protocol"
+)
+
+// query is the query for executions that carry deliveries which f matches. It may match
+// more executions: the deliveries are compared with f afterwards. It always names the
+// tenant.
+func query(f postdate.Filter, now time.Time) string {
+	conditions := []string{executions.Equals(protocol.AttrTenant, f.Tenant)}
+	if f.SchedulesOnly {
+		conditions = append(conditions, "WorkflowType = "+executions.Quote(protocol.DeliverWorkflow),
+			"WorkflowId STARTS_WITH "+executions.Quote(protocol.ScheduleID(f.Tenant, "")))
+	} else {
+		conditions = append(conditions, fmt.Sprintf("WorkflowType IN (%s, %s, %s)",
+			executions.Quote(protocol.DeliverWorkflow), executions.Quote(protocol.DispatchWorkflow), executions.Quote(protocol.LineWorkflow)))
+	}
+	conditions = append(conditions, cmp.Or(conditionOf(f.State, now), "ExecutionStatus != 'ContinuedAsNew'"))
+	for _, list := range []struct {
+		key   executions.Attribute
+		value string
+	}{{protocol.AttrEntity, f.Entity}, {protocol.AttrMessageType, f.Type}, {protocol.AttrEndpoint, f.Endpoint}} {
+		if executions.IsPlain(list.value) {
+			conditions = append(conditions, executions.Equals(list.key, list.value))
+		}
+	}
+	if f.DueBefore != nil {
+		conditions = append(conditions, "ExecutionTime < "+executions.QuoteTime(*f.DueBefore))
+	}
+	if f.DueAfter != nil {
+		conditions = append(conditions, "ExecutionTime >= "+executions.QuoteTime(*f.DueAfter))
+	}
+	return strings.Join(conditions, " AND ")
+}
+
+// conditionOf is the condition for executions that carry deliveries in a state: those of
+// which [stateOf] says so, and lines that were woken (some in them are delivered before
+// the line ends) or that ended with some cancelled. A comparison with an attribute that
+// is not set is never true, hence IS NULL.
+func conditionOf(state postdate.State, now time.Time) string {
+	attribute := protocol.AttrState.GetName()
+	switch state {
+	case postdate.Scheduled:
+		return fmt.Sprintf("ExecutionStatus = 'Running' AND %s IS NULL AND ExecutionTime > %s", attribute, executions.QuoteTime(now))
+	case postdate.Sending:
+		return fmt.Sprintf("ExecutionStatus = 'Running' AND (%[1]s IS NULL OR %[1]s = %[2]s) AND ExecutionTime <= %[3]s",
+			attribute, executions.Quote(string(postdate.Sending)), executions.QuoteTime(now))
+	case postdate.Waiting, postdate.Retrying: // in a line that was woken some still wait, and some have failed
+		return fmt.Sprintf("ExecutionStatus = 'Running' AND %s IN (%s, %s)", attribute, executions.Quote(string(state)), executions.Quote(string(postdate.Sending)))
+	case postdate.Parked:
+		return "ExecutionStatus = 'Running' AND " + executions.Equals(protocol.AttrState, string(state))
+	case postdate.Delivered:
+		return fmt.Sprintf("(ExecutionStatus = 'Completed' OR ExecutionStatus = 'Running' AND %s)",
+			executions.Equals(protocol.AttrState, string(postdate.Sending)))
+	case postdate.Cancelled:
+		return fmt.Sprintf("(ExecutionStatus IN ('Canceled', 'Terminated') OR ExecutionStatus = 'Completed' AND %s)",
+			executions.Equals(protocol.AttrState, string(postdate.Cancelled)))
+	case postdate.Expired:
+		return "ExecutionStatus IN ('Failed', 'TimedOut') AND " + executions.Equals(protocol.AttrState, string(postdate.Expired))
+	case postdate.Dead:
+		return fmt.Sprintf("ExecutionStatus IN ('Failed', 'TimedOut') AND (%[1]s IS NULL OR %[1]s != %[2]s)",
+			attribute, executions.Quote(string(postdate.Expired)))
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,69 @@
+package deliveries
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/executions"
+)
+
+// Tenants reads what is configured for tenants.
+type Tenants interface {
+	Tenant(ctx context.Context, name string) (*postdate.Tenant, error)
+}
+
+// Config is what a [Store] needs.
+type Config struct {
+	Temporal   client.Client
+	Executions *executions.Client
+	Tenants    Tenants
+	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
+	// their own. Default 100.
+	MaxInFlight int
+	// WorkerPolling reports whether any worker polls for deliveries.
+	WorkerPolling func(context.Context) (bool, error)
+	Log           *slog.Logger
+	Now           func() time.Time
+}
+
+// Store reads and changes deliveries. It is safe for concurrent use.
+type Store struct {
+	temporal      client.Client
+	executions    *executions.Client
+	tenants       Tenants
+	maxInFlight   int
+	workerPolling func(context.Context) (bool, error)
+	log           *slog.Logger
+	now           func() time.Time
+}
+
+// maxParallel is how many requests to Temporal one call makes side by side.
+const maxParallel = 16
+
+// New returns a store.
+func New(c Config) *Store {
+	s := &Store{
+		temporal:      c.Temporal,
+		executions:    c.Executions,
+		tenants:       c.Tenants,
+		maxInFlight:   cmp.Or(c.MaxInFlight, postdate.DefaultInFlight),
+		workerPolling: c.WorkerPolling,
+		log:           c.Log,
+		now:           c.Now,
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	return s
+}
+
+// WorkerPolling reports whether any worker polls for deliveries.
+func (s *Store) WorkerPolling(ctx context.Context) (bool, error) { return s.workerPolling(ctx) }

@@ -1,0 +1,75 @@
+// Package ingest accepts schedules and events: it starts the executions that carry them,
+// and enqueues deliveries whose endpoints have no permit for them.
+//
+// A message that its caller names has an execution of its own. Unnamed ones are batched:
+// those that arrive while a start is on its way to Temporal share the next execution.
+// Nothing is acknowledged before the execution that carries it is durably started.
+package ingest
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/executions"
+)
+
+// Tenants reads what is configured for tenants.
+type Tenants interface {
+	Tenant(ctx context.Context, name string) (*postdate.Tenant, error)
+}
+
+// Config is what an [Ingester] needs.
+type Config struct {
+	Temporal   client.Client
+	Executions *executions.Client
+	Tenants    Tenants
+	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
+	// their own. Default 100.
+	MaxInFlight int
+	// TenantBurstPerSecond is how many of one tenant's deliveries that are due in the
+	// same second start per second. 0: all of them at once.
+	TenantBurstPerSecond int
+	Log                  *slog.Logger
+	Now                  func() time.Time
+}
+
+// Ingester starts deliveries and events. It is safe for concurrent use.
+type Ingester struct {
+	temporal    client.Client
+	executions  *executions.Client
+	tenants     Tenants
+	maxInFlight int
+	log         *slog.Logger
+	now         func() time.Time
+
+	batcher *batcher
+	queues  *queueBuilder
+	bursts  *burstLimiter
+}
+
+// New returns an ingester.
+func New(c Config) *Ingester {
+	i := &Ingester{
+		temporal:    c.Temporal,
+		executions:  c.Executions,
+		tenants:     c.Tenants,
+		maxInFlight: cmp.Or(c.MaxInFlight, postdate.DefaultInFlight),
+		log:         c.Log,
+		now:         c.Now,
+		batcher:     newBatcher(),
+		queues:      newQueueBuilder(),
+		bursts:      newBurstLimiter(c.TenantBurstPerSecond, c.Executions.CountOpen),
+	}
+	if i.log == nil {
+		i.log = slog.Default()
+	}
+	if i.now == nil {
+		i.now = time.Now
+	}
+	return i
+}

@@ -1,0 +1,70 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/executions"
+	"github.com/postdate/postdate/protocol"
+)
+
+// Start starts the execution of one delivery. Where its id is taken it returns
+// [executions.ErrExists].
+func (i *Ingester) Start(ctx context.Context, in protocol.DeliverInput, accepted protocol.Accepted) (postdate.Delivery, error) {
+	options := protocol.DeliverOptions(in, accepted, i.now())
+	if options.StartDelay == 0 {
+		return i.start(ctx, in, accepted, options, 0)
+	}
+	tenant, due := in.Shipment.Message.Tenant, in.Shipment.DueAt
+	delay := i.bursts.delay(ctx, tenant, due)
+	if !in.ExpiresAt.IsZero() {
+		delay = min(delay, in.ExpiresAt.Sub(due)/2) // no burst lets it expire
+	}
+	if delay > 0 {
+		options.StartDelay = min(options.StartDelay+delay, postdate.MaxDelay)
+		options.TypedSearchAttributes = temporal.NewSearchAttributes(
+			options.TypedSearchAttributes.Copy(), protocol.AttrBurst.ValueSet(protocol.BurstOf(tenant, due)))
+	}
+	delivery, err := i.start(ctx, in, accepted, options, delay)
+	if err != nil {
+		i.bursts.remove(tenant, due)
+	}
+	return delivery, err
+}
+
+func (i *Ingester) start(
+	ctx context.Context, in protocol.DeliverInput, accepted protocol.Accepted, options client.StartWorkflowOptions, delay time.Duration,
+) (postdate.Delivery, error) {
+	run, err := i.executions.Start(ctx, options, protocol.DeliverWorkflow, in)
+	if err != nil {
+		return postdate.Delivery{}, err
+	}
+	tenant, err := i.tenants.Tenant(ctx, in.Shipment.Message.Tenant)
+	if err != nil {
+		return postdate.Delivery{}, err
+	}
+	delivery := in.Delivery(accepted, tenant)
+	protocol.SetUnstarted(&delivery, delay, i.now())
+	delivery.Execution = postdate.Execution{WorkflowID: run.GetID(), RunID: run.GetRunID()}
+	return delivery, nil
+}
+
+// StartDelivery starts the execution of a delivery that leaves its group. That it was
+// started before is no error.
+func (i *Ingester) StartDelivery(ctx context.Context, in protocol.DeliverInput, accepted protocol.Accepted) error {
+	_, err := i.Start(ctx, in, accepted)
+	if errors.Is(err, executions.ErrExists) {
+		return nil
+	}
+	return err
+}
+
+// Started reports whether a delivery has had an execution of its own.
+func (i *Ingester) Started(ctx context.Context, tenant, id string) (bool, error) {
+	return i.executions.Exists(ctx, protocol.DeliveryID(tenant, id))
+}
