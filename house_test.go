@@ -32,6 +32,7 @@ var law = map[string][]string{
 	"engine":             {},
 	"examples/*":         {".", "client", "receiver", "signature"},
 	"internal/*":         {},
+	"internal/calendar":  {"."},
 	"ledger":             {".", "activities", "internal/persist", "workflows"},
 	"pacer":              {".", "activities", "internal/persist", "workflows"},
 	"receiver":           {"signature"},
