@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -52,6 +53,9 @@ type Config struct {
 	// called by the browser with its cookies. Payloads are shown as they are
 	// stored when empty.
 	UICodec string
+
+	// UIGuard is put before the Web UI where it is not nil: it decides who may do what there.
+	UIGuard func(http.Handler) http.Handler
 
 	// Namespace is "default" when empty.
 	Namespace string

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	uiserver "github.com/temporalio/ui-server/v2/server"
 	"go.temporal.io/server/temporal"
 )
 
@@ -25,7 +24,8 @@ type Engine struct {
 	log            *logger
 	store          *store
 	server         temporal.Server
-	ui             *uiserver.Server
+	ports          ports
+	stopUI         func()
 	stop           sync.Once
 }
 
@@ -70,6 +70,7 @@ func (e *Engine) start(ctx context.Context, c Config) error {
 		return fmt.Errorf("visibility database: %s", oneLine(err))
 	}
 
+	e.ports = p
 	releasePort()
 	if e.server, err = build(c, e.store, p, e.log); err != nil {
 		return err
@@ -86,8 +87,11 @@ func (e *Engine) start(ctx context.Context, c Config) error {
 	}
 	releaseUI()
 	uiAddress := address(c.dialHost(), c.UIPort)
-	e.ui, e.uiURL = newUI(c, e.address), "http://"+uiAddress
-	return startUI(ctx, e.ui, uiAddress)
+	if e.stopUI, err = startUI(ctx, c, e.address, address(c.Host, c.UIPort)); err != nil {
+		return err
+	}
+	e.uiURL = "http://" + uiAddress
+	return nil
 }
 
 func openStore(ctx context.Context, c Config) (*store, error) {
@@ -107,12 +111,18 @@ func (e *Engine) Address() string { return e.address }
 // UIURL is the Web UI's address; empty when there is none.
 func (e *Engine) UIURL() string { return e.uiURL }
 
-// Stop stops the engine within a few seconds, and frees its ports and files.
+// Ports are those on which the engine's own parts talk to each other and to clients:
+// nothing that a tenant names may lead there.
+func (e *Engine) Ports() []int {
+	return []int{e.ports.frontend, e.ports.history, e.ports.matching, e.ports.worker}
+}
+
+// Stop lets what is under way end, for a few seconds, and frees what was taken.
 func (e *Engine) Stop() {
 	e.stop.Do(func() {
 		e.log.state.quiet.Store(true)
-		if e.ui != nil {
-			e.ui.Stop()
+		if e.stopUI != nil {
+			e.stopUI()
 		}
 		if e.server != nil {
 			e.stopServer()

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -108,7 +110,19 @@ func openFolder(ctx context.Context, c Config) (_ *store, err error) {
 	if err := setUpSQLite(ctx, s.visibility, sqliteVisibilitySchema); err != nil {
 		return nil, fmt.Errorf("data folder %s: visibility.db: %w", c.DataDir, err)
 	}
-	return s, nil
+	return s, ownFiles(c.DataDir)
+}
+
+// ownFiles keeps the databases, and what SQLite writes beside them with the same mode, to
+// the user that runs us, whatever folder they are in.
+func ownFiles(dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*.db*"))
+	for _, file := range files {
+		if changed := os.Chmod(file, 0o600); changed != nil && !errors.Is(changed, fs.ErrNotExist) {
+			err = errors.Join(err, fmt.Errorf("data folder %s: %w", dir, cause(changed)))
+		}
+	}
+	return err
 }
 
 func newSQLiteStore(main, visibility *config.SQL) *store {

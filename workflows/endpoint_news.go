@@ -13,13 +13,13 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// log is silent while e is replayed. That a trouble is over is told at the level at
-// which the trouble was: who sees the one sees the other.
+// log is silent during replay. The end of a problem is logged at the same level as its
+// beginning, so that both are seen.
 func (e *endpoint) log() log.Logger {
 	return log.With(workflow.GetLogger(e.ctx), "tenant", e.Tenant, "endpoint", e.ID)
 }
 
-// logBreaker tells that the breaker opened, or closed.
+// logBreaker logs that the breaker opened, closed, or stays open.
 func (e *endpoint) logBreaker(before throttle.Throttle) {
 	was, is := before.Breaker.OpenUntil, e.Throttle.Breaker.OpenUntil
 	switch {
@@ -39,7 +39,7 @@ const (
 	tooMuch       = "more waits than can be sent in time"
 )
 
-// overloadNews is what the operator's endpoints are told.
+// overloadNews is the data of a postdate.EndpointOverloaded event.
 type overloadNews struct {
 	Tenant        string    `json:"tenant"`
 	Endpoint      string    `json:"endpoint"`
@@ -49,7 +49,7 @@ type overloadNews struct {
 	DrainedAt     time.Time `json:"drained_at,omitzero"`
 }
 
-// setOverloaded notes whether the endpoint is overloaded, and has it told when it begins.
+// setOverloaded sets whether the endpoint is overloaded. It announces the beginning.
 func (e *endpoint) setOverloaded(is bool, now time.Time) {
 	was := !e.OverloadedAt.IsZero()
 	switch {
@@ -72,7 +72,7 @@ func (e *endpoint) setOverloaded(is bool, now time.Time) {
 	}
 	data, err := json.Marshal(news) //workflowcheck:ignore
 	if err != nil {
-		return // no text or time of ours fails
+		return // texts, numbers and times can always be encoded
 	}
 	e.News = &protocol.Announcement{
 		ID:     protocol.AnnouncementID(postdate.EndpointOverloaded, e.Tenant, e.ID, now.UTC().Format(time.RFC3339Nano)),
@@ -81,7 +81,8 @@ func (e *endpoint) setOverloaded(is bool, now time.Time) {
 	e.announce(*e.News)
 }
 
-// announce has news told, however long that takes: the next run goes on with it.
+// announce publishes news in the background. What is not published when this run ends is
+// published by the next.
 func (e *endpoint) announce(news protocol.Announcement) {
 	ctx := workflow.WithActivityOptions(e.ctx, workflow.ActivityOptions{
 		TaskQueue:           protocol.ControlQueue,
@@ -92,7 +93,7 @@ func (e *endpoint) announce(news protocol.Announcement) {
 	})
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		if err := workflow.ExecuteActivity(ctx, protocol.AnnounceActivity, news).Get(ctx, nil); err != nil {
-			workflow.GetLogger(ctx).Warn("an overload was not announced", "tenant", e.Tenant, "endpoint", e.ID, "error", err)
+			workflow.GetLogger(ctx).Warn("failed to announce an overload", "tenant", e.Tenant, "endpoint", e.ID, "error", err)
 		}
 		e.News = nil
 	})
