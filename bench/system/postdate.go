@@ -68,7 +68,7 @@ func newPostdate(c Config) *Postdate {
 // is ready: again, after Process.Stop.
 func (p *Postdate) Start(ctx context.Context) error {
 	args := []string{
-		"dev", "--data", p.data, "--http", p.apis[0], "--ui-port", p.ports.ui, "--temporal-port", p.ports.temporal,
+		"dev", "--allow-loopback", "all", "--data", p.data, "--http", p.apis[0], "--ui-port", p.ports.ui, "--temporal-port", p.ports.temporal,
 	}
 	if p.database != "" {
 		args = append(args, "--db", p.database)

@@ -49,11 +49,11 @@ type config struct {
 	Retention         time.Duration `env:"RETENTION" envDefault:"168h" doc:"How long the engine of \"dev\" keeps deliveries that are over, at least 24h: so long they can be read, a dead letter retried, and an id is recognised as used."`
 	SQLiteSynchronous string        `env:"SQLITE_SYNCHRONOUS" envDefault:"full" doc:"full: what was accepted survives the loss of power. normal: faster, survives the kill of the process, may lose the last moments when power is lost. Only for \"dev\" on SQLite."`
 
-	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error. Each delivery attempt is one line at info, or at warn where it failed."`
+	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error. Each delivery attempt is one line at info, or at warn where it failed."`
 	// fromEnvironment: the operator's key was given, not made.
 	fromEnvironment bool
 
-	LogFormat logFormat  `env:"LOG_FORMAT" envDefault:"text" doc:"text or json."`
+	LogFormat logFormat `env:"LOG_FORMAT" envDefault:"text" doc:"text or json."`
 }
 
 const prefix = "POSTDATE_"

@@ -60,7 +60,7 @@ a receiver can run beside it; "postdate listen" is one.`,
 	flags.IntVar(&d.uiPort, "ui-port", 8233, "port of the Temporal Web UI, 0 for none")
 	flags.IntVar(&d.temporalPort, "temporal-port", 7233, "port of the Temporal engine")
 	d.allowLoopback = defaultTenantOnly
-	flags.Var(&d.allowLoopback, "allow-loopback", "whose messages may go to loopback addresses: default (the default tenant's), all, or none")
+	flags.Var(&d.allowLoopback, "allow-loopback", "whose messages may go to loopback addresses: default (the default tenant's and the operator's own), all, or none")
 	cmd.MarkFlagsMutuallyExclusive("memory", "db")
 	return cmd
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -25,7 +24,6 @@ type encryptionCheck struct {
 	temporal  client.Client
 	converter converter.DataConverter
 	keyIDs    []string // ours, the one that encrypts first
-	log       *slog.Logger
 
 	mu      sync.Mutex
 	checked time.Time

@@ -40,7 +40,8 @@ func (p process) guards(ctx context.Context) guards {
 	case everyTenant:
 		return guards{everybody: guard.New(withLoopback)}
 	case defaultTenantOnly:
-		return guards{everybody: guard.New(c), tenants: map[string]*guard.Guard{postdate.DefaultTenant: guard.New(withLoopback)}}
+		own := guard.New(withLoopback)
+		return guards{everybody: guard.New(c), tenants: map[string]*guard.Guard{postdate.DefaultTenant: own, postdate.OperatorTenant: own}}
 	default:
 		return guards{everybody: guard.New(c)}
 	}

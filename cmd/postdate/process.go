@@ -119,7 +119,7 @@ func (p *process) connect(ctx context.Context, ring *codec.Ring, telemetry *tele
 	if err != nil {
 		return nil, nil, fmt.Errorf("no Temporal at %s: %w", p.temporal.HostPort, err)
 	}
-	check := &encryptionCheck{temporal: temporal, converter: p.temporal.DataConverter, keyIDs: ring.IDs(), log: p.log}
+	check := &encryptionCheck{temporal: temporal, converter: p.temporal.DataConverter, keyIDs: ring.IDs()}
 	err = registerAttributes(ctx, temporal, p.temporal.Namespace)
 	if err == nil {
 		err = check.ensure(ctx)
