@@ -248,6 +248,7 @@ func (d *delivery) end(ctx workflow.Context) (*protocol.DeliverResult, error) {
 		return nil, temporal.NewCanceledError(protocol.DeliverResult{Attempts: d.Attempts, Reason: d.reason})
 	case postdate.Scheduled:
 		d.showState(ctx, "")
+		leaveBurst(ctx)
 		if d.Line = d.line; d.dequeued || d.woken {
 			d.Line = ""
 			d.Shipment.Dequeued = d.Shipment.Dequeued || d.woken

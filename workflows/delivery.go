@@ -123,6 +123,17 @@ func (d *delivery) showState(ctx workflow.Context, state postdate.State) {
 	setState(ctx, state)
 }
 
+// leaveBurst unsets the search attribute by which the delivery counts to the burst of the
+// second in which it was due: the next run carries over what is set.
+func leaveBurst(ctx workflow.Context) {
+	attributes := workflow.GetTypedSearchAttributes(ctx)
+	if _, isDelayed := attributes.GetKeyword(protocol.AttrBurst); !isDelayed ||
+		workflow.GetVersion(ctx, "leave-burst", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return
+	}
+	_ = workflow.UpsertTypedSearchAttributes(ctx, protocol.AttrBurst.ValueUnset()) // fails on no attributes at all, only
+}
+
 // setState sets the search attribute State of an execution; an empty one unsets it.
 func setState(ctx workflow.Context, state postdate.State) {
 	update := protocol.AttrState.ValueSet(string(state))
