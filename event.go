@@ -1,7 +1,6 @@
 package postdate
 
 import (
-	"encoding/json"
 	"math"
 	"regexp"
 	"strconv"
@@ -11,10 +10,11 @@ import (
 
 // Event is something that happened, published to whoever subscribed to its type.
 type Event struct {
-	ID     string          `json:"id,omitempty"`
-	Type   string          `json:"type"`
-	Entity string          `json:"entity,omitempty"`
-	Data   json.RawMessage `json:"data,omitempty"`
+	ID     string `json:"id,omitempty"`
+	Type   string `json:"type"`
+	Entity string `json:"entity,omitempty"`
+	// Data is opaque: see [Message].
+	Data []byte `json:"payload,omitempty"`
 	// Timestamp is when it happened. Zero: when it was accepted.
 	Timestamp time.Time `json:"timestamp,omitzero"`
 	// CloudEvent holds what only CloudEvents have, where it came as one.

@@ -134,8 +134,18 @@ func (s Schedule) shift() time.Duration {
 
 // Change is what PATCH may alter of a schedule that has not ended.
 type Change struct {
-	DueAt time.Time       `json:"due_at,omitzero"`
-	Data  json.RawMessage `json:"data,omitempty"`
+	DueAt time.Time `json:"due_at,omitzero"`
+	// Data replaces the data: see [Message].
+	Data []byte `json:"payload,omitempty"`
+	nestedData
+}
+
+// UnmarshalJSON reads a change whose data was recorded in either form.
+func (c *Change) UnmarshalJSON(text []byte) error {
+	type plain Change
+	err := json.Unmarshal(text, (*plain)(c))
+	c.Data = c.take(c.Data)
+	return err
 }
 
 // Validate reports the first reason that c, asked for at now, cannot be made to

@@ -1,5 +1,6 @@
-// Package activities is what workflows ask the world to do: make an attempt, retry it,
-// enqueue it, hand it over. Each file declares the interfaces that its activities call.
+// Package activities holds the activities that workflows call: they make attempts, retry
+// them, enqueue deliveries and hand them over. Each file declares the interfaces that its
+// activities call.
 package activities
 
 import (
@@ -10,23 +11,23 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// Sender makes one attempt. The attempt says what the receiver did; the error says
-// that none could be made, for a reason of our own.
+// Sender makes one attempt. The attempt says what the receiver did; an error says that
+// none was made, because of a failure of our own.
 type Sender interface {
 	Send(context.Context, postdate.Message, postdate.Target) (postdate.Attempt, error)
 }
 
-// Tenants knows where messages go, and takes reports of what attempts came to.
+// Tenants knows where messages go, and takes reports of the outcomes of attempts.
 type Tenants interface {
-	// Tenant is all that is configured for a tenant, as it was at most a second ago.
-	// It must not be changed. For one that was never configured it is empty but for
-	// the secret that signs its messages to bare urls.
+	// Tenant returns all that is configured for a tenant, as it was at most a second ago.
+	// The caller must not change it. One that was never configured has nothing but the
+	// secret that signs its messages to bare urls.
 	Tenant(ctx context.Context, name string) (*postdate.Tenant, error)
-	// Fresh is the same as it is now: for decisions that must not rest on what was a
+	// Fresh returns the same as it is now, for decisions that must not rest on what was a
 	// second ago.
 	Fresh(ctx context.Context, name string) (*postdate.Tenant, error)
-	// Report reports what an attempt at an endpoint came to. Most reports change
-	// nothing and cost nothing.
+	// Report reports the outcome of an attempt at an endpoint. Most reports change nothing
+	// and cost nothing.
 	Report(ctx context.Context, tenant, endpoint string, attempt postdate.Attempt)
 }
 

@@ -17,26 +17,26 @@ type Publisher interface {
 	Publish(ctx context.Context, tenant string, e postdate.Event, traceParent string) (subscribers int, err error)
 }
 
-// Announce publishes news in the operator's tenant, where somebody there
-// subscribed to it. What happens to the operator's own is not announced: that
-// could go on for ever.
-func (a *Activities) Announce(ctx context.Context, news protocol.Announcement) error {
-	if news.Tenant == postdate.OperatorTenant {
+// Announce publishes an announcement in the operator's tenant, if an endpoint there
+// subscribes to it. Nothing is announced of the operator's own tenant: that could go on
+// for ever.
+func (a *Activities) Announce(ctx context.Context, in protocol.Announcement) error {
+	if in.Tenant == postdate.OperatorTenant {
 		return nil
 	}
 	operator, err := a.Tenants.Tenant(ctx, postdate.OperatorTenant)
 	if err != nil {
 		return err
 	}
-	if len(operator.Subscribers(news.Type)) == 0 {
+	if len(operator.Subscribers(in.Type)) == 0 {
 		return nil
 	}
 	_, err = a.Publisher.Publish(ctx, postdate.OperatorTenant, postdate.Event{
-		ID: news.ID, Type: news.Type, Entity: news.Tenant, Timestamp: news.At, Data: news.Data,
+		ID: in.ID, Type: in.Type, Entity: in.Tenant, Timestamp: in.At, Data: in.Data,
 	}, "")
-	told, final := errors.AsType[*postdate.Error](err)
-	if final && told.Code != postdate.Unavailable {
-		return temporal.NewNonRetryableApplicationError(told.Detail, string(told.Code), nil)
+	refusal, refused := errors.AsType[*postdate.Error](err)
+	if refused && refusal.Code != postdate.Unavailable {
+		return temporal.NewNonRetryableApplicationError(refusal.Detail, string(refusal.Code), nil)
 	}
 	return err
 }

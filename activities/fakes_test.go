@@ -46,129 +46,129 @@ type fakes struct {
 	refusal   error // of a publication
 	log       bytes.Buffer
 
-	// turns says whether there is one. Without it there always is.
-	turns    func(throttle.PermitRequest) bool
-	claims   []throttle.PermitRequest
-	ended    []postdate.Outcome // what turns came to
+	// permits says whether there is one. Without it there always is.
+	permits  func(throttle.PermitRequest) bool
+	requests []throttle.PermitRequest
+	ended    []postdate.Outcome // what permits came to
 	released []string
 }
 
-func (w *fakes) Acquire(_ context.Context, _ string, _ postdate.Endpoint, c throttle.PermitRequest) (throttle.Permit, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.turns != nil && !w.turns(c) {
+func (f *fakes) Acquire(_ context.Context, _ string, _ postdate.Endpoint, c throttle.PermitRequest) (throttle.Permit, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.permits != nil && !f.permits(c) {
 		return nil, throttle.ErrNoPermit
 	}
-	w.claims = append(w.claims, c)
+	f.requests = append(f.requests, c)
 	return func(made postdate.Attempt) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.ended = append(w.ended, made.Outcome)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.ended = append(f.ended, made.Outcome)
 	}, nil
 }
 
 // Queue has all wait in one line.
-func (w *fakes) Enqueue(_ context.Context, all []protocol.EnqueueRequest) ([]string, error) {
+func (f *fakes) Enqueue(_ context.Context, all []protocol.EnqueueRequest) ([]string, error) {
 	return make([]string, len(all)), nil
 }
 
-func (w *fakes) ReleaseDelivery(_ context.Context, _, id string) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.released = append(w.released, id)
+func (f *fakes) ReleaseDelivery(_ context.Context, _, id string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.released = append(f.released, id)
 	return nil
 }
 
-func newWorld(t *testing.T, endpoints ...postdate.Endpoint) *fakes {
+func newFakes(t *testing.T, endpoints ...postdate.Endpoint) *fakes {
 	t.Helper()
 	suite := testsuite.WorkflowTestSuite{}
 	suite.SetLogger(silent{})
-	w := &fakes{
+	f := &fakes{
 		TestActivityEnvironment: suite.NewTestActivityEnvironment(), t: t,
 		tenant: postdate.Tenant{Endpoints: endpoints, Secrets: postdate.ExpiringSecrets{
 			{Secret: "whsec_new"}, {Secret: "whsec_old", Until: now.Add(-time.Second)},
 		}},
 		reported: map[string]postdate.Outcome{}, started: map[string]protocol.DeliverInput{},
 	}
-	w.answer = func(context.Context, postdate.Message, postdate.Target) (postdate.Attempt, error) {
+	f.answer = func(context.Context, postdate.Message, postdate.Target) (postdate.Attempt, error) {
 		return postdate.Attempt{At: now, Outcome: postdate.Accepted, Status: 204}, nil
 	}
 	(&activities.Activities{
-		Sender: w, Tenants: w, Starter: w, Publisher: w, Queue: w, Deliveries: w, AttemptLog: w, Limiter: w, Now: func() time.Time { return now },
-		Log: slog.New(slog.NewJSONHandler(&w.log, nil)),
-	}).Register(w)
-	return w
+		Sender: f, Tenants: f, Starter: f, Publisher: f, Queue: f, Deliveries: f, AttemptLog: f, Limiter: f, Now: func() time.Time { return now },
+		Log: slog.New(slog.NewJSONHandler(&f.log, nil)),
+	}).Register(f)
+	return f
 }
 
-func (w *fakes) Tenant(context.Context, string) (*postdate.Tenant, error) { return &w.tenant, w.fault }
+func (f *fakes) Tenant(context.Context, string) (*postdate.Tenant, error) { return &f.tenant, f.fault }
 
 // Fresh knows of what was made just now.
-func (w *fakes) Fresh(context.Context, string) (*postdate.Tenant, error) {
-	fresh := w.tenant
-	fresh.Endpoints = append(fresh.Endpoints, w.made...)
-	return &fresh, w.fault
+func (f *fakes) Fresh(context.Context, string) (*postdate.Tenant, error) {
+	fresh := f.tenant
+	fresh.Endpoints = append(fresh.Endpoints, f.made...)
+	return &fresh, f.fault
 }
 
-func (w *fakes) Report(_ context.Context, _, endpoint string, made postdate.Attempt) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.reported[endpoint] = made.Outcome
+func (f *fakes) Report(_ context.Context, _, endpoint string, made postdate.Attempt) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reported[endpoint] = made.Outcome
 }
 
-func (w *fakes) Send(ctx context.Context, m postdate.Message, to postdate.Target) (postdate.Attempt, error) {
-	return w.answer(ctx, m, to)
+func (f *fakes) Send(ctx context.Context, m postdate.Message, to postdate.Target) (postdate.Attempt, error) {
+	return f.answer(ctx, m, to)
 }
 
-func (w *fakes) StartDelivery(_ context.Context, h protocol.DeliverInput, _ protocol.Accepted) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.busy {
+func (f *fakes) StartDelivery(_ context.Context, h protocol.DeliverInput, _ protocol.Accepted) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.busy {
 		return errOurs
 	}
-	if w.onStart != nil {
-		w.onStart()
+	if f.onStart != nil {
+		f.onStart()
 	}
-	w.started[h.Shipment.ID()] = h
+	f.started[h.Shipment.ID()] = h
 	return nil
 }
 
-func (w *fakes) Started(_ context.Context, _, id string) (bool, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	_, started := w.started[id]
+func (f *fakes) Started(_ context.Context, _, id string) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, started := f.started[id]
 	return started, nil
 }
 
-func (w *fakes) Publish(_ context.Context, _ string, e postdate.Event, _ string) (int, error) {
-	w.published = append(w.published, e)
-	return len(w.tenant.Endpoints), w.refusal
+func (f *fakes) Publish(_ context.Context, _ string, e postdate.Event, _ string) (int, error) {
+	f.published = append(f.published, e)
+	return len(f.tenant.Endpoints), f.refusal
 }
 
 // run runs an activity and fills in what it answers.
-func (w *fakes) run(name string, in, out any) error {
-	w.t.Helper()
-	answer, err := w.ExecuteActivity(name, in)
+func (f *fakes) run(name string, in, out any) error {
+	f.t.Helper()
+	answer, err := f.ExecuteActivity(name, in)
 	if err != nil {
 		return err
 	}
 	if out != nil {
-		require.NoError(w.t, answer.Get(out))
+		require.NoError(f.t, answer.Get(out))
 	}
 	return nil
 }
 
-func (w *fakes) send(s protocol.DeliveryTask) postdate.Attempt {
-	w.t.Helper()
+func (f *fakes) send(s protocol.DeliveryTask) postdate.Attempt {
+	f.t.Helper()
 	var made postdate.Attempt
-	require.NoError(w.t, w.run(protocol.SendActivity, s, &made))
+	require.NoError(f.t, f.run(protocol.SendActivity, s, &made))
 	return made
 }
 
 // line is the one line that was logged.
-func (w *fakes) line() map[string]any {
-	w.t.Helper()
+func (f *fakes) line() map[string]any {
+	f.t.Helper()
 	var line map[string]any
-	require.NoError(w.t, json.Unmarshal(w.log.Bytes(), &line))
+	require.NoError(f.t, json.Unmarshal(f.log.Bytes(), &line))
 	return line
 }
 
@@ -179,7 +179,7 @@ func endpoint(id string, state postdate.EndpointState) postdate.Endpoint {
 	}
 }
 
-func shipment(to postdate.Destination) protocol.DeliveryTask {
+func task(to postdate.Destination) protocol.DeliveryTask {
 	return protocol.DeliveryTask{
 		Message: postdate.Message{
 			ID: "evt_1", Tenant: "acme", Type: "invoice.paid", Entity: "customer_42", Data: json.RawMessage(`1`), TraceParent: "00-1-2-01",

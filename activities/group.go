@@ -13,7 +13,7 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// Starter starts deliveries of their own for what leaves a group or a line.
+// Starter starts executions for the deliveries that leave a group or a line.
 type Starter interface {
 	// StartDelivery starts the execution of a delivery. It is no error that it was
 	// started before.
@@ -22,65 +22,64 @@ type Starter interface {
 	Started(ctx context.Context, tenant, id string) (bool, error)
 }
 
-// maxGroupResponses is how many bytes of responses a group keeps in all, so that
-// its answer stays below the engine's limit for one value (2 MB) even where each
-// byte takes six, as JSON writes those that are no text.
+// maxGroupResponses bounds the bytes of all responses that a group keeps, so that its
+// result stays below Temporal's limit for one value (2 MB) even where each byte takes
+// six, as JSON writes those that are not text.
 const maxGroupResponses = 256 << 10
 
-// maxPartsResponses bounds the same for all parts of one Dispatch: the engine
-// writes the results of those that end before it into its history, of 50 MB.
+// maxPartsResponses bounds the same for all parts of one Dispatch: Temporal writes the
+// results of parts that are its children into its history, of 50 MB.
 const maxPartsResponses = 4 << 20
 
-// SendGroup makes the first attempt at each parcel, all side by side, and answers
-// what came of them in the same order. It does not fail for one: where none could
-// be made, for a reason of our own, its place has no outcome.
+// SendGroup makes the first attempt at each item, all in parallel, and returns the
+// results in the same order. Where no attempt could be made, because of a failure of our
+// own, the result has no outcome, and the others stand.
 //
-// Of one endpoint all parcels are sent, or all go in line, where they are from then
-// on: so nobody waits here for those who take long.
+// The items for one endpoint are all sent, or all enqueued, so that none waits here for a
+// slow endpoint.
 func (a *Activities) SendGroup(ctx context.Context, in protocol.GroupInput) ([]protocol.GroupAttempt, error) {
 	attempts := make([]protocol.GroupAttempt, len(in.Items))
 	places := make(map[string][]int) // by endpoint
-	for i, parcel := range in.Items {
-		places[parcel.Endpoint] = append(places[parcel.Endpoint], i)
+	for i, item := range in.Items {
+		places[item.Endpoint] = append(places[item.Endpoint], i)
 	}
 	keep := min(postdate.MaxResponse, maxGroupResponses/max(1, len(in.Items)), maxPartsResponses/max(1, in.Of*len(in.Items)))
-	var all sync.WaitGroup
+	var sends sync.WaitGroup
 	for _, places := range places {
-		all.Go(func() { a.sendTo(ctx, in, places, attempts, keep) })
+		sends.Go(func() { a.sendTo(ctx, in, places, attempts, keep) })
 	}
-	all.Wait()
+	sends.Wait()
 	return attempts, nil
 }
 
-// sendTo sends the parcels at these places, which are for one endpoint.
+// sendTo sends the items at these places, which are for one endpoint.
 func (a *Activities) sendTo(ctx context.Context, in protocol.GroupInput, places []int, attempts []protocol.GroupAttempt, keep int) {
 	permit, e, known := a.acquireFor(ctx, in, places)
 	if known && permit == nil {
 		a.enqueue(ctx, in, places, attempts)
 		return
 	}
-	var all sync.WaitGroup
+	var sends sync.WaitGroup
 	for _, i := range places {
-		all.Go(func() {
-			shipment := in.Items[i].Task(in.Messages, in.At)
-			var made postdate.Attempt
+		sends.Go(func() {
+			task := in.Items[i].Task(in.Messages, in.At)
+			var attempt postdate.Attempt
 			var err error
 			if known {
-				made, err = a.attemptWithPermit(ctx, permit, shipment, e)
+				attempt, err = a.attemptWithPermit(ctx, permit, task, e)
 			} else {
-				made, err = a.attempt(ctx, shipment, 1)
+				attempt, err = a.attempt(ctx, task, 1)
 			}
-			if err == nil { // else the attempt has logged it
-				attempts[i].Attempt = made.Excerpt(keep)
+			if err == nil { // it is logged
+				attempts[i].Attempt = attempt.Excerpt(keep)
 			}
 		})
 	}
-	all.Wait()
+	sends.Wait()
 }
 
-// acquireFor acquires a permit for all parcels of one endpoint together: nil where none
-// comes soon. It does not know where there is nothing to be taken, for the endpoint
-// is not sent to.
+// acquireFor acquires one permit for all items of one endpoint: nil where none comes
+// soon. known is false where no permit is needed, since the endpoint is not sent to.
 func (a *Activities) acquireFor(ctx context.Context, in protocol.GroupInput, places []int) (permit throttle.Permit, e postdate.Endpoint, known bool) {
 	first := in.Items[places[0]]
 	tenant := in.Messages[first.Event].Tenant
@@ -90,31 +89,31 @@ func (a *Activities) acquireFor(ctx context.Context, in protocol.GroupInput, pla
 	}
 	permit, err = a.acquire(ctx, tenant, e, throttle.PermitRequest{Since: in.At, N: len(places)})
 	if err != nil {
-		return nil, e, true // its line asks for another
+		return nil, e, true // its line acquires another
 	}
 	return permit, e, true
 }
 
 // attemptWithPermit makes the first attempt at s.
 func (a *Activities) attemptWithPermit(ctx context.Context, permit throttle.Permit, s protocol.DeliveryTask, e postdate.Endpoint) (postdate.Attempt, error) {
-	made, target, err := a.sendWithPermit(context.WithoutCancel(ctx), permit, s, e)
-	made.Number = 1
-	a.report(ctx, s, target, made, err)
-	return made, err
+	attempt, target, err := a.sendWithPermit(context.WithoutCancel(ctx), permit, s, e)
+	attempt.Number = 1
+	a.report(ctx, s, target, attempt, err)
+	return attempt, err
 }
 
-// enqueue has the parcels at these places go in line, in their order. Where that
-// fails, the group sees to it.
+// enqueue enqueues the items at these places, in their order. Where that fails, Dispatch
+// enqueues them.
 func (a *Activities) enqueue(ctx context.Context, in protocol.GroupInput, places []int, attempts []protocol.GroupAttempt) {
-	all := make([]protocol.EnqueueRequest, len(places))
+	requests := make([]protocol.EnqueueRequest, len(places))
 	for n, i := range places {
-		all[n] = in.Items[i].EnqueueRequest(in.Messages, in.At)
+		requests[n] = in.Items[i].EnqueueRequest(in.Messages, in.At)
 		attempts[i].Attempt = noPermit(a.Now())
 	}
-	lines, err := a.Queue.Enqueue(context.WithoutCancel(ctx), all)
+	lines, err := a.Queue.Enqueue(context.WithoutCancel(ctx), requests)
 	if err != nil {
-		a.Log.LogAttrs(ctx, slog.LevelError, "go in line", slog.String("tenant", all[0].Tenant),
-			slog.String("endpoint", all[0].Endpoint), slog.Int("deliveries", len(all)), slog.String("error", err.Error()))
+		a.Log.LogAttrs(ctx, slog.LevelError, "failed to enqueue deliveries", slog.String("tenant", requests[0].Tenant),
+			slog.String("endpoint", requests[0].Endpoint), slog.Int("deliveries", len(requests)), slog.String("error", err.Error()))
 		return
 	}
 	for n, i := range places {
@@ -122,37 +121,37 @@ func (a *Activities) enqueue(ctx context.Context, in protocol.GroupInput, places
 	}
 }
 
-// handOverSideBySide bounds how many deliveries are started at once.
-const handOverSideBySide = 16
+// maxParallelStarts bounds the deliveries that are started in parallel.
+const maxParallelStarts = 16
 
-// HandOver has each parcel go on as a delivery of its own. What was started
-// before stays as it is, so it can be run again and again until all is done.
+// HandOver starts an execution for each item. What was started before stays as it is, so
+// that it can run again until all is done.
 func (a *Activities) HandOver(ctx context.Context, in protocol.HandOverInput) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(handOverSideBySide)
-	for i, parcel := range in.Items {
+	group.SetLimit(maxParallelStarts)
+	for i, item := range in.Items {
 		group.Go(func() error {
 			activity.RecordHeartbeat(ctx, i)
-			return a.handOver(ctx, in, parcel)
+			return a.handOver(ctx, in, item)
 		})
 	}
 	return group.Wait()
 }
 
-func (a *Activities) handOver(ctx context.Context, in protocol.HandOverInput, left protocol.Undelivered) error {
+func (a *Activities) handOver(ctx context.Context, in protocol.HandOverInput, item protocol.Undelivered) error {
 	at := in.At
-	if !left.At.IsZero() {
-		at = left.At
+	if !item.At.IsZero() {
+		at = item.At
 	}
-	shipment := left.Task(in.Messages, at)
-	// Of an endpoint that is deleted by now the delivery will find out itself.
-	_, endpoint, _, err := a.resolve(ctx, shipment.Message.Tenant, left.Endpoint)
+	task := item.Task(in.Messages, at)
+	// If the endpoint was deleted, the delivery itself finds that out.
+	_, endpoint, _, err := a.resolve(ctx, task.Message.Tenant, item.Endpoint)
 	if err != nil {
 		return err
 	}
-	shipment.Timeout = endpoint.Timeout
+	task.Timeout = endpoint.Timeout
 	return a.Starter.StartDelivery(ctx, protocol.DeliverInput{
-		Shipment: shipment, Terms: left.Terms, Retry: postdate.RetryOrDefault(endpoint.Retry),
-		Attempts: left.Attempts, Handed: len(left.Attempts) > 0,
-	}, protocol.Accepted{To: shipment.To, At: at})
+		Shipment: task, Terms: item.Terms, Retry: postdate.RetryOrDefault(endpoint.Retry),
+		Attempts: item.Attempts, Handed: len(item.Attempts) > 0,
+	}, protocol.Accepted{To: task.To, At: at})
 }

@@ -28,17 +28,17 @@ func group(n int) protocol.GroupInput {
 func TestSendGroup_MakesAllAttemptsSideBySide(t *testing.T) {
 	t.Parallel()
 	const n = 80
-	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
+	f := newFakes(t, endpoint("ep_1", postdate.Enabled))
 	var together sync.WaitGroup
 	together.Add(n)
-	w.answer = func(_ context.Context, m postdate.Message, _ postdate.Target) (postdate.Attempt, error) {
+	f.answer = func(_ context.Context, m postdate.Message, _ postdate.Target) (postdate.Attempt, error) {
 		together.Done()
 		together.Wait() // until all of them are under way
 		return postdate.Attempt{At: now, Outcome: postdate.Accepted, Status: 200, Response: m.ID}, nil
 	}
 	in := group(n)
 	var made []postdate.Attempt
-	require.NoError(t, w.run(protocol.SendGroupActivity, in, &made))
+	require.NoError(t, f.run(protocol.SendGroupActivity, in, &made))
 	require.Len(t, made, n)
 	for i, each := range made {
 		require.Equal(t, in.Messages[i%2].ID, each.Response, "answers are in the order of what was asked")
@@ -48,8 +48,8 @@ func TestSendGroup_MakesAllAttemptsSideBySide(t *testing.T) {
 
 func TestSendGroup_DoesNotFailForOne(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, endpoint("ep_1", postdate.Enabled), endpoint("ep_2", postdate.Paused))
-	w.answer = func(_ context.Context, m postdate.Message, _ postdate.Target) (postdate.Attempt, error) {
+	f := newFakes(t, endpoint("ep_1", postdate.Enabled), endpoint("ep_2", postdate.Paused))
+	f.answer = func(_ context.Context, m postdate.Message, _ postdate.Target) (postdate.Attempt, error) {
 		if m.ID == "evt_2" {
 			return postdate.Attempt{}, errOurs
 		}
@@ -58,7 +58,7 @@ func TestSendGroup_DoesNotFailForOne(t *testing.T) {
 	in := group(2)
 	in.Items = append(in.Items, protocol.GroupItem{Endpoint: "ep_2"}, protocol.GroupItem{Endpoint: "ep_3"})
 	var made []postdate.Attempt
-	require.NoError(t, w.run(protocol.SendGroupActivity, in, &made))
+	require.NoError(t, f.run(protocol.SendGroupActivity, in, &made))
 	var outcomes []postdate.Outcome
 	for _, each := range made {
 		outcomes = append(outcomes, each.Outcome)
@@ -68,49 +68,49 @@ func TestSendGroup_DoesNotFailForOne(t *testing.T) {
 
 func TestSendGroup_AnswersLessThanTheEngineTakes(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
-	w.answer = func(context.Context, postdate.Message, postdate.Target) (postdate.Attempt, error) {
+	f := newFakes(t, endpoint("ep_1", postdate.Enabled))
+	f.answer = func(context.Context, postdate.Message, postdate.Target) (postdate.Attempt, error) {
 		return postdate.Attempt{At: now, Outcome: postdate.Failed, Status: 500, Response: strings.Repeat("\x01", postdate.MaxResponse)}, nil
 	}
 	var made []postdate.Attempt
-	require.NoError(t, w.run(protocol.SendGroupActivity, group(80), &made))
+	require.NoError(t, f.run(protocol.SendGroupActivity, group(80), &made))
 	encoded, err := json.Marshal(made)
 	require.NoError(t, err)
 	require.Less(t, len(encoded), 2_000_000)
-	require.NoError(t, w.run(protocol.SendGroupActivity, group(1), &made))
+	require.NoError(t, f.run(protocol.SendGroupActivity, group(1), &made))
 	require.Len(t, made[0].Response, postdate.MaxResponse)
 }
 
 func TestSendGroup_TakesItsTurnsTogetherOrGoesInLine(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
-	w.turns = func(c throttle.PermitRequest) bool { return c.N <= 5 }
-	w.answer = func(context.Context, postdate.Message, postdate.Target) (postdate.Attempt, error) {
+	f := newFakes(t, endpoint("ep_1", postdate.Enabled))
+	f.permits = func(c throttle.PermitRequest) bool { return c.N <= 5 }
+	f.answer = func(context.Context, postdate.Message, postdate.Target) (postdate.Attempt, error) {
 		return postdate.Attempt{At: now, Outcome: postdate.Accepted, Status: 200}, nil
 	}
 	for n, outcome := range map[int]postdate.Outcome{5: postdate.Accepted, 6: protocol.NoPermit} {
 		var made []postdate.Attempt
-		require.NoError(t, w.run(protocol.SendGroupActivity, group(n), &made))
+		require.NoError(t, f.run(protocol.SendGroupActivity, group(n), &made))
 		require.Len(t, made, n)
 		for _, each := range made {
 			require.Equal(t, outcome, each.Outcome, "of %d", n)
 		}
 	}
-	require.Len(t, w.ended, 5, "each ends its own")
+	require.Len(t, f.ended, 5, "each ends its own")
 }
 
 func TestHandOver_StartsADeliveryForEachParcel(t *testing.T) {
 	t.Parallel()
 	e := endpoint("ep_1", postdate.Enabled)
 	e.Retry, e.Timeout = &postdate.Retry{MaxAttempts: 3}, postdate.Duration(time.Second)
-	w := newWorld(t, e)
+	f := newFakes(t, e)
 	in := group(2)
 	log := postdate.Attempts{{Number: 1, Outcome: postdate.Failed}}
 	handing := protocol.HandOverInput{Messages: in.Messages, At: now, Items: []protocol.Undelivered{
 		{GroupItem: in.Items[0], Attempts: log}, {GroupItem: protocol.GroupItem{Event: 1, Endpoint: "ep_deleted"}},
 	}}
 	for range 2 { // its worker may die and another one do it again
-		require.NoError(t, w.run(protocol.HandOverActivity, handing, nil))
+		require.NoError(t, f.run(protocol.HandOverActivity, handing, nil))
 	}
 	require.Equal(t, map[string]protocol.DeliverInput{
 		"evt_1.ep_1": {
@@ -125,14 +125,14 @@ func TestHandOver_StartsADeliveryForEachParcel(t *testing.T) {
 			},
 			Retry: postdate.Retry{}.WithDefaults(),
 		},
-	}, w.started)
+	}, f.started)
 }
 
 func TestHandOver_IsTriedAgainWhereTheDirectoryIsAway(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.fault = errOurs
-	require.ErrorContains(t, w.run(protocol.HandOverActivity, protocol.HandOverInput{
+	f := newFakes(t)
+	f.fault = errOurs
+	require.ErrorContains(t, f.run(protocol.HandOverActivity, protocol.HandOverInput{
 		Messages: group(0).Messages, Items: []protocol.Undelivered{{}},
 	}, nil), errOurs.Error())
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// begin and end note whose attempt is under way.
+// begin and end record whose attempts are under way.
 func (l *lineSend) begin(place int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -22,17 +22,18 @@ func (l *lineSend) begin(place int) {
 func (l *lineSend) end(place int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.progress.Sending = slices.DeleteFunc(l.progress.Sending, func(under int) bool { return under == place })
+	l.progress.Sending = slices.DeleteFunc(l.progress.Sending, func(sending int) bool { return sending == place })
 }
 
-func (l *lineSend) note(place int, made postdate.Attempt) {
+// record records an attempt.
+func (l *lineSend) record(place int, attempt postdate.Attempt) {
 	l.end(place)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.progress.Made[place] = made
+	l.progress.Made[place] = attempt
 }
 
-// markMoved notes that the waiter at place has an execution of its own.
+// markMoved records that the entry at place has an execution of its own.
 func (l *lineSend) markMoved(place int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -40,6 +41,7 @@ func (l *lineSend) markMoved(place int) {
 	l.progress.Moved = append(l.progress.Moved, place)
 }
 
+// done reports whether nothing remains to be done for the entry at place.
 func (l *lineSend) done(place int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -47,13 +49,14 @@ func (l *lineSend) done(place int) bool {
 	return made || slices.Contains(l.progress.Moved, place)
 }
 
+// size is how many entries are done.
 func (l *lineSend) size() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.progress.Made) + len(l.progress.Moved)
 }
 
-// soFar is a copy: what is told is encoded elsewhere.
+// soFar is a copy of the progress, since heartbeats are encoded on another goroutine.
 func (l *lineSend) soFar() protocol.LineProgress {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,7 +65,7 @@ func (l *lineSend) soFar() protocol.LineProgress {
 	}
 }
 
-// beat tells how far the line is, until beating ends.
+// beat records the progress in heartbeats, until beating ends.
 func (l *lineSend) beat(beating, ctx context.Context) {
 	ticks := time.NewTicker(lineHeartbeat)
 	defer ticks.Stop()

@@ -17,14 +17,14 @@ type Queue interface {
 	LeaveLine(ctx context.Context, line protocol.LineStatus) error
 }
 
-// Enqueue has deliveries wait in line for their endpoints, in their order, and
-// answers the line of each. Those that come within a moment of each other share one.
-func (a *Activities) Enqueue(ctx context.Context, all []protocol.EnqueueRequest) ([]string, error) {
-	return a.Queue.Enqueue(ctx, all)
+// Enqueue enqueues deliveries for their endpoints, in their order, and returns the line of
+// each. Those that are enqueued within a moment of each other share one.
+func (a *Activities) Enqueue(ctx context.Context, requests []protocol.EnqueueRequest) ([]string, error) {
+	return a.Queue.Enqueue(ctx, requests)
 }
 
-// Supersede tells waiting deliveries that newer messages have taken their place.
-// One that is over by now does not mind.
+// Supersede signals to waiting deliveries that newer messages replace them. It skips those
+// that have ended.
 func (a *Activities) Supersede(ctx context.Context, in protocol.SupersedeInput) error {
 	for _, id := range in.IDs {
 		err := a.Deliveries.SupersedeDelivery(ctx, in.Tenant, id)

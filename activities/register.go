@@ -12,8 +12,8 @@ type Registry interface {
 }
 
 // Register registers all activities under the names that histories record. They are
-// named one by one, not by reflection: a renamed method must not become another
-// activity, which executions that sleep for years would ask for in vain.
+// named one by one, not by reflection: renaming a method must not rename its activity,
+// which executions that sleep for years will call.
 func (a *Activities) Register(r Registry) {
 	a.RegisterControl(r)
 	register(r, protocol.SendActivity, a.Send)
@@ -28,7 +28,7 @@ func (a *Activities) Register(r Registry) {
 	register(r, protocol.SupersedeActivity, a.Supersede)
 }
 
-// RegisterControl registers those that the control queue needs.
+// RegisterControl registers the activities of [protocol.ControlQueue].
 func (a *Activities) RegisterControl(r Registry) {
 	register(r, protocol.AnnounceActivity, a.Announce)
 	register(r, protocol.SweepActivity, a.SweepDeliveries)

@@ -14,59 +14,59 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// Send makes one attempt and answers what came of it, success or not.
+// Send makes one attempt and returns its result, success or not.
 func (a *Activities) Send(ctx context.Context, s protocol.DeliveryTask) (postdate.Attempt, error) {
 	return a.attempt(ctx, s, max(1, s.Number))
 }
 
 const (
-	// permitTimeout bounds the wait for a permit, and reportTimeout what it may take to
-	// tell the directory of an attempt. Both fit into what an activity gets beyond
-	// the attempt's own timeout.
+	// permitTimeout bounds the wait for a permit, and reportTimeout the time to report an
+	// attempt. Both fit into the time that an activity gets beyond the attempt's own
+	// timeout.
 	permitTimeout = 5 * time.Second
 	reportTimeout = 3 * time.Second
 )
 
-// attempt sends s. An attempt that has begun is not broken off by a cancelled
-// context, so that what it came to is known: its own timeout bounds it.
+// attempt makes an attempt at s. A cancelled context does not stop one that has begun, so
+// that its outcome is known: its own timeout bounds it.
 func (a *Activities) attempt(ctx context.Context, s protocol.DeliveryTask, number int) (postdate.Attempt, error) {
 	if err := ctx.Err(); err != nil {
 		return postdate.Attempt{}, err
 	}
 	ctx = context.WithoutCancel(ctx)
-	made, target, err := a.deliver(ctx, s)
-	made.Number = number
-	a.report(ctx, s, target, made, err)
-	return made, err
+	attempt, target, err := a.deliver(ctx, s)
+	attempt.Number = number
+	a.report(ctx, s, target, attempt, err)
+	return attempt, err
 }
 
-// report tells what an attempt came to.
-func (a *Activities) report(ctx context.Context, s protocol.DeliveryTask, target postdate.Target, made postdate.Attempt, err error) {
-	a.logAttempt(ctx, s, target, made, err)
-	if err == nil && s.To.Endpoint != "" && protocol.Attempted(made.Outcome) {
+// report logs an attempt, and reports its outcome to the endpoint's tenant.
+func (a *Activities) report(ctx context.Context, s protocol.DeliveryTask, target postdate.Target, attempt postdate.Attempt, err error) {
+	a.logAttempt(ctx, s, target, attempt, err)
+	if err == nil && s.To.Endpoint != "" && protocol.Attempted(attempt.Outcome) {
 		ctx, stop := context.WithTimeout(ctx, reportTimeout)
 		defer stop()
-		a.Tenants.Report(ctx, s.Message.Tenant, s.To.Endpoint, made)
+		a.Tenants.Report(ctx, s.Message.Tenant, s.To.Endpoint, attempt)
 	}
 }
 
-// deliver sends s to where it goes as things are now: the target that it answers.
+// deliver sends s to its target as that is configured now, which it returns.
 func (a *Activities) deliver(ctx context.Context, s protocol.DeliveryTask) (postdate.Attempt, postdate.Target, error) {
-	looking, stop := context.WithTimeout(ctx, s.AttemptTimeout())
+	bounded, stop := context.WithTimeout(ctx, s.AttemptTimeout())
 	defer stop()
 	if s.To.Subscribers() {
-		made, err := a.publish(looking, s)
-		return made, postdate.Target{}, err
+		attempt, err := a.publish(bounded, s)
+		return attempt, postdate.Target{}, err
 	}
-	tenant, endpoint, known, err := a.resolve(looking, s.Message.Tenant, s.To.Endpoint)
+	tenant, endpoint, known, err := a.resolve(bounded, s.Message.Tenant, s.To.Endpoint)
 	if err != nil {
 		return postdate.Attempt{}, postdate.Target{}, fmt.Errorf("look up where %s goes: %w", s.ID(), err)
 	}
 	target := postdate.Target{URL: s.To.URL, Mode: postdate.Standard, Secrets: tenant.Secrets.At(a.Now())}
 	switch {
 	case s.To.Endpoint == "":
-		made, err := a.send(ctx, s, target)
-		return made, target, err
+		attempt, err := a.send(ctx, s, target)
+		return attempt, target, err
 	case !known:
 		return postdate.Attempt{At: a.Now(), Outcome: protocol.EndpointDeleted}, target, nil
 	case endpoint.State != postdate.Enabled && !s.Test:
@@ -76,7 +76,7 @@ func (a *Activities) deliver(ctx context.Context, s protocol.DeliveryTask) (post
 		Dequeued: s.Dequeued || s.Test, Since: s.DueAt, MaxWait: maxWait(s),
 	})
 	switch {
-	case errors.Is(err, throttle.ErrNoPermit) && s.Test: // it asks how the receiver is now
+	case errors.Is(err, throttle.ErrNoPermit) && s.Test: // a test is about how the receiver is now
 		permit = throttle.Unlimited
 	case errors.Is(err, throttle.ErrNoPermit):
 		return noPermit(a.Now()), target, nil
@@ -101,31 +101,31 @@ func maxWait(s protocol.DeliveryTask) time.Duration {
 }
 
 // sendWithPermit sends s to an endpoint, and releases the permit.
-func (a *Activities) sendWithPermit(ctx context.Context, permit throttle.Permit, s protocol.DeliveryTask, e postdate.Endpoint) (made postdate.Attempt, target postdate.Target, err error) {
-	defer func() { permit.Release(made) }()
+func (a *Activities) sendWithPermit(ctx context.Context, permit throttle.Permit, s protocol.DeliveryTask, e postdate.Endpoint) (attempt postdate.Attempt, target postdate.Target, err error) {
+	defer func() { permit.Release(attempt) }()
 	target = e.Target(a.Now())
 	s.Timeout = cmp.Or(s.Timeout, e.Timeout)
-	made, err = a.send(ctx, s, target)
-	return made, target, err
+	attempt, err = a.send(ctx, s, target)
+	return attempt, target, err
 }
 
-// send sends s to target, within the time that an attempt may take.
+// send sends s to target, within the attempt's timeout.
 func (a *Activities) send(ctx context.Context, s protocol.DeliveryTask, target postdate.Target) (postdate.Attempt, error) {
 	ctx, stop := context.WithTimeout(ctx, cmp.Or(s.Timeout.Duration(), postdate.DefaultTimeout))
 	defer stop()
-	made, err := a.Sender.Send(ctx, s.Message, target)
+	attempt, err := a.Sender.Send(ctx, s.Message, target)
 	if err != nil {
 		return postdate.Attempt{}, err
 	}
-	return made, nil
+	return attempt, nil
 }
 
-// resolve looks up a tenant and its endpoint, if one is meant. That there is no
-// such endpoint is believed of the newest knowledge only: it may have been made
-// just now, elsewhere.
+// resolve looks up a tenant and its endpoint, if one is named. An endpoint that is not
+// found is looked up again in the newest configuration: it may have been created a moment
+// ago.
 func (a *Activities) resolve(ctx context.Context, name, id string) (t *postdate.Tenant, e postdate.Endpoint, known bool, err error) {
-	for _, look := range []func(context.Context, string) (*postdate.Tenant, error){a.Tenants.Tenant, a.Tenants.Fresh} {
-		if t, err = look(ctx, name); err != nil {
+	for _, lookUp := range []func(context.Context, string) (*postdate.Tenant, error){a.Tenants.Tenant, a.Tenants.Fresh} {
+		if t, err = lookUp(ctx, name); err != nil {
 			return nil, postdate.Endpoint{}, false, err
 		}
 		if e, known = t.Endpoint(id); known || id == "" {
@@ -143,30 +143,30 @@ func disabledReason(e postdate.Endpoint) string {
 	return string(e.State) + ", " + e.Reason
 }
 
-// publish makes of s, which is due, an event of the same id. That it cannot be
-// one is told by the attempt; any other failure is our own.
+// publish publishes s, which is due, as an event of the same id. Where it cannot be one
+// the attempt says so; any other failure is our own.
 func (a *Activities) publish(ctx context.Context, s protocol.DeliveryTask) (postdate.Attempt, error) {
 	began, m := a.Now(), s.Message
 	subscribers, err := a.Publisher.Publish(ctx, m.Tenant, postdate.Event{
 		ID: m.ID, Type: m.Type, Entity: m.Entity, Data: m.Data, Timestamp: s.DueAt, CloudEvent: m.CloudEvent,
 	}, m.TraceParent)
-	made := postdate.Attempt{At: began, DurationMS: a.Now().Sub(began).Milliseconds()}
+	attempt := postdate.Attempt{At: began, DurationMS: a.Now().Sub(began).Milliseconds()}
 	switch code := postdate.CodeOf(err); {
 	case code == postdate.Conflict || code == postdate.Invalid:
-		made.Outcome, made.Error = postdate.Failed, err.Error()
+		attempt.Outcome, attempt.Error = postdate.Failed, err.Error()
 	case err != nil:
 		return postdate.Attempt{}, fmt.Errorf("publish %s: %w", m.ID, err)
 	default:
-		made.Outcome, made.Response = postdate.Accepted, fmt.Sprintf("published to %d endpoints", subscribers)
+		attempt.Outcome, attempt.Response = postdate.Accepted, fmt.Sprintf("published to %d endpoints", subscribers)
 	}
-	return made, nil
+	return attempt, nil
 }
 
-// logAttempt writes the one wide line that each attempt gets. Of the
-// destination it tells the host alone: a path can be a secret.
-func (a *Activities) logAttempt(ctx context.Context, s protocol.DeliveryTask, target postdate.Target, made postdate.Attempt, err error) {
+// logAttempt writes the one wide line that each attempt gets. Of the destination it
+// holds the host alone, since a path may be a secret.
+func (a *Activities) logAttempt(ctx context.Context, s protocol.DeliveryTask, target postdate.Target, attempt postdate.Attempt, err error) {
 	level := slog.LevelInfo
-	if made.Outcome == protocol.NoPermit {
+	if attempt.Outcome == protocol.NoPermit {
 		level = slog.LevelDebug // none was made
 	}
 	attrs := []slog.Attr{
@@ -175,10 +175,10 @@ func (a *Activities) logAttempt(ctx context.Context, s protocol.DeliveryTask, ta
 		slog.String("type", s.Message.Type),
 		slog.String("entity", s.Message.Entity),
 		slog.String("host", host(target.URL)),
-		slog.Int("attempt", made.Number),
-		slog.String("outcome", string(made.Outcome)),
-		slog.Int("status", made.Status),
-		slog.Int64("duration_ms", made.DurationMS),
+		slog.Int("attempt", attempt.Number),
+		slog.String("outcome", string(attempt.Outcome)),
+		slog.Int("status", attempt.Status),
+		slog.Int64("duration_ms", attempt.DurationMS),
 	}
 	if s.To.Endpoint != "" {
 		attrs = append(attrs, slog.String("endpoint", s.To.Endpoint))
@@ -186,14 +186,14 @@ func (a *Activities) logAttempt(ctx context.Context, s protocol.DeliveryTask, ta
 	if s.ID() != s.Message.ID {
 		attrs = append(attrs, slog.String("delivery", s.ID()))
 	}
-	if made.Number == 1 && !made.At.IsZero() {
-		attrs = append(attrs, slog.Int64("late_ms", made.At.Sub(s.DueAt).Milliseconds()))
+	if attempt.Number == 1 && !attempt.At.IsZero() {
+		attrs = append(attrs, slog.Int64("late_ms", attempt.At.Sub(s.DueAt).Milliseconds()))
 	}
-	if protocol.Attempted(made.Outcome) && made.Outcome != postdate.Accepted && made.Outcome != postdate.Rescheduled {
+	if protocol.Attempted(attempt.Outcome) && attempt.Outcome != postdate.Accepted && attempt.Outcome != postdate.Rescheduled {
 		level = slog.LevelWarn
 	}
-	if made.Error != "" {
-		attrs = append(attrs, slog.String("error", made.Error))
+	if attempt.Error != "" {
+		attrs = append(attrs, slog.String("error", attempt.Error))
 	}
 	if err != nil {
 		level = slog.LevelError

@@ -17,23 +17,23 @@ import (
 )
 
 const (
-	// lineDuration is how long turns are taken for a line.
+	// lineDuration is how long permits are acquired for a line.
 	lineDuration = time.Minute
-	// lineHeartbeat is how often it is told how far a line is. What was not told is sent
-	// again where the worker dies.
+	// lineHeartbeat is how often the progress of a line is recorded. If the worker dies,
+	// what was not recorded is sent again.
 	lineHeartbeat = time.Second
-	// permitHold is how long the turn of a delivery with an execution of its own is
-	// kept for it: it takes about as long to come for one.
+	// permitHold is how long a permit is held for a delivery with an execution of its own,
+	// which takes about as long to acquire one itself.
 	permitHold = 200 * time.Millisecond
 )
 
-// SendLine makes the first attempts at the waiters of a line, one after another
-// as turns come, and tells those that have executions of their own. What fails goes
-// on as a delivery of its own at once. It ends when all is done, when no turn comes
-// for a while, or after a minute: what it does not mention still waits.
+// SendLine makes the first attempts at the entries of a line, one after another as
+// permits come, and releases those that have executions of their own. What fails
+// continues as a delivery of its own at once. It ends when all is done, when no permit
+// comes for a while, or after a minute: entries that its result does not name still wait.
 func (a *Activities) SendLine(ctx context.Context, in protocol.SendLineInput) (protocol.LineProgress, error) {
 	line := &lineSend{
-		Activities: a, SendLineInput: in, until: time.Now().Add(protocol.LineMaxWait), starting: make(chan struct{}, handOverSideBySide),
+		Activities: a, SendLineInput: in, until: time.Now().Add(protocol.LineMaxWait), starting: make(chan struct{}, maxParallelStarts),
 	}
 	line.Again = in.Again || activity.GetInfo(ctx).Attempt > 1
 	if activity.HasHeartbeatDetails(ctx) {
@@ -63,62 +63,62 @@ func (a *Activities) SendLine(ctx context.Context, in protocol.SendLineInput) (p
 	if err != nil && line.size() == before {
 		return protocol.LineProgress{}, err
 	}
-	return line.soFar(), nil // what an error stopped waits on
+	return line.soFar(), nil // entries that an error stopped still wait
 }
 
-// lineSend is what SendLine does.
+// lineSend is a run of SendLine.
 type lineSend struct {
 	*Activities
 	protocol.SendLineInput
 
-	until    time.Time // no turn is waited for any longer
+	until    time.Time // no permit is waited for any longer
 	underWay sync.WaitGroup
-	starting chan struct{} // bounds how many are handed over at once
+	starting chan struct{} // bounds the deliveries that are started in parallel
 
 	mu       sync.Mutex
 	progress protocol.LineProgress
 }
 
-// resume goes on where an earlier call was lost: what had failed by then is handed
-// over, and who was handed over, which it did not live to tell, has left.
+// resume continues an earlier run that was lost: it hands over what had failed, and finds
+// out what had been handed over without being recorded.
 func (l *lineSend) resume(ctx context.Context) error {
-	for place, made := range l.soFar().Made {
-		l.underWay.Go(func() { l.moveFailed(ctx, place, made) })
+	for place, attempt := range l.soFar().Made {
+		l.underWay.Go(func() { l.moveFailed(ctx, place, attempt) })
 	}
 	if !l.Again {
 		return nil
 	}
-	asking, all := errgroup.WithContext(ctx)
-	asking.SetLimit(handOverSideBySide)
-	for place, w := range l.Entries {
-		if w.Message == nil || l.done(place) {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxParallelStarts)
+	for place, entry := range l.Entries {
+		if entry.Message == nil || l.done(place) {
 			continue
 		}
-		asking.Go(func() error {
-			started, err := l.Starter.Started(all, l.Tenant, w.DeliveryID)
+		group.Go(func() error {
+			started, err := l.Starter.Started(ctx, l.Tenant, entry.DeliveryID)
 			if started {
 				l.markMoved(place)
 			}
 			return err
 		})
 	}
-	return asking.Wait()
+	return group.Wait()
 }
 
-// send takes turns for one waiter after another.
+// send acquires permits for one entry after another.
 func (l *lineSend) send(ctx context.Context) error {
-	took := time.Now().Add(lineDuration)
-	taking, stop := context.WithDeadline(ctx, l.until)
+	deadline := time.Now().Add(lineDuration)
+	acquiring, stop := context.WithDeadline(ctx, l.until)
 	defer stop()
-	go stopWith(taking, activity.GetWorkerStopChannel(ctx), stop)
-	for place, w := range l.Entries {
-		if w.DeliveryID == "" || l.done(place) {
+	go stopWith(acquiring, activity.GetWorkerStopChannel(ctx), stop)
+	for place, entry := range l.Entries {
+		if entry.DeliveryID == "" || l.done(place) {
 			continue
 		}
-		if time.Now().After(took) || taking.Err() != nil {
+		if time.Now().After(deadline) || acquiring.Err() != nil {
 			return nil
 		}
-		_, e, known, err := l.resolve(taking, l.Tenant, l.Endpoint)
+		_, e, known, err := l.resolve(acquiring, l.Tenant, l.Endpoint)
 		switch {
 		case err != nil:
 			return err
@@ -128,9 +128,9 @@ func (l *lineSend) send(ctx context.Context) error {
 		case e.State != postdate.Enabled:
 			return nil
 		}
-		permit, err := l.acquire(taking, l.Tenant, e, throttle.PermitRequest{Dequeued: true, Since: w.At, MaxWait: time.Until(l.until)})
+		permit, err := l.acquire(acquiring, l.Tenant, e, throttle.PermitRequest{Dequeued: true, Since: entry.At, MaxWait: time.Until(l.until)})
 		switch {
-		case taking.Err() != nil:
+		case acquiring.Err() != nil:
 			if err == nil {
 				permit.Release(postdate.Attempt{})
 			}
@@ -138,10 +138,10 @@ func (l *lineSend) send(ctx context.Context) error {
 		case errors.Is(err, throttle.ErrNoPermit):
 			return nil
 		case err != nil:
-			return fmt.Errorf("acquire a permit for %s: %w", w.DeliveryID, err)
+			return fmt.Errorf("acquire a permit for %s: %w", entry.DeliveryID, err)
 		}
 		// It may have been paused while the permit was waited for.
-		if _, e, known, err = l.resolve(taking, l.Tenant, l.Endpoint); err != nil || !known || e.State != postdate.Enabled {
+		if _, e, known, err = l.resolve(acquiring, l.Tenant, l.Endpoint); err != nil || !known || e.State != postdate.Enabled {
 			permit.Release(postdate.Attempt{})
 			return err
 		}
@@ -152,12 +152,12 @@ func (l *lineSend) send(ctx context.Context) error {
 	return nil
 }
 
-// stopWith stops taking when the worker stops: what was not taken is the next one's.
-func stopWith(taking context.Context, stopping <-chan struct{}, stop context.CancelFunc) {
+// stopWith calls stop when the worker stops: the next run continues.
+func stopWith(acquiring context.Context, stopping <-chan struct{}, stop context.CancelFunc) {
 	select {
 	case <-stopping:
 		stop()
-	case <-taking.Done():
+	case <-acquiring.Done():
 	}
 }
 
@@ -168,8 +168,8 @@ func (l *lineSend) use(ctx context.Context, place int, permit throttle.Permit, e
 		l.underWay.Go(func() { l.attempt(ctx, place, permit, e) })
 		return nil
 	}
-	// Until it is there itself, its permit is not another's: so no more are told than
-	// find one.
+	// The permit is held until the delivery acquires one itself, so that no more are
+	// released than find one.
 	l.underWay.Go(func() {
 		time.Sleep(permitHold)
 		permit.Release(postdate.Attempt{})
@@ -177,25 +177,25 @@ func (l *lineSend) use(ctx context.Context, place int, permit throttle.Permit, e
 	return l.release(ctx, place)
 }
 
-// attempt sends the message of the waiter at place.
+// attempt makes the first attempt at the entry at place.
 func (l *lineSend) attempt(ctx context.Context, place int, permit throttle.Permit, e postdate.Endpoint) {
-	w := l.Entries[place]
-	made, err := l.attemptWithPermit(ctx, permit, protocol.DeliveryTask{
-		DeliveryID: w.DeliveryID, Message: *w.Message, To: postdate.Destination{Endpoint: l.Endpoint}, DueAt: w.At,
+	entry := l.Entries[place]
+	attempt, err := l.attemptWithPermit(ctx, permit, protocol.DeliveryTask{
+		DeliveryID: entry.DeliveryID, Message: *entry.Message, To: postdate.Destination{Endpoint: l.Endpoint}, DueAt: entry.At,
 	}, e)
 	if err != nil {
 		l.end(place)
-		return // for a reason of our own: it waits on
+		return // a failure of our own: the entry still waits
 	}
-	made = made.Excerpt(min(postdate.MaxResponse, maxGroupResponses/len(l.Entries)))
-	l.note(place, made)
-	l.moveFailed(ctx, place, made)
+	attempt = attempt.Excerpt(min(postdate.MaxResponse, maxGroupResponses/len(l.Entries)))
+	l.record(place, attempt)
+	l.moveFailed(ctx, place, attempt)
 }
 
-// moveFailed hands the waiter at place over, if its attempt failed. The line does so when
-// the call is over to whom it was not done here: it knows who was cancelled meanwhile.
-func (l *lineSend) moveFailed(ctx context.Context, place int, made postdate.Attempt) {
-	if !protocol.Attempted(made.Outcome) || made.Outcome == postdate.Accepted {
+// moveFailed hands the entry at place over, if its attempt failed. Once ctx is cancelled
+// that is left to the line, which knows what was cancelled.
+func (l *lineSend) moveFailed(ctx context.Context, place int, attempt postdate.Attempt) {
+	if !protocol.Attempted(attempt.Outcome) || attempt.Outcome == postdate.Accepted {
 		return
 	}
 	l.starting <- struct{}{}
@@ -203,19 +203,19 @@ func (l *lineSend) moveFailed(ctx context.Context, place int, made postdate.Atte
 	if ctx.Err() != nil {
 		return
 	}
-	w := l.Entries[place]
-	err := l.handOver(ctx, protocol.HandOverInput{Messages: []postdate.Message{*w.Message}, At: w.At},
-		protocol.Undelivered{GroupItem: protocol.GroupItem{Endpoint: l.Endpoint, Terms: w.Terms}, Attempts: postdate.Attempts{}.Append(made)})
+	entry := l.Entries[place]
+	err := l.handOver(ctx, protocol.HandOverInput{Messages: []postdate.Message{*entry.Message}, At: entry.At},
+		protocol.Undelivered{GroupItem: protocol.GroupItem{Endpoint: l.Endpoint, Terms: entry.Terms}, Attempts: postdate.Attempts{}.Append(attempt)})
 	if err != nil {
-		l.Log.LogAttrs(ctx, slog.LevelWarn, "hand over what failed in line", slog.String("tenant", l.Tenant),
-			slog.String("id", w.DeliveryID), slog.String("error", err.Error()))
+		l.Log.LogAttrs(ctx, slog.LevelWarn, "failed to hand over a delivery whose attempt failed; its line does", slog.String("tenant", l.Tenant),
+			slog.String("delivery", entry.DeliveryID), slog.String("endpoint", l.Endpoint), slog.String("error", err.Error()))
 		return
 	}
 	l.markMoved(place)
 }
 
-// report has a delivery with an execution of its own make its attempt. One that is
-// over needs no turn.
+// release signals to a delivery with an execution of its own to make its attempt. One that
+// has ended needs no permit.
 func (l *lineSend) release(ctx context.Context, place int) error {
 	err := l.Deliveries.ReleaseDelivery(ctx, l.Tenant, l.Entries[place].DeliveryID)
 	if err != nil && postdate.CodeOf(err) != postdate.NotFound {
@@ -225,19 +225,19 @@ func (l *lineSend) release(ctx context.Context, place int) error {
 	return nil
 }
 
-// failDeleted says of all that travel here that their endpoint was deleted, and
-// tellAll has the others find out themselves.
+// failDeleted records for all entries with a message that the endpoint was deleted.
 func (l *lineSend) failDeleted() {
-	for place, w := range l.Entries {
-		if w.Message != nil && !l.done(place) {
-			l.note(place, postdate.Attempt{At: l.Now(), Outcome: protocol.EndpointDeleted})
+	for place, entry := range l.Entries {
+		if entry.Message != nil && !l.done(place) {
+			l.record(place, postdate.Attempt{At: l.Now(), Outcome: protocol.EndpointDeleted})
 		}
 	}
 }
 
+// releaseAll releases all deliveries with executions of their own.
 func (l *lineSend) releaseAll(ctx context.Context) error {
-	for place, w := range l.Entries {
-		if w.Message == nil && w.DeliveryID != "" && !l.done(place) {
+	for place, entry := range l.Entries {
+		if entry.Message == nil && entry.DeliveryID != "" && !l.done(place) {
 			if err := l.release(ctx, place); err != nil {
 				return err
 			}

@@ -12,9 +12,9 @@ import (
 )
 
 // capture has w keep where it is sent to, and how much time there is.
-func (w *fakes) capture() (to *postdate.Target, left *time.Duration) {
+func (f *fakes) capture() (to *postdate.Target, left *time.Duration) {
 	to, left = new(postdate.Target), new(time.Duration)
-	w.answer = func(ctx context.Context, _ postdate.Message, target postdate.Target) (postdate.Attempt, error) {
+	f.answer = func(ctx context.Context, _ postdate.Message, target postdate.Target) (postdate.Attempt, error) {
 		deadline, _ := ctx.Deadline()
 		*to, *left = target, time.Until(deadline)
 		return postdate.Attempt{At: now, Outcome: postdate.Failed, Status: 500}, nil
@@ -24,49 +24,49 @@ func (w *fakes) capture() (to *postdate.Target, left *time.Duration) {
 
 func TestSend_SignsToABareURLWithTheTenantsSecrets(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	to, left := w.capture()
-	s := shipment(postdate.Destination{URL: "https://b.example/hooks"})
+	f := newFakes(t)
+	to, left := f.capture()
+	s := task(postdate.Destination{URL: "https://b.example/hooks"})
 	s.Timeout = postdate.Duration(3 * time.Second)
-	made := w.send(s)
+	made := f.send(s)
 	require.Equal(t, 1, made.Number)
 	require.Equal(t, postdate.Target{
 		URL: "https://b.example/hooks", Mode: postdate.Standard, Secrets: []postdate.Secret{"whsec_new"},
 	}, *to)
 	require.InDelta(t, 3, left.Seconds(), 1)
-	require.Empty(t, w.reported)
+	require.Empty(t, f.reported)
 }
 
 func TestSend_AsksTheDirectoryForAnEndpoint(t *testing.T) {
 	t.Parallel()
 	e := endpoint("ep_1", postdate.Enabled)
 	e.Timeout = postdate.Duration(4 * time.Second)
-	w := newWorld(t, e)
-	to, left := w.capture()
-	s := shipment(postdate.Destination{Endpoint: "ep_1"})
+	f := newFakes(t, e)
+	to, left := f.capture()
+	s := task(postdate.Destination{Endpoint: "ep_1"})
 	s.DeliveryID = "evt_1.ep_1"
-	require.Equal(t, postdate.Failed, w.send(s).Outcome)
+	require.Equal(t, postdate.Failed, f.send(s).Outcome)
 	require.Equal(t, e.Target(now), *to)
 	require.InDelta(t, 4, left.Seconds(), 1)
-	require.Equal(t, map[string]postdate.Outcome{"ep_1": postdate.Failed}, w.reported)
+	require.Equal(t, map[string]postdate.Outcome{"ep_1": postdate.Failed}, f.reported)
 
-	line := w.line()
+	line := f.line()
 	require.Equal(t, "WARN", line["level"])
 	require.Equal(t, "ep_1.example", line["host"])
 	require.Equal(t, "ep_1", line["endpoint"])
 	require.Equal(t, "evt_1.ep_1", line["delivery"])
 	require.InDelta(t, 1000, line["late_ms"], 0)
-	require.NotContains(t, w.log.String(), "secret-path")
-	require.NotContains(t, w.log.String(), "billing")
+	require.NotContains(t, f.log.String(), "secret-path")
+	require.NotContains(t, f.log.String(), "billing")
 }
 
 func TestSend_LogsWhichAttemptItIs(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
-	s := shipment(postdate.Destination{Endpoint: "ep_1"})
+	f := newFakes(t, endpoint("ep_1", postdate.Enabled))
+	s := task(postdate.Destination{Endpoint: "ep_1"})
 	s.Number = 2
-	require.Equal(t, 2, w.send(s).Number)
-	require.InDelta(t, 2, w.line()["attempt"], 0)
+	require.Equal(t, 2, f.send(s).Number)
+	require.InDelta(t, 2, f.line()["attempt"], 0)
 }
 
 func TestSend_WaitsForNobodyLongerThanTheirTimeout(t *testing.T) {
@@ -82,11 +82,11 @@ func TestSend_WaitsForNobodyLongerThanTheirTimeout(t *testing.T) {
 			t.Parallel()
 			e := endpoint("ep_1", postdate.Enabled)
 			e.Timeout = postdate.Duration(test.endpoint)
-			w := newWorld(t, e)
-			_, left := w.capture()
-			s := shipment(postdate.Destination{Endpoint: "ep_1"})
+			f := newFakes(t, e)
+			_, left := f.capture()
+			s := task(postdate.Destination{Endpoint: "ep_1"})
 			s.Timeout = postdate.Duration(test.shipment)
-			w.send(s)
+			f.send(s)
 			require.InDelta(t, test.want.Seconds(), left.Seconds(), 1)
 		})
 	}
@@ -96,43 +96,43 @@ func TestSend_MakesNoAttemptAtAnEndpointThatIsNotEnabled(t *testing.T) {
 	t.Parallel()
 	disabled := endpoint("ep_2", postdate.Disabled)
 	disabled.Reason = "HTTP 410 Gone"
-	w := newWorld(t, endpoint("ep_1", postdate.Paused), disabled)
-	to, _ := w.capture()
+	f := newFakes(t, endpoint("ep_1", postdate.Paused), disabled)
+	to, _ := f.capture()
 	for id, want := range map[string]postdate.Attempt{
 		"ep_1": {Outcome: protocol.NotEnabled, Error: "paused"},
 		"ep_2": {Outcome: protocol.NotEnabled, Error: "disabled, HTTP 410 Gone"},
 		"ep_3": {Outcome: protocol.EndpointDeleted},
 	} {
 		want.Number, want.At = 1, now
-		require.Equal(t, want, w.send(shipment(postdate.Destination{Endpoint: id})))
+		require.Equal(t, want, f.send(task(postdate.Destination{Endpoint: id})))
 	}
 	require.Zero(t, *to)
-	require.Empty(t, w.reported)
+	require.Empty(t, f.reported)
 
-	test := shipment(postdate.Destination{Endpoint: "ep_1"})
+	test := task(postdate.Destination{Endpoint: "ep_1"})
 	test.Test = true
-	require.Equal(t, postdate.Failed, w.send(test).Outcome)
+	require.Equal(t, postdate.Failed, f.send(test).Outcome)
 }
 
 func TestSend_PublishesWhereNoDestinationIsNamed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, endpoint("ep_1", postdate.Enabled))
-	s := shipment(postdate.Destination{})
-	made := w.send(s)
+	f := newFakes(t, endpoint("ep_1", postdate.Enabled))
+	s := task(postdate.Destination{})
+	made := f.send(s)
 	require.Equal(t, postdate.Attempt{Number: 1, At: now, Outcome: postdate.Accepted, Response: "published to 1 endpoints"}, made)
 	require.Equal(t, []postdate.Event{{
 		ID: "evt_1", Type: "invoice.paid", Entity: "customer_42", Data: s.Message.Data, Timestamp: s.DueAt,
-	}}, w.published)
+	}}, f.published)
 }
 
 func TestSend_FailsForAFaultOfOurOwn(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.fault, w.refusal = errOurs, errOurs
-	require.ErrorContains(t, w.run(protocol.SendActivity, shipment(postdate.Destination{Endpoint: "ep_1"}), nil), errOurs.Error())
-	require.Equal(t, "ERROR", w.line()["level"])
-	require.ErrorContains(t, w.run(protocol.SendActivity, shipment(postdate.Destination{}), nil), errOurs.Error())
-	require.Empty(t, w.reported)
+	f := newFakes(t)
+	f.fault, f.refusal = errOurs, errOurs
+	require.ErrorContains(t, f.run(protocol.SendActivity, task(postdate.Destination{Endpoint: "ep_1"}), nil), errOurs.Error())
+	require.Equal(t, "ERROR", f.line()["level"])
+	require.ErrorContains(t, f.run(protocol.SendActivity, task(postdate.Destination{}), nil), errOurs.Error())
+	require.Empty(t, f.reported)
 }
 
 func TestRetry_EndsWhereNoAttemptCanBeMade(t *testing.T) {
@@ -146,11 +146,11 @@ func TestRetry_EndsWhereNoAttemptCanBeMade(t *testing.T) {
 	} {
 		t.Run(id, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, endpoint("ep_1", postdate.Paused))
+			f := newFakes(t, endpoint("ep_1", postdate.Paused))
 			log := postdate.Attempts{{Number: 1, Outcome: postdate.Failed, Status: 500}}
-			w.SetHeartbeatDetails(log)
-			err := w.run(protocol.RetryActivity, protocol.RetryInput{
-				Shipment: shipment(postdate.Destination{Endpoint: id}), Plan: postdate.RetryPlan{Retry: postdate.Retry{}.WithDefaults()},
+			f.SetHeartbeatDetails(log)
+			err := f.run(protocol.RetryActivity, protocol.RetryInput{
+				Shipment: task(postdate.Destination{Endpoint: id}), Plan: postdate.RetryPlan{Retry: postdate.Retry{}.WithDefaults()},
 			}, nil)
 			state, reason, kept := protocol.DecodeEnd(err, nil)
 			require.Equal(t, test.state, state)
@@ -164,11 +164,11 @@ func TestRetry_EndsWhereNoAttemptCanBeMade(t *testing.T) {
 // own, begins its round with an attempt.
 func TestRetry_MakesTheFirstAttemptOfARound(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	f := newFakes(t)
 	earlier := postdate.Attempts{{Number: 1, Outcome: postdate.Gone, Status: 410}}
 	var log postdate.Attempts
-	require.NoError(t, w.run(protocol.RetryActivity, protocol.RetryInput{
-		Shipment: shipment(postdate.Destination{URL: "https://b.example/hooks"}), Attempts: earlier,
+	require.NoError(t, f.run(protocol.RetryActivity, protocol.RetryInput{
+		Shipment: task(postdate.Destination{URL: "https://b.example/hooks"}), Attempts: earlier,
 		Plan: postdate.RetryPlan{Retry: postdate.Retry{}.WithDefaults(), Since: now, Before: 1},
 	}, &log))
 	require.Len(t, log, 2)
@@ -177,9 +177,9 @@ func TestRetry_MakesTheFirstAttemptOfARound(t *testing.T) {
 
 func TestSend_KnowsAnEndpointThatWasMadeElsewhereJustNow(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.made = []postdate.Endpoint{endpoint("ep_new", postdate.Enabled)}
+	f := newFakes(t)
+	f.made = []postdate.Endpoint{endpoint("ep_new", postdate.Enabled)}
 	var made postdate.Attempt
-	require.NoError(t, w.run(protocol.SendActivity, shipment(postdate.Destination{Endpoint: "ep_new"}), &made))
+	require.NoError(t, f.run(protocol.SendActivity, task(postdate.Destination{Endpoint: "ep_new"}), &made))
 	require.Equal(t, postdate.Accepted, made.Outcome)
 }

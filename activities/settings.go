@@ -6,7 +6,7 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// EndpointSettings reads them, as they are now.
+// EndpointSettings reads the settings of an endpoint as they are now.
 func (a *Activities) EndpointSettings(ctx context.Context, of protocol.EndpointRef) (protocol.EndpointSettings, error) {
 	tenant, err := a.Tenants.Fresh(ctx, of.Tenant)
 	if err != nil {

@@ -31,22 +31,22 @@ type Deliveries interface {
 }
 
 const (
-	sweepSideBySide = 16
-	sweepTries      = 4
-	sweepPause      = 100 * time.Millisecond // before the second try; twice as long before each further one
-	sweepHeartbeat  = time.Second
-	releaseDelay    = 1200 * time.Millisecond // directories are at most a second behind
+	maxParallelChanges = 16
+	maxChangeAttempts  = 4
+	changePause        = 100 * time.Millisecond // before the second attempt; twice as long before each further one
+	sweepHeartbeat     = time.Second
+	releaseDelay       = 1200 * time.Millisecond // a process knows an endpoint as it was at most a second ago
 )
 
-// SweepDeliveries does one thing to all deliveries that a filter means. They are
-// begun oldest first, some side by side. After the death of its worker it looks
-// for them again: what it was done to does not match any more.
+// SweepDeliveries changes all deliveries that a filter matches, oldest first, some in
+// parallel. If its worker dies, the next run finds them again: those that were changed do
+// not match any more.
 func (a *Activities) SweepDeliveries(ctx context.Context, in protocol.SweepInput) (protocol.SweepProgress, error) {
-	do, err := a.sweepAction(in.Action)
+	change, err := a.sweepAction(in.Action)
 	if err != nil {
 		return protocol.SweepProgress{}, err
 	}
-	s := &sweep{do: do, tenant: in.Filter.Tenant, log: a.Log, begun: make(map[string]bool)}
+	s := &sweep{change: change, tenant: in.Filter.Tenant, log: a.Log, begun: make(map[string]bool)}
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &s.progress); err != nil {
 			return protocol.SweepProgress{}, fmt.Errorf("read how far the sweep is: %w", err)
@@ -57,8 +57,8 @@ func (a *Activities) SweepDeliveries(ctx context.Context, in protocol.SweepInput
 	defer s.heartbeat(ctx)()
 
 	if in.Action == protocol.SweepRelease {
-		// Until every process knows that the endpoint is enabled: what is released
-		// before would be parked again, behind what is younger.
+		// Wait until every process knows that the endpoint is enabled: what is released
+		// before that would be parked again, behind what is younger.
 		select {
 		case <-time.After(releaseDelay):
 		case <-ctx.Done():
@@ -70,15 +70,15 @@ func (a *Activities) SweepDeliveries(ctx context.Context, in protocol.SweepInput
 		filter.State = state
 		ids, err := a.Deliveries.Find(ctx, filter)
 		if err != nil {
-			return protocol.SweepProgress{}, fmt.Errorf("find what to %s: %w", in.Action, err)
+			return protocol.SweepProgress{}, fmt.Errorf("find the deliveries to %s: %w", in.Action, err)
 		}
-		s.all(ctx, ids)
+		s.changeAll(ctx, ids)
 	}
 	return s.now(), ctx.Err()
 }
 
-// statesOf are those that the action is for, in an order in which nothing that
-// goes on in its life while the sweep looks for it is passed by.
+// statesOf are the states that the action is for, in such an order that a delivery whose
+// state changes while the sweep searches is not missed.
 func statesOf(in protocol.SweepInput) []postdate.State {
 	switch {
 	case in.Filter.State != "":
@@ -88,7 +88,7 @@ func statesOf(in protocol.SweepInput) []postdate.State {
 	case in.Action == protocol.SweepRelease:
 		return []postdate.State{postdate.Parked}
 	default:
-		// What is called from a line may stand in it again.
+		// What a line has released may wait in it again.
 		return []postdate.State{
 			postdate.Scheduled, postdate.Waiting, postdate.Sending, postdate.Waiting, postdate.Retrying, postdate.Parked,
 		}
@@ -106,15 +106,15 @@ func (a *Activities) sweepAction(action protocol.SweepAction) (sweepFunc, error)
 	case protocol.SweepRelease:
 		return a.Deliveries.ReleaseDelivery, nil
 	}
-	return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf("%q is not what a sweep does", action), "Sweep", nil)
+	return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf("a sweep does not know the action %q", action), "Sweep", nil)
 }
 
-// sweep is one under way.
+// sweep is a run of SweepDeliveries.
 type sweep struct {
-	do     sweepFunc
+	change sweepFunc
 	tenant string
 	log    *slog.Logger
-	begun  map[string]bool // ids that were found before: lists are a little behind
+	begun  map[string]bool // ids that were found before: lists lag behind
 
 	mu       sync.Mutex
 	progress protocol.SweepProgress
@@ -126,35 +126,35 @@ func (s *sweep) now() protocol.SweepProgress {
 	return s.progress
 }
 
-func (s *sweep) count(change func(*protocol.SweepProgress)) {
+func (s *sweep) count(add func(*protocol.SweepProgress)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	change(&s.progress)
+	add(&s.progress)
 }
 
-// all does it to the deliveries of these ids, but to none twice.
-func (s *sweep) all(ctx context.Context, ids []string) {
+// changeAll changes the deliveries of these ids, but none twice.
+func (s *sweep) changeAll(ctx context.Context, ids []string) {
 	ids = slices.DeleteFunc(ids, func(id string) bool { return s.begun[id] })
 	for _, id := range ids {
 		s.begun[id] = true
 	}
 	s.count(func(p *protocol.SweepProgress) { p.Found += len(ids) })
 	var group errgroup.Group
-	group.SetLimit(sweepSideBySide)
+	group.SetLimit(maxParallelChanges)
 	for _, id := range ids {
 		if ctx.Err() != nil {
 			break
 		}
 		group.Go(func() error {
-			s.one(ctx, id)
+			s.changeOne(ctx, id)
 			return nil
 		})
 	}
-	_ = group.Wait() // each counts its own failure
+	_ = group.Wait() // failures are counted
 }
 
-// one does it to one delivery, and counts what came of that.
-func (s *sweep) one(ctx context.Context, id string) {
+// changeOne changes one delivery, and counts the result.
+func (s *sweep) changeOne(ctx context.Context, id string) {
 	err := s.try(ctx, id)
 	code := postdate.CodeOf(err)
 	switch {
@@ -164,17 +164,18 @@ func (s *sweep) one(ctx context.Context, id string) {
 		s.count(func(p *protocol.SweepProgress) { p.Skipped++ })
 	case ctx.Err() == nil:
 		s.count(func(p *protocol.SweepProgress) { p.Failed++ })
-		s.log.LogAttrs(ctx, slog.LevelError, "sweep",
-			slog.String("tenant", s.tenant), slog.String("id", id), slog.String("error", err.Error()))
+		s.log.LogAttrs(ctx, slog.LevelError, "failed to change a delivery in a sweep",
+			slog.String("tenant", s.tenant), slog.String("delivery", id), slog.String("error", err.Error()))
 	}
 }
 
+// try changes one delivery, and tries again where that fails for the moment.
 func (s *sweep) try(ctx context.Context, id string) error {
-	pause := sweepPause
-	for try := 1; ; try++ {
-		err := s.do(ctx, s.tenant, id)
-		told, ours := errors.AsType[*postdate.Error](err)
-		if err == nil || try == sweepTries || ours && told.Code != postdate.Unavailable {
+	pause := changePause
+	for attempt := 1; ; attempt++ {
+		err := s.change(ctx, s.tenant, id)
+		refusal, refused := errors.AsType[*postdate.Error](err)
+		if err == nil || attempt == maxChangeAttempts || refused && refusal.Code != postdate.Unavailable {
 			return err
 		}
 		select {
@@ -186,8 +187,8 @@ func (s *sweep) try(ctx context.Context, id string) error {
 	}
 }
 
-// heartbeat tells the engine every second how far the sweep is, until what it
-// answers is called.
+// heartbeat records the progress every second, until the function that it returns is
+// called.
 func (s *sweep) heartbeat(ctx context.Context) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -206,6 +207,6 @@ func (s *sweep) heartbeat(ctx context.Context) (stop func()) {
 	return func() {
 		close(done)
 		<-ended
-		activity.RecordHeartbeat(ctx, s.now()) // where it fails, its next try goes on from here
+		activity.RecordHeartbeat(ctx, s.now()) // if it fails, the next attempt continues from here
 	}
 }

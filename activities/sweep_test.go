@@ -195,7 +195,7 @@ func TestSweep_TellsHowFarItCame(t *testing.T) {
 		require.NoError(t, details.Get(&last))
 	})
 	_, err := env.ExecuteActivity(protocol.SweepActivity, sweepOf(protocol.SweepCancel))
-	require.ErrorContains(t, err, "find what to cancel: the engine is away")
+	require.ErrorContains(t, err, "find the deliveries to cancel: the engine is away")
 	require.Equal(t, protocol.SweepProgress{Found: 21, Done: 21}, last)
 }
 
@@ -219,5 +219,5 @@ func TestSweep_StopsWhenCancelled(t *testing.T) {
 func TestSweep_KnowsWhatItDoes(t *testing.T) {
 	t.Parallel()
 	_, err := sweepEnv(t, &sweepFake{}).ExecuteActivity(protocol.SweepActivity, sweepOf("explode"))
-	require.ErrorContains(t, err, `"explode" is not what a sweep does`)
+	require.ErrorContains(t, err, `a sweep does not know the action "explode"`)
 }

@@ -13,7 +13,7 @@ import (
 // CreateEndpoint registers an endpoint, and shows its secret this once.
 func (s *server) CreateEndpoint(ctx context.Context, r CreateEndpointRequestObject) (CreateEndpointResponseObject, error) {
 	endpoint := s.endpointOf(*r.Body)
-	if err := s.validateEndpoint(endpoint); err != nil {
+	if err := s.validateEndpoint(ctx, endpoint); err != nil {
 		return nil, err
 	}
 	endpoint.ID = "ep_" + idFor(tenantOf(ctx), r.Params.IdempotencyKey)
@@ -74,7 +74,7 @@ func (s *server) ChangeEndpoint(ctx context.Context, r ChangeEndpointRequestObje
 		return nil, err
 	}
 	patch := patchOf(*r.Body)
-	if err := s.validateEndpoint(patch.Apply(endpoint)); err != nil {
+	if err := s.validateEndpoint(ctx, patch.Apply(endpoint)); err != nil {
 		return nil, err
 	}
 	changed, err := s.Tenants.PatchEndpoint(ctx, tenantOf(ctx), r.ID, patch)

@@ -136,7 +136,7 @@ func TestEndpoints_ChangeWhatIsGiven(t *testing.T) {
 func TestEndpoints_RefusesWhatCouldNeverBeSentTo(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, func(c *apiserver.Config) {
-		c.CheckURL = func(u *url.URL) error {
+		c.CheckURL = func(_ string, u *url.URL) error {
 			if u.Hostname() == "10.0.0.1" {
 				return errors.New("10.0.0.1 is a private address")
 			}

@@ -197,7 +197,7 @@ func (s *server) acceptSchedule(ctx context.Context, schedule *postdate.Schedule
 	case s.CheckURL != nil:
 		u, err := url.Parse(to.URL)
 		if err == nil {
-			err = s.CheckURL(u)
+			err = s.CheckURL(tenantOf(ctx), u)
 		}
 		if err != nil {
 			return postdate.Errorf(postdate.Invalid, "/to/url", "%s", err)

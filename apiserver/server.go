@@ -47,7 +47,7 @@ type Config struct {
 	// CheckURL refuses destinations which could never be sent to, where it is
 	// not nil. Its error is told to the caller. What a name resolves to is not
 	// known yet: that is for whoever dials.
-	CheckURL func(*url.URL) error
+	CheckURL func(tenant string, u *url.URL) error
 
 	// Metrics answers /metrics, where it is not nil.
 	Metrics http.Handler

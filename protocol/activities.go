@@ -1,7 +1,7 @@
 package protocol
 
-// The activities, as workflows name them: by name, so that a history can be
-// replayed where no activities are.
+// The names of the activities. Workflows call them by name, so that a history can be
+// replayed where no activities are registered.
 const (
 	SendActivity      = "Send"
 	RetryActivity     = "Retry"

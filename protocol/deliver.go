@@ -7,36 +7,36 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// Terms are what was asked of a delivery, wherever it is carried: they go with it whole
-// from a group to a line to an execution of its own. A new field of deliveries is one
-// here, and nowhere else.
+// Terms are the options of a delivery that it keeps wherever it is carried: in a group, in
+// a line, or in an execution of its own. A new option of deliveries is a field here, and
+// nowhere else.
 type Terms struct {
 	// ExpiresAt is the moment from which no attempt is begun. Zero: never.
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 }
 
-// RetryInput is the input of Retry: a shipment, and how the attempts at it went so far.
+// RetryInput is the input of Retry: a task, and the attempts that were made at it.
 type RetryInput struct {
 	Shipment DeliveryTask       `json:"shipment"`
 	Plan     postdate.RetryPlan `json:"plan"`
 	Attempts postdate.Attempts  `json:"attempts"`
 }
 
-// DeliveryTask is a message on its way: all that an attempt needs.
+// DeliveryTask is all that an attempt needs: a message and its destination.
 type DeliveryTask struct {
-	// DeliveryID names the delivery: of a schedule it is the message's id. It is
-	// empty in what was started before deliveries had ids of their own.
+	// DeliveryID is the delivery's id: for a schedule it is the message's. It is empty in
+	// executions that were started before deliveries had ids of their own.
 	DeliveryID string               `json:"delivery_id,omitempty"`
 	Message    postdate.Message     `json:"message"`
 	To         postdate.Destination `json:"to"`
 	DueAt      time.Time            `json:"due_at"`
-	// Timeout bounds each attempt. 0: as the endpoint has it.
+	// Timeout bounds each attempt. 0: the endpoint's timeout.
 	Timeout postdate.Duration `json:"timeout"`
-	// Test has it sent to an endpoint that is not enabled, too.
+	// Test: it is sent even to an endpoint that is not enabled.
 	Test bool `json:"test,omitempty"`
-	// Dequeued: it has waited in line for its turn, which has come.
+	// Dequeued: it has waited in a line, which has released it.
 	Dequeued bool `json:"called,omitempty"`
-	// Number is which attempt the next one is. 0: the first.
+	// Number is the number of the next attempt. 0: the first.
 	Number int `json:"number,omitempty"`
 }
 
@@ -53,40 +53,40 @@ type DeliverInput struct {
 	Shipment DeliveryTask   `json:"shipment"`
 	Retry    postdate.Retry `json:"retry"` // with its defaults
 	Terms
-	// Attempts were made by earlier runs: before a dead letter was retried, or
-	// before the receiver or the caller put the message off.
+	// Attempts were made by earlier runs: before a dead letter was retried, or before the
+	// receiver or the caller rescheduled the message.
 	Attempts postdate.Attempts `json:"attempts,omitempty"`
-	// Handed tells that the last of them was made just now, by a Dispatch: it is
-	// the first of this round, and what follows from it is to be decided.
+	// Handed: the last of them was made a moment ago, by a group or a line. It is the
+	// first of this round, and the execution decides what follows from it.
 	Handed bool `json:"handed,omitempty"`
-	// Plan is that of a round which goes on after the execution had to start
-	// anew. Without it a round begins.
+	// Plan is the plan of a round that continues after the execution had to continue as
+	// new. Without it a round begins.
 	Plan *postdate.RetryPlan `json:"plan,omitempty"`
-	// Line is the one in which it waits, where it was changed while it did.
+	// Line is the line in which it waits, where it was changed while it waited.
 	Line string `json:"line,omitempty"`
 }
 
-// DeliverResult is what a delivery leaves behind that was delivered or
-// cancelled. One that died or expired leaves the same log in its failure.
+// DeliverResult is the result of a delivery that was delivered or cancelled. One that died
+// or expired has the same log in its failure.
 type DeliverResult struct {
 	Attempts postdate.Attempts `json:"attempts"`
-	// Reason says why it was cancelled, where nobody asked for that.
+	// Reason says why it was cancelled, where nobody requested that.
 	Reason string `json:"reason,omitempty"`
 }
 
-// UpdateResult is the answer to an Update: where the delivery stands after it.
+// UpdateResult is the result of an Update: the delivery's state after it.
 type UpdateResult struct {
 	State postdate.State `json:"state"`
 	DueAt time.Time      `json:"due_at"`
 }
 
-// Accepted is what was accepted: kept in the memo, so that a repeated request
-// finds what the first one said without reading the whole message.
+// Accepted describes the request that was accepted. It is kept in the memo, so that a
+// repeated request is compared with the first one without reading the whole message.
 type Accepted struct {
-	// Digest tells whether a repeated request is the same.
+	// Digest is the same for requests that ask for the same.
 	Digest string `json:"digest"`
 	// To is the destination, for lists.
 	To postdate.Destination `json:"to"`
-	// At is when it was accepted. What is put off starts anew, later.
+	// At is when it was accepted: a rescheduled delivery is started again later.
 	At time.Time `json:"at"`
 }

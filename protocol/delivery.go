@@ -8,7 +8,7 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// Delivery is what an input says of its delivery. Its state is not known here.
+// Delivery is the delivery that in describes, without its state.
 func (in DeliverInput) Delivery(accepted Accepted, tenant *postdate.Tenant) postdate.Delivery {
 	return postdate.Delivery{
 		ID:            in.Shipment.ID(),
@@ -24,8 +24,7 @@ func (in DeliverInput) Delivery(accepted Accepted, tenant *postdate.Tenant) post
 	}
 }
 
-// timeout is how long an attempt may take: where the task does not say, as its
-// endpoint has it now.
+// timeout bounds each attempt: the task's own timeout, or the one its endpoint has now.
 func (s DeliveryTask) timeout(tenant *postdate.Tenant) postdate.Duration {
 	endpoint, _ := tenant.Endpoint(s.To.Endpoint)
 	return cmp.Or(s.Timeout, endpoint.Timeout, postdate.Duration(postdate.DefaultTimeout))

@@ -14,7 +14,7 @@ import (
 // DispatchInput is one event or several of one tenant on their way to their
 // subscribers.
 type DispatchInput struct {
-	// Digest tells whether a repeated request is the same.
+	// Digest is the same for requests that ask for the same.
 	Digest string `json:"digest,omitempty"`
 	// At is when the events were accepted.
 	At     time.Time     `json:"at"`
@@ -30,11 +30,11 @@ type Publication struct {
 	Endpoints []string         `json:"endpoints"`
 }
 
-// DispatchResult is what became of the deliveries that succeeded at once. All
-// others are with a Deliver of their own.
+// DispatchResult lists the deliveries that succeeded at once or were enqueued. All others
+// have a Deliver of their own.
 type DispatchResult struct {
 	Delivered []GroupDelivery `json:"delivered,omitempty"`
-	// EnqueueRequest are those that wait in line.
+	// Queued are those that wait in a line.
 	Queued []QueuedDelivery `json:"queued,omitempty"`
 }
 
@@ -42,69 +42,69 @@ type DispatchResult struct {
 type QueuedDelivery struct {
 	Event    int    `json:"event"` // as in [GroupDelivery]
 	Endpoint string `json:"endpoint"`
-	Line     string `json:"line"` // its id: see [LineID]
+	Line     string `json:"line"` // the workflow id of the line: see [LineID]
 }
 
 // GroupDelivery is a delivery that succeeded in its group, at its first attempt.
 type GroupDelivery struct {
-	// Event is its event's place in the execution's own part of the input: in
+	// Event is the place of its event in the execution's own part of the input, which is
 	// the first of [DispatchInput.Parts].
 	Event    int              `json:"event"`
 	Endpoint string           `json:"endpoint"`
 	Attempt  postdate.Attempt `json:"attempt"`
 }
 
-// Group is the memo of a Dispatch or a Line: which deliveries are in it, so that lists can
-// show them without reading it. What is handed over leaves it, once it has a
-// Deliver.
+// Group is the memo of a Dispatch or a Line. It names the deliveries that the execution
+// carries, so that lists show them without reading the execution. What is handed over
+// leaves it, once it has a Deliver.
 type Group struct {
-	// Digest tells whether a repeated request is the same.
+	// Digest is the same for requests that ask for the same.
 	Digest string         `json:"digest,omitempty"`
 	At     time.Time      `json:"at"`
 	Events []GroupedEvent `json:"events"`
 }
 
-// GroupedEvent is an event in the memo of a Dispatch.
+// GroupedEvent is an event in the memo of a Dispatch or a Line.
 type GroupedEvent struct {
 	ID        string   `json:"id"`
 	Type      string   `json:"type"`
 	Entity    string   `json:"entity,omitempty"`
 	Endpoints []string `json:"endpoints"`
-	// At is when it was accepted, in a Line: in a Dispatch that of the group says so.
+	// At is when it was accepted, in a Line. In a Dispatch the group's At says so.
 	At time.Time `json:"at,omitzero"`
-	// FailureCancelled says, in a Line, why it was, and CancelledAt when.
+	// Cancelled says why it was cancelled, and CancelledAt when, in a Line.
 	Cancelled   string    `json:"cancelled,omitempty"`
 	CancelledAt time.Time `json:"cancelled_at,omitzero"`
 }
 
 const (
-	// MaxGroupEndpoints is how many deliveries one Dispatch makes: of more, it
-	// starts further ones, so that the engine's limits hold whatever the event.
+	// MaxGroupEndpoints bounds the deliveries that one Dispatch carries. For more it starts
+	// further ones, so that Temporal's limits hold for every event.
 	MaxGroupEndpoints = 80
-	// maxListBytes bounds the search attributes that are lists: the engine takes
-	// 2 KB of each, as JSON.
+	// maxListBytes bounds the search attributes that are lists: Temporal takes 2 KB of
+	// each, as JSON.
 	maxListBytes = 2000
 )
 
-// Parts shares the deliveries of in out to executions, none of which gets too
-// many: the first part is that of the Dispatch itself, the n-th after it that of
-// the Dispatch which [PartID] names. Events without subscribers stay in the first.
+// Parts splits the deliveries of in into parts that are small enough for one execution
+// each. The first part is carried by the Dispatch itself, the n-th after it by the Dispatch
+// of the id [PartID]. Events without subscribers stay in the first.
 //
-// No record tells how an input was shared out but this: what was started once is
-// found by the same rule, so the rule must not change.
+// The parts are not recorded: those that were started are found by the same rule, so the
+// rule must not change.
 func (in DispatchInput) Parts() []DispatchInput {
 	parts := []DispatchInput{{Digest: in.Digest, At: in.At}}
-	var taken capacity
+	var used capacity
 	for _, event := range in.Events {
 		begun := false
 		if len(event.Endpoints) == 0 {
 			parts[0].Events = append(parts[0].Events, Publication{Message: event.Message, Endpoints: []string{}})
 		}
 		for _, endpoint := range event.Endpoints {
-			if !taken.add(event.Message, endpoint) {
+			if !used.add(event.Message, endpoint) {
 				parts = append(parts, DispatchInput{Digest: in.Digest, At: in.At})
-				taken, begun = capacity{}, false
-				taken.add(event.Message, endpoint)
+				used, begun = capacity{}, false
+				used.add(event.Message, endpoint)
 			}
 			part := &parts[len(parts)-1]
 			if !begun {
@@ -121,32 +121,33 @@ func (in DispatchInput) Parts() []DispatchInput {
 	return parts
 }
 
-// room is what a part holds so far.
+// capacity is what a part holds so far.
 type capacity struct {
 	items                      int
 	endpoints, types, entities list
 }
 
-// take makes room for another delivery, if there is any.
-func (r *capacity) add(m postdate.Message, endpoint string) bool {
-	next := r.with(m, endpoint)
-	if r.items == 0 || next.items <= MaxGroupEndpoints && next.listed() {
-		*r = next
+// add adds a delivery, if there is room for it.
+func (c *capacity) add(m postdate.Message, endpoint string) bool {
+	next := c.with(m, endpoint)
+	if c.items == 0 || next.items <= MaxGroupEndpoints && next.listed() {
+		*c = next
 		return true
 	}
 	return false
 }
 
-// with is r and another delivery, and listed tells whether all in r can be.
-func (r *capacity) with(m postdate.Message, endpoint string) capacity {
-	return capacity{r.items + 1, r.endpoints.with(endpoint), r.types.with(m.Type), r.entities.with(m.Entity)}
+// with is c with another delivery.
+func (c *capacity) with(m postdate.Message, endpoint string) capacity {
+	return capacity{c.items + 1, c.endpoints.with(endpoint), c.types.with(m.Type), c.entities.with(m.Entity)}
 }
 
-func (r *capacity) listed() bool {
-	return max(r.endpoints.bytes, r.types.bytes, r.entities.bytes) <= maxListBytes
+// listed reports whether the search attributes take all values in c.
+func (c *capacity) listed() bool {
+	return max(c.endpoints.bytes, c.types.bytes, c.entities.bytes) <= maxListBytes
 }
 
-// list is a search attribute: different values, and how many bytes they are.
+// list is the value of a search attribute: distinct values, and their size in bytes.
 type list struct {
 	values []string
 	bytes  int
@@ -160,16 +161,16 @@ func (l list) with(value string) list {
 	return list{append(l.values, value), l.bytes + len(encoded) + 1}
 }
 
-// Own lists the deliveries that the Dispatch of input in makes itself; their
-// places are those in the first of its [DispatchInput.Parts].
+// Own lists the deliveries that the Dispatch of input in carries itself. Their places are
+// those in the first of its [DispatchInput.Parts].
 func (in DispatchInput) Own() []GroupItem {
-	var parcels []GroupItem
+	var items []GroupItem
 	for i, event := range in.Parts()[0].Events {
 		for _, endpoint := range event.Endpoints {
-			parcels = append(parcels, GroupItem{Event: i, Endpoint: endpoint})
+			items = append(items, GroupItem{Event: i, Endpoint: endpoint})
 		}
 	}
-	return parcels
+	return items
 }
 
 // Group is the memo of the Dispatch of input in.
@@ -182,7 +183,8 @@ func (in DispatchInput) Group() Group {
 	return group
 }
 
-// lists are the search attributes that tell what the Dispatch of input in makes itself.
+// Lists are the search attributes of the deliveries that the Dispatch of input in carries
+// itself.
 func (in DispatchInput) Lists() []temporal.SearchAttributeUpdate {
 	var own capacity
 	for _, event := range in.Parts()[0].Events {
@@ -195,7 +197,7 @@ func (in DispatchInput) Lists() []temporal.SearchAttributeUpdate {
 	}
 }
 
-// attribute sets l; an empty one it unsets.
+// attribute sets the search attribute to l, or unsets it where l is empty.
 func (l list) attribute(key temporal.SearchAttributeKeyKeywordList) temporal.SearchAttributeUpdate {
 	if len(l.values) == 0 {
 		return key.ValueUnset()
@@ -208,7 +210,7 @@ func (in DispatchInput) attributes() temporal.SearchAttributes {
 	return temporal.NewSearchAttributes(append(in.Lists(), AttrTenant.ValueSet(in.Events[0].Message.Tenant))...)
 }
 
-// size is about how many bytes in has.
+// Size is about how many bytes in has.
 func (in DispatchInput) Size() int {
 	size := 0
 	for _, event := range in.Events {
@@ -217,7 +219,7 @@ func (in DispatchInput) Size() int {
 	return size
 }
 
-// line says for people what in carries.
+// summary says in one line what in carries, for Temporal's Web UI.
 func (in DispatchInput) summary() string {
 	what := fmt.Sprintf("%d events", len(in.Events))
 	if len(in.Events) == 1 {

@@ -10,8 +10,8 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// The types of the errors that end a delivery or its retries, and of the one that
-// asks the engine for another attempt. They stand in its Web UI and in histories.
+// The types of the errors that end a delivery or its retries, and of the one that requests
+// another attempt from Temporal. Its Web UI shows them, and histories record them.
 const (
 	FailureDead      = "Dead"
 	FailureExpired   = "Expired"
@@ -33,19 +33,19 @@ var failureOf = map[postdate.State]string{
 	postdate.Waiting: FailureWaiting,
 }
 
-// EncodeEnd is the error that says how a delivery ended without being delivered,
-// or that it is parked. The log of its attempts goes with it.
+// EncodeEnd is the error that says how a delivery ended without being delivered, or that
+// it is parked or waits. It carries the log of attempts.
 func EncodeEnd(state postdate.State, reason string, log postdate.Attempts) error {
 	options := temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{log}}
 	if !state.Final() {
-		options.Category = temporal.ApplicationErrorCategoryBenign // it goes on: no line in the log is due
+		options.Category = temporal.ApplicationErrorCategoryBenign // the delivery continues: nothing to log
 	}
 	return temporal.NewApplicationErrorWithOptions(reason, failureOf[state], options)
 }
 
-// again is the error that asks the engine to run Retry again after wait. It
-// carries the newest attempt for the case that it is not run again, and little
-// of that: the engine cuts such failures off at 4 KB.
+// EncodeRetry is the error that has Temporal run Retry again after wait. It carries the
+// newest attempt in case it is not run again, without its response: Temporal truncates
+// such failures at 4 KB.
 func EncodeRetry(last postdate.Attempt, wait time.Duration) error {
 	summary := last.Summary()
 	last.Response = ""
@@ -53,13 +53,13 @@ func EncodeRetry(last postdate.Attempt, wait time.Duration) error {
 		temporal.ApplicationErrorOptions{
 			NextRetryDelay: wait,
 			Details:        []any{last},
-			Category:       temporal.ApplicationErrorCategoryBenign, // its log line is the attempt's own
+			Category:       temporal.ApplicationErrorCategoryBenign, // the attempt itself is logged
 		})
 }
 
-// DecodeEnd says how err, which Retry answered, leaves a delivery whose log was
-// known up to log: its state, the reason, and its log now. The state is
-// Retrying where Retry was stopped before anything was decided.
+// DecodeEnd returns the state in which err, an error of Retry, leaves a delivery, the
+// reason, and its log of attempts, given the log before. The state is Retrying where Retry
+// was stopped before anything was decided.
 func DecodeEnd(err error, log postdate.Attempts) (postdate.State, string, postdate.Attempts) {
 	app, ok := errors.AsType[*temporal.ApplicationError](err)
 	if !ok {
@@ -67,7 +67,7 @@ func DecodeEnd(err error, log postdate.Attempts) (postdate.State, string, postda
 	}
 	if state, ended := stateOf[app.Type()]; ended {
 		if app.HasDetails() {
-			_ = app.Details(&log) // details that cannot be read leave the log as known
+			_ = app.Details(&log) // details that cannot be read leave the log as it was
 		}
 		return state, app.Message(), log
 	}
@@ -80,29 +80,29 @@ func DecodeEnd(err error, log postdate.Attempts) (postdate.State, string, postda
 	return postdate.Retrying, "", log
 }
 
-// refusals are the codes with which Updates are refused.
+// errorCodes are the codes with which Updates are refused.
 var errorCodes = []postdate.Code{postdate.Invalid, postdate.NotFound, postdate.Conflict, postdate.Unavailable}
 
-// refuse makes of a [postdate.Error] one that the engine carries to the caller.
-// [DecodeError] makes it what it was.
+// EncodeError encodes a [postdate.Error] as one that Temporal carries to the caller, who
+// decodes it by [DecodeError].
 func EncodeError(err error) error {
-	var told *postdate.Error
-	if !errors.As(err, &told) {
+	var refusal *postdate.Error
+	if !errors.As(err, &refusal) {
 		return err
 	}
-	return temporal.NewApplicationErrorWithOptions(told.Detail, string(told.Code),
-		temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{told.Pointer}})
+	return temporal.NewApplicationErrorWithOptions(refusal.Detail, string(refusal.Code),
+		temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{refusal.Pointer}})
 }
 
-// DecodeError is the reason for which an Update was refused, if it was.
+// DecodeError returns why an Update was refused, and whether it was.
 func DecodeError(err error) (*postdate.Error, bool) {
 	app, ok := errors.AsType[*temporal.ApplicationError](err)
 	if !ok || !slices.Contains(errorCodes, postdate.Code(app.Type())) {
-		return nil, false // the engine's own errors have this type too
+		return nil, false // Temporal's own errors have this Go type too
 	}
-	told := &postdate.Error{Code: postdate.Code(app.Type()), Detail: app.Message()}
+	refusal := &postdate.Error{Code: postdate.Code(app.Type()), Detail: app.Message()}
 	if app.HasDetails() {
-		_ = app.Details(&told.Pointer) // without it the answer names no field, and still says why
+		_ = app.Details(&refusal.Pointer) // without it the error names no field, and still says why
 	}
-	return told, true
+	return refusal, true
 }

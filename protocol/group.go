@@ -8,7 +8,7 @@ import (
 
 // GroupItem is one delivery in a group: an event to an endpoint.
 type GroupItem struct {
-	Event    int    `json:"event"` // its place among the group's messages
+	Event    int    `json:"event"` // the place of its message in the group
 	Endpoint string `json:"endpoint"`
 	Terms
 }
@@ -19,51 +19,52 @@ type GroupInput struct {
 	Items    []GroupItem        `json:"parcels"`
 	// At is when the events were accepted.
 	At time.Time `json:"at"`
-	// Of is how many parts the events were shared out to: 0 stands for one.
+	// Of is how many parts the events were split into: 0 stands for one.
 	Of int `json:"of,omitempty"`
 }
 
-// GroupAttempt is what came of a parcel.
+// GroupAttempt is the result of the attempt at an item.
 type GroupAttempt struct {
 	postdate.Attempt
 
-	// Line is the one in which it waits, where its outcome is that it is queued.
+	// Line is the line in which it waits, where its outcome is [NoPermit].
 	Line string `json:"line,omitempty"`
 }
 
-func (p GroupItem) Task(messages []postdate.Message, at time.Time) DeliveryTask {
-	m := messages[p.Event]
+// Task is the task of an item of a group with these messages, accepted at that time.
+func (i GroupItem) Task(messages []postdate.Message, at time.Time) DeliveryTask {
+	m := messages[i.Event]
 	return DeliveryTask{
-		DeliveryID: postdate.DeliveryID(m.ID, p.Endpoint),
+		DeliveryID: postdate.DeliveryID(m.ID, i.Endpoint),
 		Message:    m,
-		To:         postdate.Destination{Endpoint: p.Endpoint},
+		To:         postdate.Destination{Endpoint: i.Endpoint},
 		DueAt:      at,
 	}
 }
 
-// Undelivered is a delivery that leaves its group, with the attempt that was made,
+// Undelivered is a delivery that leaves its group or line, with the attempt that was made,
 // if one was.
 type Undelivered struct {
 	GroupItem
 	Attempts postdate.Attempts `json:"attempts,omitempty"`
-	// At is when it was accepted, where that is not the group's.
+	// At is when it was accepted, where that differs from the group's At.
 	At time.Time `json:"at,omitzero"`
 }
 
-// HandOverInput is what leaves a group.
+// HandOverInput is the input of HandOver: the deliveries that leave a group or a line.
 type HandOverInput struct {
-	// Messages are those of the group in their places; of those that nothing is
-	// left of the place alone.
+	// Messages are those of the group in their places, empty where none of their items
+	// leaves it.
 	Messages []postdate.Message `json:"messages"`
 	Items    []Undelivered      `json:"parcels"`
 	At       time.Time          `json:"at"`
 }
 
-// EnqueueRequest is the parcel of a group as it goes in line, in which it travels.
-func (p GroupItem) EnqueueRequest(messages []postdate.Message, at time.Time) EnqueueRequest {
-	m := messages[p.Event]
+// EnqueueRequest is the request that enqueues an item, which the line then carries.
+func (i GroupItem) EnqueueRequest(messages []postdate.Message, at time.Time) EnqueueRequest {
+	m := messages[i.Event]
 	return EnqueueRequest{
-		Tenant: m.Tenant, Endpoint: p.Endpoint,
-		Entry: QueueEntry{DeliveryID: postdate.DeliveryID(m.ID, p.Endpoint), Message: &m, At: at, Terms: p.Terms},
+		Tenant: m.Tenant, Endpoint: i.Endpoint,
+		Entry: QueueEntry{DeliveryID: postdate.DeliveryID(m.ID, i.Endpoint), Message: &m, At: at, Terms: i.Terms},
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// LineInput is deliveries that wait for consecutive turns at one endpoint.
+// LineInput is deliveries that wait for permits of one endpoint, one after another.
 type LineInput struct {
 	Tenant   string `json:"tenant"`
 	Endpoint string `json:"endpoint"`
@@ -18,32 +18,32 @@ type LineInput struct {
 	// Since is when the first of them was accepted.
 	Since   time.Time    `json:"since"`
 	Entries []QueueEntry `json:"waiters"`
-	// Coalesce has the endpoint told of their keys.
+	// Coalesce: the endpoint gets the keys of the entries.
 	Coalesce bool `json:"coalesce,omitempty"`
-	// Result and Left tell what became of waiters before the execution started anew.
+	// Result and Moved say what became of entries in earlier runs.
 	Result LineResult `json:"done,omitzero"`
 	Moved  []int      `json:"left,omitempty"`
-	// Lost: a call was lost with its worker, and so may be what it did.
+	// Lost: a run of SendLine was lost with its worker, maybe with what it did.
 	Lost bool `json:"lost,omitempty"`
-	// Wake is one that has come, and for which nobody was sent yet.
+	// Wake is a signal that has come, and for which nothing was sent yet.
 	Wake *Wake `json:"call,omitempty"`
 }
 
-// LineResult is what became of the waiters that travelled in the line: by their
+// LineResult is what became of the entries that the line carried to their end, by their
 // places. All others have executions of their own.
 type LineResult struct {
 	Delivered map[int]postdate.Attempt `json:"delivered,omitempty"`
-	// FailureCancelled says why each of them was.
+	// Cancelled says why each was cancelled.
 	Cancelled map[int]string `json:"cancelled,omitempty"`
 	// CancelledAt is when.
 	CancelledAt map[int]time.Time `json:"cancelled_at,omitempty"`
 }
 
 const (
-	// MaxLine is how many deliveries wait in one line.
+	// MaxLine bounds the deliveries in one line.
 	MaxLine = 100
-	// maxLineBytes bounds their messages: of what a call takes along twice the
-	// engine takes 2 MB.
+	// maxLineBytes bounds their messages: the input of SendLine holds them all, and
+	// Temporal takes 2 MB, encrypted.
 	maxLineBytes = 512 << 10
 )
 
@@ -51,44 +51,44 @@ const (
 type LineCapacity struct {
 	capacity
 
-	waiters, bytes int
+	entries, bytes int
 }
 
-// Add makes room for another waiter, if there is any.
-func (r *LineCapacity) Add(endpoint string, w QueueEntry) bool {
-	next := LineCapacity{capacity: r.capacity, waiters: r.waiters + 1, bytes: r.bytes}
-	if w.Message != nil {
-		next.bytes += len(w.Message.Data)
-		next.capacity = r.with(*w.Message, endpoint)
+// Add adds an entry, if there is room for it.
+func (c *LineCapacity) Add(endpoint string, entry QueueEntry) bool {
+	next := LineCapacity{capacity: c.capacity, entries: c.entries + 1, bytes: c.bytes}
+	if entry.Message != nil {
+		next.bytes += len(entry.Message.Data)
+		next.capacity = c.with(*entry.Message, endpoint)
 	}
-	if r.waiters > 0 && (!next.listed() || next.waiters > MaxLine || next.bytes > maxLineBytes) {
+	if c.entries > 0 && (!next.listed() || next.entries > MaxLine || next.bytes > maxLineBytes) {
 		return false
 	}
-	*r = next
+	*c = next
 	return true
 }
 
-// Place is where a delivery waits that travels in the line.
+// Place is the place of a delivery that the line carries.
 func (in LineInput) Place(id string) (int, bool) {
-	place := slices.IndexFunc(in.Entries, func(w QueueEntry) bool { return w.DeliveryID == id && w.Message != nil })
+	place := slices.IndexFunc(in.Entries, func(entry QueueEntry) bool { return entry.DeliveryID == id && entry.Message != nil })
 	return place, place >= 0
 }
 
-// entry is how the line's memo tells of the waiter at place, which travels in it.
-func (in LineInput) entry(place int) GroupedEvent {
-	w := in.Entries[place]
+// groupedEvent is the entry at place in the line's memo. The line must carry it.
+func (in LineInput) groupedEvent(place int) GroupedEvent {
+	entry := in.Entries[place]
 	return GroupedEvent{
-		ID: w.Message.ID, Type: w.Message.Type, Entity: w.Message.Entity, Endpoints: []string{in.Endpoint}, At: w.At,
+		ID: entry.Message.ID, Type: entry.Message.Type, Entity: entry.Message.Entity, Endpoints: []string{in.Endpoint}, At: entry.At,
 		Cancelled: in.Result.Cancelled[place], CancelledAt: in.Result.CancelledAt[place],
 	}
 }
 
-// Group is the memo of the Line of input in: those that travel in it.
+// Group is the memo of the Line of input in: the deliveries that it carries.
 func (in LineInput) Group() Group {
 	group := Group{At: in.Since, Events: []GroupedEvent{}}
-	for place, w := range in.Entries {
-		if w.Message != nil && !slices.Contains(in.Moved, place) {
-			group.Events = append(group.Events, in.entry(place))
+	for place, entry := range in.Entries {
+		if entry.Message != nil && !slices.Contains(in.Moved, place) {
+			group.Events = append(group.Events, in.groupedEvent(place))
 		}
 	}
 	return group
@@ -97,8 +97,8 @@ func (in LineInput) Group() Group {
 // attributes are the search attributes with which the Line of input in starts.
 func (in LineInput) attributes() temporal.SearchAttributes {
 	var own LineCapacity
-	for _, w := range in.Entries {
-		own.Add(in.Endpoint, w)
+	for _, entry := range in.Entries {
+		own.Add(in.Endpoint, entry)
 	}
 	return temporal.NewSearchAttributes(
 		AttrTenant.ValueSet(in.Tenant), AttrEndpoint.ValueSet([]string{in.Endpoint}), AttrState.ValueSet(string(postdate.Waiting)),
@@ -106,7 +106,7 @@ func (in LineInput) attributes() temporal.SearchAttributes {
 	)
 }
 
-// line says for people what in carries.
+// summary says in one line what in carries, for Temporal's Web UI.
 func (in LineInput) summary() string {
 	return summary(fmt.Sprintf("%d deliveries", len(in.Entries)), in.Endpoint)
 }

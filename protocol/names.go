@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	// TaskQueue is where deliveries wait for a worker.
+	// TaskQueue is the task queue of deliveries.
 	TaskQueue = "postdate"
-	// ControlQueue is where tenants do, so that a change of an endpoint, and
-	// whoever asks for it, never wait behind a backlog of deliveries.
+	// ControlQueue is the task queue of tenants and endpoints, so that their changes never
+	// wait behind a backlog of deliveries.
 	ControlQueue = "postdate-control"
 )
 
-// The workflows as the engine and its Web UI name them.
+// The names of the workflows, as Temporal's Web UI shows them.
 const (
 	DeliverWorkflow  = "Deliver"
 	DispatchWorkflow = "Dispatch"
@@ -28,19 +28,19 @@ const (
 	LineWorkflow     = "Line"
 )
 
-// The Updates that Deliver takes. Each answers with a [UpdateResult].
+// The Updates that Deliver takes. Each returns an [UpdateResult].
 const (
 	UpdateCancel     = "cancel"
 	UpdateReschedule = "reschedule" // takes a postdate.Change
 	UpdateFire       = "fire"
 )
 
-// SignalRelease tells a parked delivery that its endpoint may be sent to again.
+// SignalRelease releases a parked or waiting delivery: its endpoint may be sent to.
 const SignalRelease = "release"
 
-// The Updates that Tenant takes. Each answers with a [TenantChanged].
+// The Updates that Tenant takes. Each returns a [TenantChanged].
 const (
-	UpdateCreateEndpoint   = "create_endpoint"    // takes a postdate.AttrEndpoint
+	UpdateCreateEndpoint   = "create_endpoint"    // takes a postdate.Endpoint
 	UpdatePatchEndpoint    = "patch_endpoint"     // takes a [PatchEndpoint]
 	UpdateDeleteEndpoint   = "delete_endpoint"    // takes an id
 	UpdateSetEndpointState = "set_endpoint_state" // takes a [SetEndpointState]
@@ -50,36 +50,36 @@ const (
 	UpdateRevokeKey        = "revoke_key"         // takes an id
 )
 
-// SignalSuperseded tells a waiting delivery that a newer message has taken its place.
+// SignalSuperseded signals to a waiting delivery that a newer message replaces it.
 const SignalSuperseded = "superseded"
 
 // The Updates that Endpoint takes.
 const (
-	UpdateLease = "lease" // takes an [LeaseRequest], answers a [Lease]
-	UpdateJoin  = "join"  // takes an activities.LineStatus: it waits for the call
-	UpdateLeave = "leave" // takes an activities.LineStatus: what was called is done
+	UpdateLease = "lease" // takes a [LeaseRequest], returns a [Lease]
+	UpdateJoin  = "join"  // takes a [LineStatus]: the line waits to be woken
+	UpdateLeave = "leave" // takes a [LineStatus]: the line that was woken is done
 )
 
-// SignalSettings tells Endpoint that its settings have changed: it carries an
+// SignalSettings signals to Endpoint that its settings have changed. It carries an
 // [EndpointSettings].
 const SignalSettings = "settings"
 
-// The Queries that Endpoint answers: QueryHealth an [EndpointHealth], QueryTurn,
-// which takes a line's id, a postdate.QueuePosition.
+// The Queries that Endpoint takes: QueryHealth returns an [EndpointHealth], and QueryTurn,
+// which takes the id of a line, a [postdate.QueuePosition].
 const (
 	QueryHealth = "health"
 	QueryTurn   = "turn"
 )
 
-// SignalCall tells a line that its turns have come: it carries a [Wake].
+// SignalCall wakes a line. It carries a [Wake].
 const SignalCall = "call"
 
-// UpdateCancelWaiter has a line give up one of its deliveries: it takes the
-// delivery's id and answers a [UpdateResult].
+// UpdateCancelWaiter cancels one of the deliveries that a line carries. It takes the
+// delivery's id and returns an [UpdateResult].
 const UpdateCancelWaiter = "cancel_waiter"
 
-// QueryTenant reads a tenant: it takes the version that the caller knows (0:
-// none) and answers a [TenantRead].
+// QueryTenant reads a tenant. It takes the version that the caller knows (0: none) and
+// returns a [TenantRead].
 const QueryTenant = "read"
 
 // The memo fields: MemoAccepted of a Deliver holds an [Accepted], MemoGroup of
@@ -91,28 +91,35 @@ const (
 	MemoLine     = "line"
 )
 
-// The search attributes: what a list can be asked by. They are not encrypted.
+// The search attributes, by which lists are filtered. They are not encrypted.
 var (
 	AttrTenant      = temporal.NewSearchAttributeKeyKeyword("Tenant")
 	AttrEntity      = temporal.NewSearchAttributeKeyKeywordList("Entity")
 	AttrEndpoint    = temporal.NewSearchAttributeKeyKeywordList("Endpoint")
 	AttrMessageType = temporal.NewSearchAttributeKeyKeywordList("MessageType")
-	// AttrState says what the engine's own status does not: an open delivery that
-	// is retrying, waiting or parked, a failed one that expired. Unset otherwise, for each
-	// time it is set is a write.
+	// AttrState says what Temporal's own status does not: that an open delivery is
+	// retrying, waiting or parked, or that a failed one expired. It is unset otherwise,
+	// since each change is a write.
 	AttrState = temporal.NewSearchAttributeKeyKeyword("State")
-	// AttrBurst is set on what is woken late because many of its tenant are due at its
-	// moment: see [BurstOf].
+	// AttrBurst is set on deliveries that start late because many of their tenant are due
+	// in the same second: see [BurstOf].
 	AttrBurst = temporal.NewSearchAttributeKeyKeyword("Crowd")
 )
 
-// SearchAttributes lists all of them, to be registered with the engine.
+// SearchAttributes lists all search attributes, which must be registered with Temporal.
 var SearchAttributes = []temporal.SearchAttributeKey{AttrTenant, AttrEntity, AttrEndpoint, AttrMessageType, AttrState, AttrBurst}
 
-// BurstOf names what a tenant has due within the second of due.
+// BurstOf names the deliveries of a tenant that are due in the same second.
 func BurstOf(tenant string, due time.Time) string {
 	return tenant + " " + due.UTC().Truncate(time.Second).Format(time.RFC3339)
 }
+
+// EncryptionCheckID is the workflow id of the execution that keeps a sealed value, and
+// EncryptionCheckWorkflow its type, which nobody runs: it sleeps for a hundred years.
+const (
+	EncryptionCheckID       = "encryption"
+	EncryptionCheckWorkflow = "EncryptionCheck"
+)
 
 // ScheduleID is the workflow id of a tenant's schedule.
 func ScheduleID(tenant, id string) string { return "schedule/" + tenant + "/" + id }
@@ -120,12 +127,12 @@ func ScheduleID(tenant, id string) string { return "schedule/" + tenant + "/" + 
 // EventID is the workflow id of a tenant's event.
 func EventID(tenant, id string) string { return "event/" + tenant + "/" + id }
 
-// GroupID is the workflow id of events that travel together. Their own ids are
-// its id and their place in it: see [postdate.GroupedID].
+// GroupID is the workflow id of a group of events without ids of their own. Each gets the
+// group's id and its place in it: see [postdate.GroupedID].
 func GroupID(tenant, id string) string { return "events/" + tenant + "/" + id }
 
-// PartID is the workflow id of the Dispatch that carries the n-th part of what
-// the Dispatch of that id was started with: see [DispatchInput.Parts].
+// PartID is the workflow id of the Dispatch that carries the n-th part of the input of the
+// Dispatch of that id: see [DispatchInput.Parts].
 func PartID(id string, n int) string { return id + "/" + strconv.Itoa(n) }
 
 // TenantID is the workflow id of a tenant.
@@ -134,14 +141,14 @@ func TenantID(tenant string) string { return "tenant/" + tenant }
 // EndpointID is the workflow id of a tenant's endpoint.
 func EndpointID(tenant, id string) string { return "endpoint/" + tenant + "/" + id }
 
-// LineID is the workflow id of a line: of those that wait for an endpoint.
+// LineID is the workflow id of a line of an endpoint.
 func LineID(tenant, endpoint, id string) string { return "line/" + tenant + "/" + endpoint + "/" + id }
 
 // SweepID is the workflow id of a tenant's sweep.
 func SweepID(tenant, id string) string { return "sweep/" + tenant + "/" + id }
 
-// DeliveryID is the workflow id of a tenant's delivery, by the delivery's id: a
-// schedule's is the schedule's own, an event's that of its Deliver, once it has one.
+// DeliveryID is the workflow id of a tenant's delivery, given the delivery's id: that of a
+// schedule, or of an event's delivery once it has a Deliver.
 func DeliveryID(tenant, id string) string {
 	if event, endpoint, ok := postdate.SplitDeliveryID(id); ok {
 		return "delivery/" + tenant + "/" + event + "/" + endpoint

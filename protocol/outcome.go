@@ -2,8 +2,8 @@ package protocol
 
 import "github.com/postdate/postdate"
 
-// What Send returns in the place of an outcome where it made no attempt. No log of
-// attempts holds any of them.
+// The outcomes that Send returns where it made no attempt. No log of attempts holds any
+// of them.
 const (
 	// NotEnabled: the endpoint is paused or disabled.
 	NotEnabled postdate.Outcome = "held"

@@ -6,27 +6,27 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// Entry is a delivery that waits in line.
+// QueueEntry is a delivery that waits in a line.
 type QueueEntry struct {
 	DeliveryID string `json:"delivery_id"`
-	// Message travels in the line, where the delivery has no execution of its own.
-	// Nil: it has one, which is told when its turn has come.
+	// Message is carried by the line, where the delivery has no execution of its own. Nil:
+	// it has one, which the line releases.
 	Message *postdate.Message `json:"message,omitempty"`
 	// At is when it was accepted.
 	At time.Time `json:"at"`
 	Terms
-	// Key names its entity and type: of an endpoint that coalesces only the newest
+	// Key names its entity and type: to an endpoint that coalesces, only the newest message
 	// of a key is sent. Empty where it has no entity.
 	Key string `json:"key,omitempty"`
 }
 
-// EnqueueRequest is a waiter and the endpoint that it waits for.
+// EnqueueRequest is a request to enqueue a delivery for an endpoint.
 type EnqueueRequest struct {
 	Tenant   string     `json:"tenant"`
 	Endpoint string     `json:"endpoint"`
 	Entry    QueueEntry `json:"waiter"`
-	// Line is the one it has waited in so far, if it asks again: where that is
-	// still there, it stays in it.
+	// Line is the line in which it has waited so far, if it is enqueued again: it stays
+	// there as long as that line exists.
 	Line string `json:"line,omitempty"`
 }
 
@@ -34,41 +34,39 @@ type EnqueueRequest struct {
 type LineStatus struct {
 	Tenant   string `json:"tenant"`
 	Endpoint string `json:"endpoint"`
-	ID       string `json:"id"` // see workflows.LineID
-	// FailureWaiting is how many are left in it, and Since when the first of them was accepted.
+	ID       string `json:"id"` // see [LineID]
+	// Waiting is how many entries still wait, and Since when the first was accepted.
 	Waiting int       `json:"waiting"`
 	Since   time.Time `json:"since"`
-	// ExpiresAt is the earliest of theirs: zero where none expires.
+	// ExpiresAt is when the first of them expires: zero where none does.
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
-	// Keys are the waiters', by place, where the endpoint coalesces.
+	// Keys are the keys of the entries, by place, where the endpoint coalesces.
 	Keys []string `json:"keys,omitempty"`
 }
 
-// SendLineInput are the deliveries of a line whose turns have come.
+// SendLineInput is the input of SendLine: the deliveries of a line that was woken.
 type SendLineInput struct {
 	Tenant   string `json:"tenant"`
 	Endpoint string `json:"endpoint"`
-	// Entries are all those of the line; of those that are over, the place alone.
+	// Entries are those of the line in their places, empty where one has ended or moved.
 	Entries []QueueEntry `json:"waiters"`
-	// Again: a call before this one was lost with its worker. What it did is to be
-	// found out.
+	// Again: an earlier run was lost with its worker. This one must find out what it did.
 	Again bool `json:"again,omitempty"`
 }
 
 // LineProgress is how far a line is: the result of SendLine, and its heartbeats.
 type LineProgress struct {
-	// Made are the attempts, by the place of their waiter. What failed is among
-	// them until it has an execution of its own.
+	// Made are the attempts, by the place of their entry. Those that failed are among them
+	// until they have executions of their own.
 	Made map[int]postdate.Attempt `json:"made,omitempty"`
-	// Moved are the places of those that have executions of their own: they were
-	// told that their turn has come, or handed over when their attempt had failed.
+	// Moved are the places of those that have executions of their own: they were released,
+	// or handed over after their attempt had failed.
 	Moved []int `json:"told,omitempty"`
 	// Sending are the places of those whose attempts are under way.
 	Sending []int `json:"sending,omitempty"`
 }
 
-// CoalesceKey names the entity and type of a message: it is empty where that is
-// about no entity.
+// CoalesceKey names the entity and type of a message: empty where it has no entity.
 func CoalesceKey(m postdate.Message) string {
 	if m.Entity == "" {
 		return ""
@@ -76,12 +74,12 @@ func CoalesceKey(m postdate.Message) string {
 	return m.Entity + "\n" + m.Type
 }
 
-// SupersedeInput names deliveries that newer messages have taken the place of.
+// SupersedeInput names deliveries that newer messages replace.
 type SupersedeInput struct {
 	Tenant string   `json:"tenant"`
 	IDs    []string `json:"ids"`
 }
 
-// LineMaxWait is how long a line that was woken waits for a permit: at one a minute it
-// comes.
+// LineMaxWait is how long a line that was woken waits for a permit: long enough for a
+// rate of one a minute.
 const LineMaxWait = 90 * time.Second

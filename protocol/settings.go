@@ -2,18 +2,18 @@ package protocol
 
 import "github.com/postdate/postdate"
 
-// EndpointSettings is what is configured for an endpoint, as far as its pace goes.
+// EndpointSettings are the settings of an endpoint that concern its pace.
 type EndpointSettings struct {
-	// Version is that of its tenant: of two the newer one holds.
+	// Version is the version of its tenant: the higher one is newer.
 	Version int64 `json:"version"`
-	// AttrState is empty of one that was deleted.
+	// State is empty where the endpoint was deleted.
 	State    postdate.EndpointState `json:"state"`
 	Pace     postdate.Pace          `json:"pace"` // its limits
 	Coalesce bool                   `json:"coalesce,omitempty"`
 }
 
-// SettingsOf are the settings of the tenant's endpoint of that id, where inFlight
-// bounds those that have no bound of their own.
+// SettingsOf are the settings of the tenant's endpoint of that id. inFlight bounds the
+// attempts under way where the endpoint has no bound of its own.
 func SettingsOf(t *postdate.Tenant, id string, inFlight int) EndpointSettings {
 	s := EndpointSettings{Version: t.Version}
 	if e, ok := t.Endpoint(id); ok {

@@ -11,9 +11,9 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// DeliverOptions says how a Deliver is started at now: once for its id, asleep
-// until it is due.
-func DeliverOptions(in DeliverInput, told Accepted, now time.Time) client.StartWorkflowOptions {
+// DeliverOptions are the options to start a Deliver at now: once for its id, asleep until
+// it is due.
+func DeliverOptions(in DeliverInput, accepted Accepted, now time.Time) client.StartWorkflowOptions {
 	message, to := in.Shipment.Message, in.Shipment.To
 	attributes := []temporal.SearchAttributeUpdate{
 		AttrTenant.ValueSet(message.Tenant),
@@ -28,13 +28,13 @@ func DeliverOptions(in DeliverInput, told Accepted, now time.Time) client.StartW
 	options := onceOptions(DeliveryID(message.Tenant, in.Shipment.ID()), TaskQueue, message.Tenant)
 	options.StartDelay = max(0, in.Shipment.DueAt.Sub(now))
 	options.TypedSearchAttributes = temporal.NewSearchAttributes(attributes...)
-	options.Memo = map[string]any{MemoAccepted: told}
+	options.Memo = map[string]any{MemoAccepted: accepted}
 	options.StaticSummary = summary(message.Type, destination(in))
 	return options
 }
 
-// DispatchOptions says how a Dispatch is started: once for its id, at once. Its
-// search attributes and its memo tell of its own part of in alone.
+// DispatchOptions are the options to start a Dispatch: once for its id, at once. Its
+// search attributes and its memo describe its own part of in alone.
 func DispatchOptions(id string, in DispatchInput) client.StartWorkflowOptions {
 	options := onceOptions(id, TaskQueue, in.Events[0].Message.Tenant)
 	options.TypedSearchAttributes = in.attributes()
@@ -43,12 +43,12 @@ func DispatchOptions(id string, in DispatchInput) client.StartWorkflowOptions {
 	return options
 }
 
-// TenantOptions says how a Tenant is started, where it does not run.
+// TenantOptions are the options to start a Tenant, where it does not run.
 func TenantOptions(name string) client.StartWorkflowOptions {
 	return controlOptions(TenantID(name), name, "endpoints, keys and secrets")
 }
 
-// EndpointOptions says how an Endpoint is started, where it does not run.
+// EndpointOptions are the options to start an Endpoint, where it does not run.
 func EndpointOptions(tenant, id string) client.StartWorkflowOptions {
 	return controlOptions(EndpointID(tenant, id), tenant, "pace, breaker and queue of an endpoint")
 }
@@ -63,7 +63,7 @@ func controlOptions(id, tenant, about string) client.StartWorkflowOptions {
 	}
 }
 
-// LineOptions says how a Line is started: once for its id, at once.
+// LineOptions are the options to start a Line: once for its id, at once.
 func LineOptions(in LineInput) client.StartWorkflowOptions {
 	options := onceOptions(LineID(in.Tenant, in.Endpoint, in.ID), TaskQueue, in.Tenant)
 	options.TypedSearchAttributes = in.attributes()
@@ -72,14 +72,14 @@ func LineOptions(in LineInput) client.StartWorkflowOptions {
 	return options
 }
 
-// SweepOptions says how a Sweep is started: once for its id, at once.
+// SweepOptions are the options to start a Sweep: once for its id, at once.
 func SweepOptions(tenant, id string) client.StartWorkflowOptions {
 	options := onceOptions(SweepID(tenant, id), ControlQueue, tenant)
 	options.TypedSearchAttributes = temporal.NewSearchAttributes(AttrTenant.ValueSet(tenant))
 	return options
 }
 
-// onceOptions starts an execution once for its id: whoever asks again is told.
+// onceOptions start an execution once for its id: a second start fails.
 func onceOptions(id, queue, tenant string) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
 		ID:                                       id,
@@ -91,12 +91,12 @@ func onceOptions(id, queue, tenant string) client.StartWorkflowOptions {
 	}
 }
 
-// fairTo has the engine give each tenant its turn, however much another one has
-// waiting. What an execution starts has the same.
+// fairTo has Temporal dispatch tasks fairly to tenants, however many of another one wait.
+// Children and activities inherit it.
 func fairTo(tenant string) temporal.Priority { return temporal.Priority{FairnessKey: tenant} }
 
-// PartOptions says how a Dispatch starts one for a part of its input, which
-// outlives it.
+// PartOptions are the options by which a Dispatch starts a child for a part of its input,
+// which outlives it.
 func PartOptions(id string, part DispatchInput) workflow.ChildWorkflowOptions {
 	return workflow.ChildWorkflowOptions{
 		WorkflowID:            id,
@@ -108,8 +108,8 @@ func PartOptions(id string, part DispatchInput) workflow.ChildWorkflowOptions {
 	}
 }
 
-// destination says where a delivery goes, for people. Of a url it tells the host
-// alone, for a path may be a secret.
+// destination says where a delivery goes, for Temporal's Web UI. Of a url it holds the
+// host alone, since a path may be a secret.
 func destination(in DeliverInput) string {
 	to := in.Shipment.To
 	switch {
@@ -125,8 +125,8 @@ func destination(in DeliverInput) string {
 	return u.Hostname()
 }
 
-// summary is a line for the Web UI: what goes where. It is short, for the engine
-// takes 400 bytes, encrypted.
+// summary is a line for Temporal's Web UI, which says what goes where. It is short, since
+// Temporal takes 400 bytes, encrypted.
 func summary(what, where string) string {
 	text := what + " → " + where
 	return strings.ToValidUTF8(text[:min(len(text), 200)], "")

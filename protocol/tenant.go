@@ -10,17 +10,18 @@ import (
 type TenantInput struct {
 	Name   string          `json:"name"`
 	Tenant postdate.Tenant `json:"tenant"`
-	// Announcements are those that were not made yet, oldest first.
+	// Announcements are those that were not published yet, oldest first.
 	Announcements []Announcement `json:"announcements,omitempty"`
 }
 
-// TenantRead is the answer to [QueryTenant]: nil where the caller knows it already.
+// TenantRead is the result of [QueryTenant]. Tenant is nil where the caller knows that
+// version already.
 type TenantRead struct {
 	Version int64            `json:"version"`
 	Tenant  *postdate.Tenant `json:"tenant,omitempty"`
 }
 
-// PatchEndpoint asks for changes of an endpoint.
+// PatchEndpoint is a change of an endpoint.
 type PatchEndpoint struct {
 	ID    string                 `json:"id"`
 	Patch postdate.EndpointPatch `json:"patch"`
@@ -33,13 +34,13 @@ type SetEndpointState struct {
 	Reason string                 `json:"reason,omitempty"`
 }
 
-// ReportEndpoint tells of an endpoint that its answers have changed.
+// ReportEndpoint reports that an endpoint fails, or has recovered.
 type ReportEndpoint struct {
 	ID string `json:"id"`
-	// Failing tells whether it fails, since Since, or has recovered.
+	// Failing: it fails, since Since. Otherwise it has recovered.
 	Failing bool      `json:"failing"`
 	Since   time.Time `json:"since,omitzero"`
-	Last    string    `json:"last,omitempty"` // its last answer, in a line
+	Last    string    `json:"last,omitempty"` // its last response, in a line
 	// DisableAfter is how long it may fail before it is disabled: the
 	// operator's setting in the reporting process.
 	DisableAfter postdate.Duration `json:"disable_after"`
@@ -51,23 +52,23 @@ type RotateSecret struct {
 	Endpoint string            `json:"endpoint,omitempty"`
 	Secret   postdate.Secret   `json:"secret"`
 	Overlap  postdate.Duration `json:"overlap"`
-	// Ensure keeps the one that there is, if there is one.
+	// Ensure keeps an existing secret.
 	Ensure bool `json:"ensure,omitempty"`
-	// Before is the secret that was in force where the tenant has none of its
-	// own yet: it goes on for the overlap.
+	// Before is the secret that was in force, where the tenant has none of its own yet. It
+	// stays valid for the overlap.
 	Before postdate.Secret `json:"before,omitempty"`
 }
 
-// TenantChanged is the answer to an Update: the version that the tenant has
-// after it, and what it concerned as it is now.
+// TenantChanged is the result of an Update: the version of the tenant after it, and what
+// it concerned as that is now.
 type TenantChanged struct {
 	Version int64 `json:"version"`
-	// Created tells whether what was to be created is new: false where it was
-	// there already, made by the same request.
+	// Created reports whether what was to be created is new: false where the same request
+	// had created it before.
 	Created  bool               `json:"created,omitempty"`
 	Endpoint *postdate.Endpoint `json:"endpoint,omitempty"`
 	Key      *postdate.Key      `json:"key,omitempty"`
-	// Secret is the newest, of a tenant whose secret was rotated or asked for.
+	// Secret is the tenant's newest secret, where that was rotated or ensured.
 	Secret postdate.Secret `json:"secret,omitempty"`
 	// Sweep is the id of the Sweep that was started, if one was.
 	Sweep string `json:"sweep,omitempty"`

@@ -17,11 +17,11 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// pacer has no turn for those of a busy tenant who were not called, and of those
-// who were of a slow one for each third. All others have one at once.
+// pacer issues no permit to deliveries of a busy tenant that were not dequeued, nor to
+// each third that was dequeued of a slow one. All others get one at once.
 type pacer struct{}
 
-var busy, slow sync.Map // tenants, by name: of a slow one how many were called
+var busy, slow sync.Map // tenants, by name: of a slow one how many were dequeued
 
 func (pacer) Acquire(_ context.Context, tenant string, _ postdate.Endpoint, c throttle.PermitRequest) (throttle.Permit, error) {
 	if _, is := busy.Load(tenant); is && !c.Dequeued {
@@ -46,12 +46,12 @@ func setBusy(t *testing.T, change ...func(*postdate.Endpoint)) client.WorkflowRu
 	}
 	endpoints.Store(t.Name(), []postdate.Endpoint{e})
 	busy.Store(t.Name(), true)
-	return tellEndpoint(t, engineClient, protocol.EndpointSettings{Version: 1, State: postdate.Paused, Coalesce: e.Coalesce})
+	return signalSettings(t, engineClient, protocol.EndpointSettings{Version: 1, State: postdate.Paused, Coalesce: e.Coalesce})
 }
 
-// callLines has the endpoint call those who wait: all at once, or no more than
+// wakeLines has the endpoint call those who wait: all at once, or no more than
 // hold twice what may be in flight.
-func callLines(t *testing.T, inFlight ...int) {
+func wakeLines(t *testing.T, inFlight ...int) {
 	t.Helper()
 	known, _ := endpoints.Load(t.Name())
 	settings := protocol.EndpointSettings{
@@ -60,12 +60,12 @@ func callLines(t *testing.T, inFlight ...int) {
 	for _, n := range inFlight {
 		settings.Pace.InFlight = n
 	}
-	tellEndpoint(t, engineClient, settings)
+	signalSettings(t, engineClient, settings)
 }
 
-// tellEndpoint tells the endpoint settings that are newer than what the directory
+// signalSettings tells the endpoint settings that are newer than what the directory
 // knows.
-func tellEndpoint(t *testing.T, c client.Client, settings protocol.EndpointSettings) client.WorkflowRun {
+func signalSettings(t *testing.T, c client.Client, settings protocol.EndpointSettings) client.WorkflowRun {
 	t.Helper()
 	run, err := c.SignalWithStartWorkflow(t.Context(), protocol.EndpointID(t.Name(), "ep_1"), protocol.SignalSettings,
 		settings, protocol.EndpointOptions(t.Name(), "ep_1"), protocol.EndpointWorkflow,
@@ -74,9 +74,9 @@ func tellEndpoint(t *testing.T, c client.Client, settings protocol.EndpointSetti
 	return run
 }
 
-// queueUp has n events wait in one line, which it answers with the Dispatch that
+// enqueueEvents has n events wait in one line, which it answers with the Dispatch that
 // they leave. Their receivers answer by their places.
-func queueUp(t *testing.T, n int, answer func(place int) postdate.Attempt) (line, from client.WorkflowRun, ids []string) {
+func enqueueEvents(t *testing.T, n int, answer func(place int) postdate.Attempt) (line, from client.WorkflowRun, ids []string) {
 	t.Helper()
 	in := protocol.DispatchInput{Digest: "d", At: time.Now().UTC()}
 	group := unique(t)

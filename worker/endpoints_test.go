@@ -22,7 +22,7 @@ import (
 // directory knows the endpoints that tests have set up, each test a tenant.
 type directory struct{}
 
-var endpoints sync.Map // of []postdate.AttrEndpoint, by tenant
+var endpoints sync.Map // of []postdate.Endpoint, by tenant
 
 func (directory) Tenant(_ context.Context, name string) (*postdate.Tenant, error) {
 	if name == postdate.OperatorTenant {
@@ -49,10 +49,10 @@ func setEndpoint(t *testing.T, state postdate.EndpointState) {
 	}})
 }
 
-var deadLetters sync.Map // that the operator was told of, by the id of the delivery
+var deadLetters sync.Map // announced to the operator, by the id of the delivery
 
-// hear is the operator's receiver.
-func hear(m postdate.Message) postdate.Attempt {
+// operatorReceives is the operator's receiver.
+func operatorReceives(m postdate.Message) postdate.Attempt {
 	var news struct{ ID string }
 	_ = json.Unmarshal(m.Data, &news) // nothing is heard of what cannot be read
 	deadLetters.Store(news.ID, m)

@@ -63,8 +63,8 @@ func ofEntity(entity string) func(*protocol.DeliverInput) {
 func TestLineDelivered(t *testing.T) {
 	t.Parallel()
 	setBusy(t)
-	line, from, ids := queueUp(t, 3, accepts)
-	callLines(t)
+	line, from, ids := enqueueEvents(t, 3, accepts)
+	wakeLines(t)
 	result, group := requireLine(t, line, "")
 	require.Len(t, result.Delivered, 3)
 	require.Len(t, group.Events, len(ids))
@@ -76,13 +76,13 @@ func TestLineDelivered(t *testing.T) {
 func TestLinePartlyHandedOver(t *testing.T) {
 	t.Parallel()
 	setBusy(t)
-	line, _, ids := queueUp(t, 3, func(place int) postdate.Attempt {
+	line, _, ids := enqueueEvents(t, 3, func(place int) postdate.Attempt {
 		if place == 1 {
 			return postdate.Attempt{Outcome: postdate.Failed, Status: 503}
 		}
 		return accept("")
 	})
-	callLines(t)
+	wakeLines(t)
 	result, group := requireLine(t, line, "")
 	require.Len(t, result.Delivered, 2)
 	require.Len(t, group.Events, 2)
@@ -104,17 +104,17 @@ func TestLinePartlyHandedOver(t *testing.T) {
 func TestLineCancelledWaiter(t *testing.T) {
 	t.Parallel()
 	setBusy(t)
-	line, _, ids := queueUp(t, 2, accepts)
-	var standing protocol.UpdateResult
+	line, _, ids := enqueueEvents(t, 2, accepts)
+	var updated protocol.UpdateResult
 	handle, err := engineClient.UpdateWorkflow(t.Context(), client.UpdateWorkflowOptions{
 		WorkflowID: line.GetID(), UpdateName: protocol.UpdateCancelWaiter, Args: []any{ids[0]},
 		WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	require.NoError(t, err)
-	require.NoError(t, handle.Get(t.Context(), &standing))
-	require.Equal(t, postdate.Cancelled, standing.State)
+	require.NoError(t, handle.Get(t.Context(), &updated))
+	require.Equal(t, postdate.Cancelled, updated.State)
 
-	callLines(t)
+	wakeLines(t)
 	result, group := requireLine(t, line, postdate.Cancelled)
 	require.Len(t, result.Delivered, 1)
 	require.Len(t, result.Cancelled, 1)
@@ -129,7 +129,7 @@ func TestWaitingThenDelivered(t *testing.T) {
 	setBusy(t)
 	d := deliver(t, 0, answers(postdate.Accepted, 200), toEndpoint(t))
 	line := d.lineOf()
-	callLines(t)
+	wakeLines(t)
 	_, err := d.end()
 	require.NoError(t, err)
 	var delivered protocol.DeliverResult
@@ -153,7 +153,7 @@ func TestWaitingThenCancelled(t *testing.T) {
 	requireCancelled(t, d, 0)
 	record(t, d)
 
-	callLines(t)
+	wakeLines(t)
 	result, _ := requireLine(t, line, "")
 	require.Empty(t, result.Delivered, "whoever is over needs no turn")
 }
@@ -169,7 +169,7 @@ func TestWaitingThenChanged(t *testing.T) {
 	require.Equal(t, line.GetID(), d.lineOf().GetID(), "it keeps its place")
 	record(t, d)
 
-	callLines(t)
+	wakeLines(t)
 	_, err = d.end()
 	require.NoError(t, err)
 	var delivered protocol.DeliverResult
@@ -189,7 +189,7 @@ func TestWaitingThenSuperseded(t *testing.T) {
 	other.lineOf()
 	newer := deliver(t, 0, answers(postdate.Accepted, 200), toEndpoint(t), ofEntity("customer_42"))
 	newer.lineOf()
-	callLines(t)
+	wakeLines(t)
 	for _, d := range []*delivery{other, newer} {
 		_, err := d.end()
 		require.NoError(t, err)
@@ -206,13 +206,13 @@ func TestLinesOfOneEndpointAreCalledOneAfterAnother(t *testing.T) {
 	defer answer()
 	var lines []client.WorkflowRun
 	for range 3 {
-		line, _, _ := queueUp(t, 2, func(int) postdate.Attempt {
+		line, _, _ := enqueueEvents(t, 2, func(int) postdate.Attempt {
 			<-answering
 			return accept("")
 		})
 		lines = append(lines, line)
 	}
-	callLines(t, 1)
+	wakeLines(t, 1)
 	for _, first := range lines[:2] {
 		awaitState(t, first, postdate.Sending)
 	}
@@ -233,11 +233,11 @@ func TestLineOfAnEndpointThatWasDeleted(t *testing.T) {
 	t.Parallel()
 	const why = "the endpoint was deleted"
 	endpoint := setBusy(t)
-	line, _, _ := queueUp(t, 2, accepts)
+	line, _, _ := enqueueEvents(t, 2, accepts)
 	d := deliver(t, 0, answers(postdate.Accepted, 200), toEndpoint(t))
 	d.lineOf()
 	endpoints.Store(t.Name(), []postdate.Endpoint{})
-	tellEndpoint(t, engineClient, protocol.EndpointSettings{Version: 2})
+	signalSettings(t, engineClient, protocol.EndpointSettings{Version: 2})
 
 	result, group := requireLine(t, line, postdate.Cancelled)
 	require.Equal(t, map[int]string{0: why, 1: why}, result.Cancelled)

@@ -22,9 +22,9 @@ import (
 
 // Config is what a worker needs to know.
 type Config struct {
-	// Client must be the one that starts deliveries too, where both share a
-	// process: then their first task comes here without a trip to the queue.
-	Client    client.Client
+	// Client must be the one that starts deliveries too, where both share a process: then
+	// their first task comes here without going through the task queue.
+	Client client.Client
 	Sender activities.Sender
 	// Tenants knows what is configured, Ingester starts and enqueues deliveries,
 	// Deliveries reads and changes them, and Limiter issues permits for endpoints.
@@ -36,10 +36,10 @@ type Config struct {
 	// their own.
 	MaxInFlight int
 	Log         *slog.Logger
-	// Slots is how many deliveries may be attempted at once. A start that finds
-	// no slot free goes the long way, through the queue.
+	// Slots bounds the deliveries that are attempted at once. A start that finds no slot
+	// free goes through the task queue.
 	Slots int
-	// StopTimeout is how long attempts under way are waited for.
+	// StopTimeout bounds how long Stop waits for attempts that are under way.
 	StopTimeout time.Duration
 }
 
@@ -50,18 +50,18 @@ type Ingester interface {
 	activities.Queue
 }
 
-// Deliveries are those that exist, as activities use them.
+// Deliveries reads and changes deliveries, as activities use it.
 type Deliveries interface {
 	activities.Deliveries
 	activities.AttemptLog
 }
 
-// Worker carries deliveries, and holds what is configured for tenants. The two
-// have queues of their own, so that neither waits for the other.
+// Worker polls for deliveries, and for tenants and endpoints. The two have task queues of
+// their own, so that neither waits for the other.
 type Worker struct{ control, deliveries worker.Worker }
 
-// controlSlots is how much of what is configured a worker attends to at once:
-// little is to be done for it, and seldom.
+// controlSlots bounds the tasks of tenants and endpoints that run at once: they are small
+// and rare.
 const controlSlots = 20
 
 // New assembles a worker. It does nothing until started.
@@ -72,35 +72,35 @@ func New(c Config) *Worker {
 			MaxConcurrentActivityExecutionSize:     controlSlots,
 			MaxConcurrentWorkflowTaskPollers:       2,
 			MaxConcurrentActivityTaskPollers:       1,
-			// Enough for a change. A sweep is taken up elsewhere.
+			// Enough for a change of a tenant. A sweep continues on another worker.
 			WorkerStopTimeout: min(c.StopTimeout, time.Second),
 		}),
 		deliveries: worker.New(c.Client, protocol.TaskQueue, worker.Options{
 			MaxConcurrentWorkflowTaskExecutionSize:  c.Slots,
 			MaxConcurrentLocalActivityExecutionSize: c.Slots,
 			MaxConcurrentActivityExecutionSize:      c.Slots,
-			// A line's heartbeats tell what it has sent: what is not told yet when the
-			// worker dies is sent again.
+			// Heartbeats of a line record what it has sent. If the worker dies, what was not
+			// recorded is sent again.
 			MaxHeartbeatThrottleInterval: time.Second,
 			WorkerStopTimeout:            c.StopTimeout,
 		}),
 	}
-	all := &activities.Activities{
+	acts := &activities.Activities{
 		Sender: c.Sender, Tenants: c.Tenants, Starter: c.Ingester, Publisher: c.Ingester, Queue: c.Ingester,
 		Deliveries: c.Deliveries, AttemptLog: c.Deliveries, Limiter: c.Limiter, MaxInFlight: c.MaxInFlight,
 		Log: c.Log, Now: time.Now,
 	}
 	workflows.Register(w.deliveries)
-	all.Register(w.deliveries)
+	acts.Register(w.deliveries)
 	workflows.RegisterControl(w.control)
-	all.RegisterControl(w.control)
+	acts.RegisterControl(w.control)
 	return w
 }
 
 // Start begins to poll for work.
 func (w *Worker) Start() error {
 	if err := w.control.Start(); err != nil {
-		return fmt.Errorf("poll for what is configured: %w", err)
+		return fmt.Errorf("poll for tenants and endpoints: %w", err)
 	}
 	if err := w.deliveries.Start(); err != nil {
 		w.control.Stop()
@@ -109,18 +109,18 @@ func (w *Worker) Start() error {
 	return nil
 }
 
-// Stop takes no more work and waits for what is under way.
+// Stop stops polling, and waits for attempts that are under way.
 func (w *Worker) Stop() {
 	w.deliveries.Stop()
 	w.control.Stop()
 }
 
-// pollerGone is after how long without a poll a worker counts as gone. A poll
-// takes up to a minute; the engine itself forgets a worker after five.
+// pollerGone is the time without a poll after which a worker counts as gone. A poll takes
+// up to a minute; Temporal itself lists a worker for five.
 const pollerGone = 70 * time.Second
 
-// Polling tells whether any worker polls for deliveries, and any for what is
-// configured.
+// Polling reports whether a worker polls for deliveries, and one for tenants and
+// endpoints.
 func Polling(ctx context.Context, c client.Client) (bool, error) {
 	for _, name := range []string{protocol.TaskQueue, protocol.ControlQueue} {
 		queue, err := c.DescribeTaskQueue(ctx, name, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
@@ -128,7 +128,7 @@ func Polling(ctx context.Context, c client.Client) (bool, error) {
 			return false, nil
 		}
 		if err != nil {
-			return false, fmt.Errorf("ask who polls the queue %s: %w", name, err)
+			return false, fmt.Errorf("list the pollers of the task queue %s: %w", name, err)
 		}
 		if !slices.ContainsFunc(queue.GetPollers(), polls) {
 			return false, nil

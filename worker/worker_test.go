@@ -60,7 +60,7 @@ type sender struct{}
 
 func (sender) Send(_ context.Context, m postdate.Message, to postdate.Target) (postdate.Attempt, error) {
 	if m.Tenant == postdate.OperatorTenant {
-		return hear(m), nil
+		return operatorReceives(m), nil
 	}
 	found, ok := receivers.Load(m.ID)
 	if !ok {
@@ -143,14 +143,14 @@ func deliver(t *testing.T, delay time.Duration, answer func(n int) postdate.Atte
 
 func (d *delivery) update(name string, args ...any) (protocol.UpdateResult, error) {
 	d.t.Helper()
-	var standing protocol.UpdateResult
+	var result protocol.UpdateResult
 	handle, err := engineClient.UpdateWorkflow(d.t.Context(), client.UpdateWorkflowOptions{
 		WorkflowID: d.run.GetID(), UpdateName: name, Args: args, WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	if err == nil {
-		err = handle.Get(d.t.Context(), &standing)
+		err = handle.Get(d.t.Context(), &result)
 	}
-	return standing, err
+	return result, err
 }
 
 // status waits for the end of the newest run and answers how it ended.

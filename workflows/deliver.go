@@ -11,8 +11,8 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// Deliver carries one message to one destination. It is started with a delay
-// until the message is due, so while it waits no code of it has run: what runs,
+// Deliver sends one message to one destination. It is started with a delay until
+// the message is due, so none of its code runs while it sleeps: the code that runs,
 // perhaps years later, is the newest.
 func Deliver(ctx workflow.Context, in protocol.DeliverInput) (*protocol.DeliverResult, error) {
 	d := newDelivery(in)
@@ -22,58 +22,57 @@ func Deliver(ctx workflow.Context, in protocol.DeliverInput) (*protocol.DeliverR
 	}
 
 	if d.Handed {
-		// Take over from a group, which has made the first attempt already.
+		// Continue after the first attempt, which a group or a line has made.
 		d.resume()
 	} else {
-		// Wait. A wish wakes it early, so it asks again whether it is due.
+		// Wait. An Update wakes it early, so it checks again whether it is due.
 		d.wait(ctx)
 	}
 
 	for !d.done() {
 		switch d.state {
 		case postdate.Retrying:
-			// Retry. The engine does, until it is delivered, given up, or
-			// somebody wishes otherwise.
+			// Retry. Temporal retries the activity until the delivery ends or an
+			// Update changes its course.
 			d.retry(ctx)
 		case postdate.Waiting:
-			// Queue. The endpoint had no turn to give: it calls when there is one.
+			// Queue. No permit came: the delivery waits in a line until one does.
 			d.queue(ctx)
 		case postdate.Parked:
 			// Park. Nothing is sent to an endpoint that is not enabled.
 			d.park(ctx)
 		default:
-			// Try. Most messages are delivered here, at the price of a single task.
+			// Try. Most messages are delivered here, in a single workflow task.
 			d.try(ctx)
 		}
 	}
 	return d.end(ctx)
 }
 
-// resume goes on from an attempt that was made elsewhere.
+// resume decides what follows from an attempt that a group or a line has made.
 func (d *delivery) resume() {
 	d.plan.Since = d.Attempts.Last().At
 	d.evaluate(d.Attempts.Last())
 }
 
-// wait sleeps until d is due or somebody wishes otherwise.
+// wait sleeps until d is due, or until an Update changes its course.
 func (d *delivery) wait(ctx workflow.Context) {
 	if d.Line != "" {
-		drainSignals(ctx) // it may have been called before this run began
+		drainSignals(ctx) // it may have been released before this run began
 	}
 	early := d.Shipment.DueAt.Sub(workflow.Now(ctx))
 	if early > 0 {
-		_, _ = workflow.AwaitWithTimeout(ctx, early, d.isPending) // fails only with ctx, which nobody cancels
+		_, _ = workflow.AwaitWithTimeout(ctx, early, d.isPending) // fails only if ctx is cancelled, which never happens
 	}
 	if d.Plan == nil {
 		d.plan.Since = workflow.Now(ctx)
 	}
 	switch {
 	case d.Line == "":
-	case d.woken: // its line calls it no more
+	case d.woken: // its line has released it, and does so once
 		d.Shipment.Dequeued, d.dequeued, d.woken = true, true, false
 	case early <= 0:
-		// It keeps its place: another line would call it too, and what comes while
-		// an attempt is under way has the engine make that again.
+		// It keeps its place: a second line would release it too.
 		d.state = postdate.Waiting
 		return
 	}
@@ -84,54 +83,53 @@ func (d *delivery) wait(ctx workflow.Context) {
 	}
 }
 
-// try makes one attempt right here in the worker, as a local activity: nothing
-// is written for it but what came of it.
+// try makes one attempt as a local activity: nothing is recorded for it but its
+// result.
 func (d *delivery) try(ctx workflow.Context) {
 	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		StartToCloseTimeout: d.Shipment.AttemptTimeout() + activityGrace,
 		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 1},
 	})
-	shipment := d.Shipment
-	shipment.Number = d.Attempts.Next()
-	var made postdate.Attempt
-	err := workflow.ExecuteLocalActivity(ctx, protocol.SendActivity, shipment).Get(ctx, &made)
-	d.Shipment.Dequeued = false // it has been
+	task := d.Shipment
+	task.Number = d.Attempts.Next()
+	var attempt postdate.Attempt
+	err := workflow.ExecuteLocalActivity(ctx, protocol.SendActivity, task).Get(ctx, &attempt)
+	d.Shipment.Dequeued = false // that was for this attempt
 	if err != nil {
-		// No attempt was made, for a reason of our own: the engine tries again.
+		// No attempt was made, because of a failure of our own: Temporal retries it.
 		d.state = postdate.Retrying
 		return
 	}
-	if protocol.Attempted(made.Outcome) {
-		d.Attempts = d.Attempts.Append(made)
+	if protocol.Attempted(attempt.Outcome) {
+		d.Attempts = d.Attempts.Append(attempt)
 	}
-	d.evaluate(made)
+	d.evaluate(attempt)
 }
 
-// evaluate decides what follows from the newest attempt. When to try again it
-// leaves to the retry: that is up to chance too, which has no place here.
+// evaluate decides what follows from the newest attempt. When the next one is made
+// the Retry activity decides: that depends on chance, which workflow code must not.
 func (d *delivery) evaluate(last postdate.Attempt) {
 	state, reason := protocol.End(last.Outcome)
 	d.finish(state, last.Because(reason))
 	if last.Outcome == postdate.Rescheduled && !d.plan.Expired(last.RescheduleTo) {
 		d.rescheduleTo(last.RescheduleTo)
-		d.applyPending() // of what was wished for meanwhile, rather than the receiver
+		d.applyPending() // an Update that came during the attempt overrides the receiver
 		if d.restart {
 			d.Attempts = d.Attempts[len(d.Attempts)-1:]
 		}
 	}
 }
 
-// retry hands a failed delivery to the engine's retries and waits for their
-// end, or for somebody to wish otherwise. An attempt that is under way then is
-// waited for: what it comes to counts.
+// retry has Temporal retry a failed delivery, until that ends or an Update changes
+// its course. An attempt that is under way then is waited for: its outcome counts.
 func (d *delivery) retry(ctx workflow.Context) {
 	d.showState(ctx, postdate.Retrying)
 	d.rechecked = false
 	stoppable, stop := workflow.WithCancel(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: d.Shipment.AttemptTimeout() + activityGrace,
 		WaitForCancellation: true,
-		// The activity says itself how long to wait and when to give up. This is
-		// for what it cannot say: that its worker died, or our own failure.
+		// The activity itself returns how long to wait and when to give up. This is for
+		// a worker that died, and for failures of our own.
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
 	}))
 	retrying := workflow.ExecuteActivity(stoppable, protocol.RetryActivity,
@@ -158,10 +156,10 @@ func (d *delivery) retry(ctx workflow.Context) {
 	}
 }
 
-// park waits until the endpoint may be sent to again, or somebody wishes
-// otherwise. The tenant's execution tells when; for the case that its word is
-// lost, or that the endpoint was enabled just now and not everybody knows it
-// yet, the endpoint is asked for again. The time does not count as retrying.
+// park waits until the endpoint is enabled, or until an Update changes the course of
+// d. A Sweep signals when it is; in case that signal is lost, or the endpoint was
+// enabled a moment ago and not every process knows, d checks again by itself. The
+// time parked does not count as retrying.
 func (d *delivery) park(ctx workflow.Context) {
 	d.showState(ctx, postdate.Parked)
 	since, wait := workflow.Now(ctx), firstRecheck
@@ -183,20 +181,20 @@ func (d *delivery) park(ctx workflow.Context) {
 		d.finish(postdate.Expired, "expired at "+d.ExpiresAt.Format(time.RFC3339)+", while its endpoint was not enabled")
 	case workflow.GetInfo(ctx).GetContinueAsNewSuggested():
 		d.Plan = &d.plan
-		d.continueAsNew() // it was parked for weeks: a history has its limits
+		d.continueAsNew() // it was parked for weeks: a history must not grow for ever
 	}
 }
 
-// queue waits in line until the endpoint calls, or somebody wishes otherwise. In
-// case that the line is lost it goes in line again now and then, which leaves it
-// where it is as long as that is there. The time does not count as retrying.
+// queue waits in a line until the line releases d, or until an Update changes the
+// course of d. In case the line is lost, d is enqueued again now and then, which
+// changes nothing as long as its line exists. The time does not count as retrying.
 func (d *delivery) queue(ctx workflow.Context) {
 	d.showState(ctx, postdate.Waiting)
 	since := workflow.Now(ctx)
 	var lines []string
 	if err := runDurably(ctx, protocol.QueueActivity, []protocol.EnqueueRequest{d.enqueueRequest()}, &lines); err == nil && lines[0] != d.line {
 		d.line, d.dequeued = lines[0], false
-		_ = workflow.UpsertMemo(ctx, map[string]any{protocol.MemoLine: d.line}) // fails on what cannot be encoded, only
+		_ = workflow.UpsertMemo(ctx, map[string]any{protocol.MemoLine: d.line}) // fails only for what cannot be encoded
 	}
 	wait := laterRecheck
 	if !d.ExpiresAt.IsZero() {
@@ -218,12 +216,12 @@ func (d *delivery) queue(ctx workflow.Context) {
 		d.finish(postdate.Expired, "expired at "+d.ExpiresAt.Format(time.RFC3339)+", while it waited for its turn")
 	case workflow.GetInfo(ctx).GetContinueAsNewSuggested():
 		d.Plan = &d.plan
-		d.continueAsNew() // it was in line for weeks: a history has its limits
+		d.continueAsNew() // it was in line for weeks: a history must not grow for ever
 	}
 }
 
-// fetchProgress asks the engine for the attempts that a pending retry has made: it
-// does not hand them over when the retry is stopped between two of them.
+// fetchProgress reads the attempts that the pending Retry has made: Temporal does not
+// return them when the activity is cancelled between two of them.
 func (d *delivery) fetchProgress(ctx workflow.Context) {
 	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		StartToCloseTimeout:    activityGrace,
@@ -237,10 +235,10 @@ func (d *delivery) fetchProgress(ctx workflow.Context) {
 }
 
 // end closes the execution with the status that says how the delivery ended, or
-// starts it anew where it was put off.
+// continues it as new where it was rescheduled.
 func (d *delivery) end(ctx workflow.Context) (*protocol.DeliverResult, error) {
 	if d.line != "" && d.state == postdate.Scheduled {
-		drainSignals(ctx) // it may have been called just now
+		drainSignals(ctx) // it may have been released a moment ago
 	}
 	_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
 	switch d.state {
@@ -267,20 +265,21 @@ func (d *delivery) end(ctx workflow.Context) (*protocol.DeliverResult, error) {
 	}
 }
 
-// maxAnnounceAttempts is how often a dead letter is announced: for about a day.
+// maxAnnounceAttempts bounds the attempts to announce a dead letter: they take about a day.
 const maxAnnounceAttempts = 1500
 
-// announce tells the operator's endpoints of a dead letter. That it could not,
-// for so long, does not change how the delivery ends.
+// announce publishes a dead letter to the operator's endpoints. Where that fails for so
+// long, the delivery ends all the same.
 func (d *delivery) announce(ctx workflow.Context) {
 	m := d.Shipment.Message
 	if m.Tenant == postdate.OperatorTenant || d.Shipment.Test ||
 		workflow.GetVersion(ctx, "announce-dead-letters", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 		return
 	}
-	news := d.announcement(workflow.Now(ctx))
-	err := runDurably(ctx, protocol.AnnounceActivity, news, nil, maxAnnounceAttempts)
+	announcement := d.announcement(workflow.Now(ctx))
+	err := runDurably(ctx, protocol.AnnounceActivity, announcement, nil, maxAnnounceAttempts)
 	if err != nil {
-		workflow.GetLogger(ctx).Warn("a dead letter was not announced", "tenant", m.Tenant, "id", d.Shipment.ID(), "error", err)
+		workflow.GetLogger(ctx).Warn("failed to announce a dead letter",
+			"tenant", m.Tenant, "delivery", d.Shipment.ID(), "endpoint", d.Shipment.To.Endpoint, "error", err)
 	}
 }

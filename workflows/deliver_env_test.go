@@ -75,7 +75,7 @@ type fakeDeliveries struct {
 	published []postdate.Event
 	fault     error // of the next publications
 
-	busy   bool // who was not called has no turn
+	busy   bool // no permit comes for what was not dequeued
 	queued []protocol.EnqueueRequest
 }
 
@@ -234,10 +234,10 @@ func (e *deliverEnv) update(after time.Duration, name string, args ...any) *answ
 
 // answer is what became of an Update.
 type answer struct {
-	t        *testing.T
-	done     bool
-	standing protocol.UpdateResult
-	refusal  *postdate.Error
+	t       *testing.T
+	done    bool
+	result  protocol.UpdateResult
+	refusal *postdate.Error
 }
 
 func (a *answer) Accept() {}
@@ -250,13 +250,13 @@ func (a *answer) Complete(result any, err error) {
 		a.refuse(err)
 		return
 	}
-	a.standing = result.(protocol.UpdateResult)
+	a.result = result.(protocol.UpdateResult)
 }
 
 func (a *answer) refuse(err error) {
-	told, ok := protocol.DecodeError(err)
+	refusal, ok := protocol.DecodeError(err)
 	require.True(a.t, ok, "an update fails for a reason only: %v", err)
-	a.done, a.refusal = true, told
+	a.done, a.refusal = true, refusal
 }
 
 // requireDelivered is the log of a delivery that was delivered.
@@ -276,8 +276,8 @@ func (e *deliverEnv) requireEnded(state postdate.State) (string, postdate.Attemp
 	return reason, log
 }
 
-// requireAnew is what the next run of one that was put off is started with.
-func (e *deliverEnv) requireAnew() (in protocol.DeliverInput, delay time.Duration) {
+// requireContinued is what the next run of one that was put off is started with.
+func (e *deliverEnv) requireContinued() (in protocol.DeliverInput, delay time.Duration) {
 	e.t.Helper()
 	var anew *workflow.ContinueAsNewError
 	require.ErrorAs(e.t, e.GetWorkflowError(), &anew)

@@ -134,7 +134,7 @@ func TestDeliver_SleepsAgainWhereTheReceiverAsks(t *testing.T) {
 				Outcome: postdate.Rescheduled, Status: 200, RescheduleTo: again,
 			})...)
 			e.deliver(time.Hour)
-			in, delay := e.requireAnew()
+			in, delay := e.requireContinued()
 			require.Equal(t, again, in.Shipment.DueAt)
 			require.Equal(t, again, in.Shipment.Message.Timestamp)
 			require.WithinDuration(t, again, e.Now().Add(delay), time.Second)
@@ -168,7 +168,7 @@ func TestDeliver_CancelBeforeItIsDue(t *testing.T) {
 	e := newDeliverEnv(t)
 	cancel := e.update(time.Hour, protocol.UpdateCancel)
 	e.deliver(3 * year)
-	require.Equal(t, postdate.Cancelled, cancel.standing.State)
+	require.Equal(t, postdate.Cancelled, cancel.result.State)
 	requireCancelled(t, e, 0)
 	require.Empty(t, e.sent)
 }
@@ -178,7 +178,7 @@ func TestDeliver_CancelDuringABackoffKeepsTheAttempts(t *testing.T) {
 	e := newDeliverEnv(t, failed(500), failed(503))
 	cancel := e.update(time.Minute, protocol.UpdateCancel)
 	e.deliver(0)
-	require.Equal(t, postdate.Cancelled, cancel.standing.State)
+	require.Equal(t, postdate.Cancelled, cancel.result.State)
 	requireCancelled(t, e, 2)
 }
 
@@ -188,8 +188,8 @@ func TestDeliver_CancelTwiceIsAnsweredAlike(t *testing.T) {
 	first := e.update(time.Minute, protocol.UpdateCancel)
 	second := e.update(time.Minute, protocol.UpdateCancel)
 	e.deliver(0)
-	require.Equal(t, first.standing, second.standing)
-	require.Equal(t, postdate.Cancelled, second.standing.State)
+	require.Equal(t, first.result, second.result)
+	require.Equal(t, postdate.Cancelled, second.result.State)
 }
 
 func TestDeliver_CancelByTheEngineItself(t *testing.T) {
@@ -222,8 +222,8 @@ func TestDeliver_RescheduleEarlierAndLater(t *testing.T) {
 				DueAt: start.Add(due), Data: json.RawMessage(`{"amount":2}`),
 			})
 			e.deliver(year)
-			require.Equal(t, protocol.UpdateResult{State: postdate.Scheduled, DueAt: start.Add(due)}, moved.standing)
-			in, delay := e.requireAnew()
+			require.Equal(t, protocol.UpdateResult{State: postdate.Scheduled, DueAt: start.Add(due)}, moved.result)
+			in, delay := e.requireContinued()
 			require.Equal(t, start.Add(due), in.Shipment.DueAt)
 			require.Equal(t, due-time.Hour, delay)
 			require.JSONEq(t, `{"amount":2}`, string(in.Shipment.Message.Data))
@@ -237,7 +237,7 @@ func TestDeliver_RescheduleDuringABackoffKeepsTheAttempts(t *testing.T) {
 	e := newDeliverEnv(t, failed(500), failed(503))
 	e.update(time.Minute, protocol.UpdateReschedule, postdate.Change{DueAt: start.Add(24 * time.Hour)})
 	e.deliver(0)
-	in, _ := e.requireAnew()
+	in, _ := e.requireContinued()
 	require.Len(t, in.Attempts, 2)
 }
 
@@ -279,7 +279,7 @@ func TestDeliver_FireSendsAtOnce(t *testing.T) {
 	e := newDeliverEnv(t)
 	fired := e.update(time.Hour, protocol.UpdateFire)
 	e.deliver(year)
-	require.Equal(t, postdate.Sending, fired.standing.State)
+	require.Equal(t, postdate.Sending, fired.result.State)
 	require.Len(t, e.requireDelivered(), 1)
 	require.Equal(t, []time.Duration{time.Hour}, e.times())
 }
@@ -324,7 +324,7 @@ func TestDeliver_HeedsAWishRatherThanTheReceiversTime(t *testing.T) {
 		during(moved, protocol.UpdateReschedule, postdate.Change{DueAt: start.Add(time.Hour)})
 	}, time.Second)
 	moved.deliver(0)
-	in, _ := moved.requireAnew()
+	in, _ := moved.requireContinued()
 	require.Equal(t, start.Add(time.Hour), in.Shipment.DueAt)
 }
 

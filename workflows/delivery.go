@@ -11,18 +11,18 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// activityGrace is what an activity gets beyond the attempt's own timeout, so that the
-// attempt's end is always told by the attempt.
+// activityGrace is the time that an activity gets beyond the attempt's own timeout, so
+// that the attempt itself always reports its end.
 const activityGrace = 10 * time.Second
 
-// A parked delivery asks for its endpoint again once after askAgain, and from
-// then on every askRarely.
+// A parked delivery checks its endpoint again once after firstRecheck, and from then on
+// every laterRecheck.
 const (
 	firstRecheck = 5 * time.Second
 	laterRecheck = time.Hour
 )
 
-// pending is what somebody wants of a delivery that has not ended. A greater one
+// request is a change of course that was requested of a delivery. A greater one
 // overrides a smaller one.
 type request int
 
@@ -40,15 +40,15 @@ type delivery struct {
 	state         postdate.State
 	reason        string // why it ended, where it was not delivered
 	pending       request
-	pendingChange postdate.Change // what the wish toPutOff asks for
-	restart       bool            // it ends by starting anew, to sleep until another time
-	shownState    postdate.State  // what the search attribute State says
+	pendingChange postdate.Change // what a rescheduleRequest changes
+	restart       bool            // the run ends by continuing as new
+	shownState    postdate.State  // the value of the search attribute State
 
-	woken      bool   // the endpoint may be sent to again, as somebody says who knows
+	woken      bool   // a Sweep or a line has released it
 	superseded bool   // a newer message took its place in line
 	line       string // in which it waits, or has waited last
-	dequeued   bool   // that line has called it, and calls it no more
-	rechecked  bool   // parked, it has asked for the endpoint again already
+	dequeued   bool   // that line has released it, which it does once
+	rechecked  bool   // parked, it has checked its endpoint again already
 }
 
 func newDelivery(in protocol.DeliverInput) *delivery {
@@ -69,7 +69,7 @@ func newDelivery(in protocol.DeliverInput) *delivery {
 
 func (d *delivery) isPending() bool { return d.pending != noRequest }
 
-// done tells whether it is decided how this execution ends.
+// done reports whether it is decided how this run ends.
 func (d *delivery) done() bool { return d.state.Final() || d.restart }
 
 // finish decides how the delivery ended.
@@ -77,13 +77,13 @@ func (d *delivery) finish(state postdate.State, reason string) {
 	d.state, d.reason = state, reason
 }
 
-// continueAsNew decides that the execution starts anew.
+// continueAsNew decides that the run ends by continuing as new.
 func (d *delivery) continueAsNew() {
 	d.state, d.restart, d.Handed = postdate.Scheduled, true, false
 }
 
-// rescheduleTo decides that the execution starts anew, to sleep until due. Of an event
-// the time at which it happened stays.
+// rescheduleTo decides that the execution continues as new, asleep until due. An event
+// keeps the time at which it happened.
 func (d *delivery) rescheduleTo(due time.Time) {
 	d.continueAsNew()
 	d.Plan = nil
@@ -93,7 +93,7 @@ func (d *delivery) rescheduleTo(due time.Time) {
 	}
 }
 
-// applyPending does what was wished for.
+// applyPending applies the pending request, if there is one.
 func (d *delivery) applyPending() {
 	switch d.pending {
 	case cancelRequest:
@@ -113,8 +113,8 @@ func (d *delivery) applyPending() {
 	d.pending = noRequest
 }
 
-// showState sets the search attribute State, which tells what the engine's own
-// status does not; an empty state unsets it.
+// showState sets the search attribute State, which says what Temporal's own status does
+// not; an empty state unsets it.
 func (d *delivery) showState(ctx workflow.Context, state postdate.State) {
 	if d.shownState == state {
 		return
@@ -129,10 +129,10 @@ func setState(ctx workflow.Context, state postdate.State) {
 	if state == "" {
 		update = protocol.AttrState.ValueUnset()
 	}
-	_ = workflow.UpsertTypedSearchAttributes(ctx, update) // fails on no attributes at all, only
+	_ = workflow.UpsertTypedSearchAttributes(ctx, update) // fails only without any attribute
 }
 
-// toQueue is d as it goes in line.
+// enqueueRequest is the request that enqueues d.
 func (d *delivery) enqueueRequest() protocol.EnqueueRequest {
 	m, line := d.Shipment.Message, d.line
 	if d.dequeued {
@@ -146,8 +146,8 @@ func (d *delivery) enqueueRequest() protocol.EnqueueRequest {
 	}
 }
 
-// announcements is the announcement of a delivery that died at that moment: the same one
-// however often it is made of the same death.
+// announcement is what is published of a delivery that died at that moment. It has the
+// same id however often the same death is announced.
 func (d *delivery) announcement(at time.Time) protocol.Announcement {
 	m, to := d.Shipment.Message, d.Shipment.To
 	letter := deadLetter{
@@ -161,7 +161,7 @@ func (d *delivery) announcement(at time.Time) protocol.Announcement {
 	}
 }
 
-// deadLetter is what is told of a delivery that died.
+// deadLetter is the data of an announcement of a delivery that died.
 type deadLetter struct {
 	Tenant   string `json:"tenant"`
 	ID       string `json:"id"`

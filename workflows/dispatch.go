@@ -10,17 +10,15 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// Dispatch carries events to their subscribers. It makes all first attempts side
-// by side, at the price of one execution; what does not succeed at once goes on
-// as a Deliver of its own.
+// Dispatch sends events to their subscribers. It makes all first attempts in parallel,
+// in one execution; what does not succeed at once continues as a Deliver of its own.
 //
-// A request to cancel it, as the engine's Web UI sends, is not heeded: its
-// deliveries are cancelled one by one, once they have a Deliver, and until then
-// they are being attempted.
+// It ignores a request to cancel it, as Temporal's Web UI sends: its deliveries are
+// cancelled one by one, once they have a Deliver.
 func Dispatch(ctx workflow.Context, in protocol.DispatchInput) (*protocol.DispatchResult, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 
-	// Share out. What is too much for one execution goes to further ones.
+	// Split. What is too much for one execution goes to further ones.
 	parts := in.Parts()
 	startParts(ctx, parts)
 	d := dispatch{DispatchInput: parts[0]}
@@ -28,7 +26,7 @@ func Dispatch(ctx workflow.Context, in protocol.DispatchInput) (*protocol.Dispat
 	// Try.
 	d.sendGroup(ctx)
 
-	// Go in line where the endpoint had no turn to give, and who is not there yet.
+	// Enqueue what no permit came for, where that has not been done yet.
 	if len(d.toQueue) > 0 {
 		if err := d.queue(ctx); err != nil {
 			return nil, err
@@ -54,16 +52,16 @@ type dispatch struct {
 	protocol.DispatchInput // its own part
 
 	result      protocol.DispatchResult
-	toQueue     []protocol.GroupItem   // what is to go in line
-	undelivered []protocol.Undelivered // what goes on as a Deliver
+	toQueue     []protocol.GroupItem   // to be enqueued
+	undelivered []protocol.Undelivered // to continue as a Deliver each
 }
 
-// maxPartsBytes bounds what the parts that are started in one workflow task
-// carry: the engine takes 4 MB in a request.
+// maxPartsBytes bounds the size of the parts that are started in one workflow task:
+// Temporal takes 4 MB in a request.
 const maxPartsBytes = 1 << 20
 
-// startParts starts an execution for each part but the first and waits until all
-// are started: from then on the engine answers for them.
+// startParts starts an execution for each part but the first, and waits until all are
+// started.
 func startParts(ctx workflow.Context, parts []protocol.DispatchInput) {
 	id := workflow.GetInfo(ctx).WorkflowExecution.ID
 	var starting []workflow.Future
@@ -72,88 +70,88 @@ func startParts(ctx workflow.Context, parts []protocol.DispatchInput) {
 		child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, protocol.PartOptions(protocol.PartID(id, n), parts[n])), protocol.DispatchWorkflow, parts[n])
 		starting = append(starting, child.GetChildWorkflowExecution())
 		if size += parts[n].Size(); size >= maxPartsBytes || n == len(parts)-1 {
-			for _, each := range starting {
-				_ = each.Get(ctx, nil) // fails only where it was started before
+			for _, started := range starting {
+				_ = started.Get(ctx, nil) // fails only where it was started before
 			}
 			starting, size = nil, 0
 		}
 	}
 }
 
-// sendGroup makes the first attempts, in a single local activity: all that is
-// written for them is what came of them. Where that activity is lost as a whole,
-// every delivery is left as it is, to be tried by a Deliver.
+// sendGroup makes the first attempts, in a single local activity: nothing is recorded
+// for them but their results. Where that activity is lost as a whole, a Deliver makes
+// the first attempt at each delivery.
 func (d *dispatch) sendGroup(ctx workflow.Context) {
-	parcels := d.Own()
-	if len(parcels) == 0 {
+	items := d.Own()
+	if len(items) == 0 {
 		return
 	}
 	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		StartToCloseTimeout: postdate.MaxTimeout + activityGrace,
 		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 1},
 	})
-	attempts := make([]protocol.GroupAttempt, len(parcels))
-	group := protocol.GroupInput{Messages: d.messages(), Items: parcels, At: d.At, Of: d.Of}
-	var made []protocol.GroupAttempt
-	if err := workflow.ExecuteLocalActivity(ctx, protocol.SendGroupActivity, group).Get(ctx, &made); err == nil {
-		copy(attempts, made)
+	attempts := make([]protocol.GroupAttempt, len(items))
+	group := protocol.GroupInput{Messages: d.messages(), Items: items, At: d.At, Of: d.Of}
+	var results []protocol.GroupAttempt
+	if err := workflow.ExecuteLocalActivity(ctx, protocol.SendGroupActivity, group).Get(ctx, &results); err == nil {
+		copy(attempts, results)
 	}
-	for i, parcel := range parcels {
+	for i, item := range items {
 		if attempts[i].Outcome == postdate.Accepted {
-			d.result.Delivered = append(d.result.Delivered, protocol.GroupDelivery{Event: parcel.Event, Endpoint: parcel.Endpoint, Attempt: attempts[i].Attempt})
+			d.result.Delivered = append(d.result.Delivered, protocol.GroupDelivery{Event: item.Event, Endpoint: item.Endpoint, Attempt: attempts[i].Attempt})
 			continue
 		}
 		if line := attempts[i].Line; line != "" {
-			d.result.Queued = append(d.result.Queued, protocol.QueuedDelivery{Event: parcel.Event, Endpoint: parcel.Endpoint, Line: line})
+			d.result.Queued = append(d.result.Queued, protocol.QueuedDelivery{Event: item.Event, Endpoint: item.Endpoint, Line: line})
 			continue
 		}
 		if attempts[i].Outcome == protocol.NoPermit {
-			d.toQueue = append(d.toQueue, parcel)
+			d.toQueue = append(d.toQueue, item)
 			continue
 		}
-		left := protocol.Undelivered{GroupItem: parcel}
+		undelivered := protocol.Undelivered{GroupItem: item}
 		if protocol.Attempted(attempts[i].Outcome) {
-			left.Attempts = postdate.Attempts{}.Append(attempts[i].Attempt)
+			undelivered.Attempts = postdate.Attempts{}.Append(attempts[i].Attempt)
 		}
-		d.undelivered = append(d.undelivered, left)
+		d.undelivered = append(d.undelivered, undelivered)
 	}
 }
 
-// queue has those wait in line for their endpoints to which no turn was given.
+// queue enqueues the deliveries for which no permit came.
 func (d *dispatch) queue(ctx workflow.Context) error {
-	all, messages := make([]protocol.EnqueueRequest, len(d.toQueue)), d.messages()
-	for i, parcel := range d.toQueue {
-		all[i] = parcel.EnqueueRequest(messages, d.At)
+	requests, messages := make([]protocol.EnqueueRequest, len(d.toQueue)), d.messages()
+	for i, item := range d.toQueue {
+		requests[i] = item.EnqueueRequest(messages, d.At)
 	}
 	var lines []string
-	if err := runDurably(ctx, protocol.QueueActivity, all, &lines); err != nil {
+	if err := runDurably(ctx, protocol.QueueActivity, requests, &lines); err != nil {
 		return err
 	}
-	for i, parcel := range d.toQueue {
-		d.result.Queued = append(d.result.Queued, protocol.QueuedDelivery{Event: parcel.Event, Endpoint: parcel.Endpoint, Line: lines[i]})
+	for i, item := range d.toQueue {
+		d.result.Queued = append(d.result.Queued, protocol.QueuedDelivery{Event: item.Event, Endpoint: item.Endpoint, Line: lines[i]})
 	}
 	return nil
 }
 
-// handOver gives what leaves a group a Deliver of its own; the engine tries that
-// until it is done.
-func handOver(ctx workflow.Context, handing protocol.HandOverInput) error {
+// handOver starts a Deliver for each delivery that leaves a group or a line. Temporal
+// retries it until that is done.
+func handOver(ctx workflow.Context, in protocol.HandOverInput) error {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: 10 * time.Minute,
 		HeartbeatTimeout:    30 * time.Second,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
 	})
-	return workflow.ExecuteActivity(ctx, protocol.HandOverActivity, handing).Get(ctx, nil)
+	return workflow.ExecuteActivity(ctx, protocol.HandOverActivity, in).Get(ctx, nil)
 }
 
-// showDelivered has the lists tell of what was delivered here alone. It comes after all
-// else went elsewhere: for a moment a delivery is in two executions, and never in
-// none. Where nothing but a queue was in the way the memo does: each attribute that
-// is set is a write, and there may be hundreds in a second.
+// showDelivered updates the memo and the search attributes to what was delivered here.
+// It comes after all else has moved: for a moment a delivery is in two executions, and
+// never in none. Where deliveries left for a line alone the memo suffices: each search
+// attribute that is set is a write, and there may be hundreds in a second.
 func (d *dispatch) showDelivered(ctx workflow.Context) error {
 	kept := d.delivered()
 	if len(d.undelivered) > 0 {
-		_ = workflow.UpsertTypedSearchAttributes(ctx, kept.Lists()...) // fails on no attributes at all, only
+		_ = workflow.UpsertTypedSearchAttributes(ctx, kept.Lists()...) // fails only without any attribute
 	}
 	return workflow.UpsertMemo(ctx, map[string]any{protocol.MemoGroup: kept.Group()})
 }
@@ -166,11 +164,11 @@ func (d *dispatch) messages() []postdate.Message {
 	return messages
 }
 
-// undeliveredMessages are the messages of which anything is left, in their places.
+// undeliveredMessages are the messages with undelivered items, in their places.
 func (d *dispatch) undeliveredMessages() []postdate.Message {
 	messages := make([]postdate.Message, len(d.Events))
-	for _, parcel := range d.undelivered {
-		messages[parcel.Event] = d.Events[parcel.Event].Message
+	for _, item := range d.undelivered {
+		messages[item.Event] = d.Events[item.Event].Message
 	}
 	return messages
 }

@@ -41,7 +41,7 @@ type dispatchEnv struct {
 	handed map[string]protocol.DeliverInput
 	faults int // of the next handovers
 
-	busy   string // an endpoint that has no turn for anybody
+	busy   string // an endpoint for which no permit comes
 	queued []protocol.EnqueueRequest
 }
 

@@ -64,7 +64,7 @@ func TestDeliver_SleepsAgainWhereTheReceiverAskedItsGroup(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t)
 	e.deliver(0, handed(postdate.Attempt{Outcome: postdate.Rescheduled, Status: 200, RescheduleTo: start.Add(year)}))
-	in, delay := e.requireAnew()
+	in, delay := e.requireContinued()
 	require.Equal(t, year, delay)
 	require.False(t, in.Handed, "the next run makes an attempt")
 	require.Len(t, in.Attempts, 1)

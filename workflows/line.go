@@ -11,12 +11,12 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// Line waits in line for an endpoint's call, for up to [MaxLine] deliveries at the
-// price of one execution. No timer runs for its turn: the endpoint knows when that
-// has come, and calls one line after another.
+// Line waits for permits of an endpoint, for up to [protocol.MaxLine] deliveries in one
+// execution. It sets no timer for that: the endpoint's execution knows when there are
+// permits, and wakes one line after another.
 //
-// A request to cancel it, as the engine's Web UI sends, is not heeded: its
-// deliveries are cancelled one by one.
+// It ignores a request to cancel it, as Temporal's Web UI sends: its deliveries are
+// cancelled one by one.
 func Line(ctx workflow.Context, in protocol.LineInput) (*protocol.LineResult, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	l := newLine(in)
@@ -26,10 +26,10 @@ func Line(ctx workflow.Context, in protocol.LineInput) (*protocol.LineResult, er
 
 	l.join(ctx)
 	for l.waiting() > 0 {
-		// Wait for the endpoint's call.
+		// Wait until the endpoint wakes the line.
 		l.wait(ctx)
 
-		// Send, one after another, as turns come.
+		// Send, one after another, as permits come.
 		l.send(ctx)
 
 		// Hand over what was not accepted at once.
@@ -37,10 +37,10 @@ func Line(ctx workflow.Context, in protocol.LineInput) (*protocol.LineResult, er
 			return nil, err
 		}
 
-		// Leave: what no turn came for is first in line again.
+		// Leave: what no permit came for is first in the queue again.
 		l.leave(ctx)
 		if l.waiting() > 0 && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
-			drainSignals(ctx) // it may have been called again
+			drainSignals(ctx) // it may have been woken again
 			_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
 			return nil, workflow.NewContinueAsNewError(ctx, protocol.LineWorkflow, l.LineInput)
 		}
@@ -48,14 +48,14 @@ func Line(ctx workflow.Context, in protocol.LineInput) (*protocol.LineResult, er
 	return l.end(ctx), nil
 }
 
-// entryState is what became of a waiter.
+// entryState is what became of an entry.
 type entryState int
 
 const (
 	pending entryState = iota
 	delivered
 	cancelled
-	moved // for an execution of its own
+	moved // to an execution of its own
 )
 
 // line is the state of a Line execution.
@@ -63,14 +63,14 @@ type line struct {
 	protocol.LineInput
 
 	states          []entryState
-	cancelRequested []bool              // to be cancelled, once it is known whether they were sent
-	stop            workflow.CancelFunc // of what is being sent: nil where nothing is
-	changed         bool                // since the memo was written
+	cancelRequested []bool              // cancelled as soon as it is known that they were not sent
+	stop            workflow.CancelFunc // stops SendLine: nil where that is not under way
+	changed         bool                // something has changed since the memo was written
 	failed          []protocol.Undelivered
 }
 
-// rejoinAfter is how often a line tells its endpoint that it is there, for the
-// case that this was forgotten.
+// rejoinAfter is how often a waiting line joins its endpoint's queue again, in case it
+// was forgotten there.
 const rejoinAfter = 10 * time.Minute
 
 func newLine(in protocol.LineInput) *line {
@@ -98,10 +98,10 @@ func newLine(in protocol.LineInput) *line {
 	return l
 }
 
-// waiting is how many wait.
+// waiting is how many entries wait.
 func (l *line) waiting() (n int) {
-	for _, fate := range l.states {
-		if fate == pending {
+	for _, state := range l.states {
+		if state == pending {
 			n++
 		}
 	}
@@ -110,24 +110,24 @@ func (l *line) waiting() (n int) {
 
 // status is l as its endpoint knows it.
 func (l *line) status() protocol.LineStatus {
-	up := protocol.LineStatus{Tenant: l.Tenant, Endpoint: l.Endpoint, ID: l.ID, Waiting: l.waiting(), Since: l.Since}
-	for place, w := range l.Entries {
-		if l.states[place] == pending && !w.ExpiresAt.IsZero() && (up.ExpiresAt.IsZero() || w.ExpiresAt.Before(up.ExpiresAt)) {
-			up.ExpiresAt = w.ExpiresAt
+	status := protocol.LineStatus{Tenant: l.Tenant, Endpoint: l.Endpoint, ID: l.ID, Waiting: l.waiting(), Since: l.Since}
+	for place, entry := range l.Entries {
+		if l.states[place] == pending && !entry.ExpiresAt.IsZero() && (status.ExpiresAt.IsZero() || entry.ExpiresAt.Before(status.ExpiresAt)) {
+			status.ExpiresAt = entry.ExpiresAt
 		}
 		if l.Coalesce {
-			up.Keys = append(up.Keys, w.Key)
+			status.Keys = append(status.Keys, entry.Key)
 		}
 	}
-	return up
+	return status
 }
 
-// join tells the endpoint that l waits for its call.
+// join adds l to its endpoint's queue.
 func (l *line) join(ctx workflow.Context) {
-	_ = runDurably(ctx, protocol.JoinLineActivity, l.status(), nil) // it is told again after a while
+	_ = runDurably(ctx, protocol.JoinLineActivity, l.status(), nil) // it joins again after a while
 }
 
-// wait waits for the call, or until nobody waits any more.
+// wait waits until the endpoint wakes l, or until no entry waits any more.
 func (l *line) wait(ctx workflow.Context) {
 	for l.Wake == nil && l.waiting() > 0 {
 		_, _ = workflow.AwaitWithTimeout(ctx, rejoinAfter, func() bool { return l.Wake != nil || l.changed })
@@ -140,7 +140,7 @@ func (l *line) wait(ctx workflow.Context) {
 	}
 }
 
-// send makes the attempts of those whose turns come.
+// send makes attempts as permits come.
 func (l *line) send(ctx workflow.Context) {
 	if l.Wake == nil {
 		return
@@ -151,52 +151,52 @@ func (l *line) send(ctx workflow.Context) {
 		return
 	}
 	l.show(ctx, postdate.Sending)
-	shipments := protocol.SendLineInput{
+	input := protocol.SendLineInput{
 		Tenant: l.Tenant, Endpoint: l.Endpoint, Entries: make([]protocol.QueueEntry, len(l.Entries)), Again: l.Lost,
 	}
-	for place, w := range l.Entries {
+	for place, entry := range l.Entries {
 		if l.states[place] == pending {
-			shipments.Entries[place] = w
+			input.Entries[place] = entry
 		}
 	}
 	stoppable, stop := workflow.WithCancel(ctx)
 	l.stop = stop
-	var made protocol.LineProgress
+	var progress protocol.LineProgress
 	sending := workflow.ExecuteActivity(workflow.WithActivityOptions(stoppable, workflow.ActivityOptions{
 		StartToCloseTimeout: protocol.LineMaxWait + postdate.MaxTimeout + activityGrace,
 		HeartbeatTimeout:    activityGrace,
-		WaitForCancellation: true, // what is under way comes to something
+		WaitForCancellation: true, // attempts that are under way count
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
-	}), protocol.SendLineActivity, shipments)
-	if err := sending.Get(ctx, &made); err == nil {
-		l.evaluate(ctx, made)
-	} else { // all wait on
+	}), protocol.SendLineActivity, input)
+	if err := sending.Get(ctx, &progress); err == nil {
+		l.evaluate(ctx, progress)
+	} else { // all still wait
 		l.Lost = l.Lost || !temporal.IsCanceledError(err)
 	}
 	l.stop = nil
-	for place, unwanted := range l.cancelRequested {
-		if unwanted && l.states[place] == pending {
+	for place, requested := range l.cancelRequested {
+		if requested && l.states[place] == pending {
 			l.cancel(ctx, place, byRequest)
 		}
 	}
 }
 
-// evaluate decides what follows from what was made.
+// evaluate decides what follows from the attempts that were made.
 func (l *line) evaluate(ctx workflow.Context, progress protocol.LineProgress) {
 	for place := range l.Entries {
-		made, ok := progress.Made[place]
+		attempt, ok := progress.Made[place]
 		switch {
 		case !ok || l.states[place] != pending:
-		case made.Outcome == postdate.Accepted:
+		case attempt.Outcome == postdate.Accepted:
 			l.states[place] = delivered
-			l.Result.Delivered[place] = made
-		case made.Outcome == protocol.EndpointDeleted:
-			_, reason := protocol.End(made.Outcome)
+			l.Result.Delivered[place] = attempt
+		case attempt.Outcome == protocol.EndpointDeleted:
+			_, reason := protocol.End(attempt.Outcome)
 			l.cancel(ctx, place, reason)
-		case protocol.Attempted(made.Outcome):
+		case protocol.Attempted(attempt.Outcome):
 			l.failed = append(l.failed, protocol.Undelivered{
 				GroupItem: protocol.GroupItem{Event: place, Endpoint: l.Endpoint, Terms: l.Entries[place].Terms}, At: l.Entries[place].At,
-				Attempts: postdate.Attempts{}.Append(made),
+				Attempts: postdate.Attempts{}.Append(attempt),
 			})
 		}
 	}
@@ -211,43 +211,44 @@ const (
 	byNewerMessage = "a newer message took its place"
 )
 
-func (l *line) cancel(ctx workflow.Context, place int, why string) {
+// cancel cancels the entry at place.
+func (l *line) cancel(ctx workflow.Context, place int, reason string) {
 	l.states[place] = cancelled
-	l.Result.Cancelled[place], l.Result.CancelledAt[place] = why, workflow.Now(ctx)
+	l.Result.Cancelled[place], l.Result.CancelledAt[place] = reason, workflow.Now(ctx)
 	l.changed = true
 }
 
-// supersede gives up those whose place newer messages have taken.
+// supersede cancels the entries at these places, which newer messages replace.
 func (l *line) supersede(ctx workflow.Context, places []int) {
-	told := protocol.SupersedeInput{Tenant: l.Tenant}
+	input := protocol.SupersedeInput{Tenant: l.Tenant}
 	for _, place := range places {
 		switch {
 		case place >= len(l.states) || l.states[place] != pending:
 		case l.Entries[place].Message != nil:
 			l.cancel(ctx, place, byNewerMessage)
 		default:
-			told.IDs = append(told.IDs, l.Entries[place].DeliveryID)
+			input.IDs = append(input.IDs, l.Entries[place].DeliveryID)
 			l.states[place] = moved
 			l.Moved = append(l.Moved, place)
 		}
 	}
-	if len(told.IDs) > 0 {
-		_ = runDurably(ctx, protocol.SupersedeActivity, told, nil) // the engine tries until it is done
+	if len(input.IDs) > 0 {
+		_ = runDurably(ctx, protocol.SupersedeActivity, input, nil) // Temporal retries it until it is done
 	}
 }
 
-// handOver gives what failed, and was neither handed over at once nor cancelled
-// meanwhile, a Deliver of its own; the engine tries that until it is done.
+// handOver starts a Deliver for each delivery that failed, unless SendLine has done so
+// or it was cancelled. Temporal retries it until that is done.
 func (l *line) handOver(ctx workflow.Context) error {
 	l.failed = slices.DeleteFunc(l.failed, func(failed protocol.Undelivered) bool { return l.states[failed.Event] != pending })
 	if len(l.failed) == 0 {
 		return nil
 	}
-	handing := protocol.HandOverInput{Messages: make([]postdate.Message, len(l.Entries)), Items: l.failed, At: l.Since}
+	input := protocol.HandOverInput{Messages: make([]postdate.Message, len(l.Entries)), Items: l.failed, At: l.Since}
 	for _, failed := range l.failed {
-		handing.Messages[failed.Event] = *l.Entries[failed.Event].Message
+		input.Messages[failed.Event] = *l.Entries[failed.Event].Message
 	}
-	if err := handOver(ctx, handing); err != nil {
+	if err := handOver(ctx, input); err != nil {
 		return err
 	}
 	for _, failed := range l.failed {
@@ -258,19 +259,19 @@ func (l *line) handOver(ctx workflow.Context) error {
 	return nil
 }
 
-// leave tells the endpoint how many still wait.
+// leave reports to the endpoint how many entries still wait.
 func (l *line) leave(ctx workflow.Context) {
-	_ = runDurably(ctx, protocol.LeaveLineActivity, l.status(), nil) // without it, it is called again after a while
+	_ = runDurably(ctx, protocol.LeaveLineActivity, l.status(), nil) // without it, the line is woken again after a while
 	switch {
 	case l.waiting() == 0:
 	case len(l.Result.Delivered) > 0:
-		l.show(ctx, postdate.Sending) // some are over: who lists it looks into it
+		l.show(ctx, postdate.Sending) // some have ended: a list reads the line itself
 	default:
 		l.show(ctx, postdate.Waiting)
 	}
 }
 
-// show has lists tell of l as it is.
+// show updates the search attribute and the memo, which lists read.
 func (l *line) show(ctx workflow.Context, state postdate.State) {
 	l.changed = false
 	setState(ctx, state)

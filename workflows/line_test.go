@@ -18,8 +18,8 @@ import (
 	"github.com/postdate/postdate/workflows"
 )
 
-// lineEnv runs a line, with an endpoint that hears of it. What its calls come to
-// is written in sends.
+// lineEnv runs a line, and records what its endpoint gets. The results of SendLine
+// are scripted in sends.
 type lineEnv struct {
 	*testsuite.TestWorkflowEnvironment
 	t  *testing.T
@@ -43,7 +43,7 @@ func newLineEnv(t *testing.T, n int, sends ...func(protocol.SendLineInput) proto
 	e := &lineEnv{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, sends: sends}
 	e.in = protocol.LineInput{Tenant: "acme", Endpoint: "ep_1", ID: "l1", Since: start}
 	for place := range n {
-		e.in.Entries = append(e.in.Entries, waiter(place))
+		e.in.Entries = append(e.in.Entries, entryOf(place))
 	}
 	e.SetStartTime(start)
 	workflows.Register(e)
@@ -87,15 +87,15 @@ func (e *lineEnv) register(name string, f any) {
 	e.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
 }
 
-// waiter is one that travels in the line.
-func waiter(place int) protocol.QueueEntry {
+// entryOf is an entry that the line carries.
+func entryOf(place int) protocol.QueueEntry {
 	id := fmt.Sprintf("evt_%d", place)
 	return protocol.QueueEntry{DeliveryID: id + ".ep_1", At: start, Message: &postdate.Message{
 		ID: id, Tenant: "acme", Type: "t", Timestamp: start, Data: json.RawMessage(`1`),
 	}}
 }
 
-// named has the waiter at place be one with an execution of its own.
+// named gives the entry at place an execution of its own.
 func (e *lineEnv) named(place int) { e.in.Entries[place].Message = nil }
 
 // call has the endpoint call the line after a while.
@@ -105,7 +105,7 @@ func (e *lineEnv) call(after time.Duration, superseded ...int) {
 	}, after)
 }
 
-// cancel cancels a waiter after a while, and answers where the answer will be.
+// cancel cancels an entry after a while. The answer is filled in later.
 func (e *lineEnv) cancel(after time.Duration, id string) *answer {
 	got := &answer{t: e.t}
 	e.RegisterDelayedCallback(func() { e.UpdateWorkflow(protocol.UpdateCancelWaiter, "", got, id) }, after)
@@ -228,8 +228,8 @@ func TestLine_CancelsWhoWaits(t *testing.T) {
 	result := e.run()
 	require.Equal(t, map[int]string{0: "cancelled"}, result.Cancelled)
 	require.WithinDuration(t, start.Add(time.Minute), result.CancelledAt[0], time.Second)
-	require.Equal(t, postdate.Cancelled, first.standing.State)
-	require.Equal(t, postdate.Cancelled, again.standing.State, "twice is answered alike")
+	require.Equal(t, postdate.Cancelled, first.result.State)
+	require.Equal(t, postdate.Cancelled, again.result.State, "twice is answered alike")
 	require.Equal(t, postdate.NotFound, unknown.refusal.Code)
 	last := e.groups[len(e.groups)-1].Events
 	require.Equal(t, []string{"cancelled", ""}, []string{last[0].Cancelled, last[1].Cancelled})
@@ -247,7 +247,7 @@ func TestLine_CancelsWhoWaitsWhileOthersAreBeingSent(t *testing.T) {
 	e.call(time.Minute)
 	e.call(2 * time.Minute)
 	result := e.run()
-	require.Equal(t, postdate.Cancelled, waiting.standing.State)
+	require.Equal(t, postdate.Cancelled, waiting.result.State)
 	require.Contains(t, result.Cancelled, 1)
 	require.Contains(t, result.Delivered, 0, "it is called again")
 	require.Equal(t, []int{1, 0}, e.left)

@@ -7,33 +7,34 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// listen lets l be called, and give up deliveries.
+// listen sets the handlers of l: it is woken by a signal, and cancels deliveries by an
+// Update.
 func (l *line) listen(ctx workflow.Context) error {
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		for {
-			var call protocol.Wake
-			if !workflow.GetSignalChannel(ctx, protocol.SignalCall).Receive(ctx, &call) {
+			var wake protocol.Wake
+			if !workflow.GetSignalChannel(ctx, protocol.SignalCall).Receive(ctx, &wake) {
 				return
 			}
-			if l.stop == nil { // else it is told that it is still there when it leaves
-				l.Wake = &call
+			if l.stop == nil { // else leave reports that it still waits
+				l.Wake = &wake
 			}
 		}
 	})
-	return workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateCancelWaiter, l.cancelWaiter, workflow.UpdateHandlerOptions{
+	return workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateCancelWaiter, l.cancelEntry, workflow.UpdateHandlerOptions{
 		Validator: l.validateCancel, Description: "Cancels one of the deliveries, unless it is delivered first.",
 	})
 }
 
-// cancelWaiter gives a delivery up. An attempt that is under way is waited for.
-func (l *line) cancelWaiter(ctx workflow.Context, id string) (protocol.UpdateResult, error) {
+// cancelEntry cancels a delivery. An attempt that is under way is waited for.
+func (l *line) cancelEntry(ctx workflow.Context, id string) (protocol.UpdateResult, error) {
 	place, _ := l.Place(id)
 	l.cancelRequested[place] = true
 	switch {
 	case l.states[place] != pending:
 	case l.stop == nil:
 		l.cancel(ctx, place, byRequest)
-	default: // who was not sent by now is called again
+	default: // the line is woken again for those that were not sent
 		l.stop()
 	}
 	if err := workflow.Await(ctx, func() bool { return l.states[place] != pending }); err != nil {
@@ -56,7 +57,7 @@ func (l *line) validateCancel(id string) error {
 	return nil
 }
 
-// conflict says what came first.
+// conflict is the error that says what came first.
 func (l *line) conflict(id string) error {
 	if place, _ := l.Place(id); l.states[place] == delivered {
 		return protocol.EncodeError(postdate.Errorf(postdate.Conflict, "", "already %s", postdate.Delivered))

@@ -24,7 +24,7 @@ func expires(after time.Duration) func(*protocol.DeliverInput) {
 	return func(in *protocol.DeliverInput) { in.ExpiresAt = start.Add(after) }
 }
 
-// enable has the endpoint enabled after a while, and tells the delivery of it.
+// enable enables the endpoint after a while, and releases the delivery.
 func (e *deliverEnv) enable(after time.Duration) {
 	e.RegisterDelayedCallback(func() {
 		e.directory.set(postdate.Enabled)
@@ -84,7 +84,7 @@ func TestDeliver_CancelWhileParked(t *testing.T) {
 	e.directory.set(postdate.Paused)
 	cancel := e.update(time.Minute, protocol.UpdateCancel)
 	e.deliver(0, toEndpoint)
-	require.Equal(t, postdate.Cancelled, cancel.standing.State)
+	require.Equal(t, postdate.Cancelled, cancel.result.State)
 	requireCancelled(t, e, 0)
 	require.Empty(t, e.sent)
 }
@@ -107,8 +107,8 @@ func TestDeliver_RescheduleWhileParked(t *testing.T) {
 		DueAt: start.Add(year), Data: json.RawMessage(`{"amount":2}`),
 	})
 	e.deliver(0, toEndpoint)
-	require.Equal(t, protocol.UpdateResult{State: postdate.Scheduled, DueAt: start.Add(year)}, moved.standing)
-	in, delay := e.requireAnew()
+	require.Equal(t, protocol.UpdateResult{State: postdate.Scheduled, DueAt: start.Add(year)}, moved.result)
+	in, delay := e.requireContinued()
 	require.JSONEq(t, `{"amount":2}`, string(in.Shipment.Message.Data))
 	require.Equal(t, year-time.Minute, delay)
 }
@@ -170,7 +170,7 @@ func TestDeliver_StartsAnewRatherThanGrowWhileParked(t *testing.T) {
 	e.RegisterDelayedCallback(func() { e.directory.set(postdate.Paused) }, time.Second)
 	e.RegisterDelayedCallback(func() { e.SetContinueAsNewSuggested(true) }, time.Minute)
 	e.deliver(0, toEndpoint)
-	in, delay := e.requireAnew()
+	in, delay := e.requireContinued()
 	require.Zero(t, delay)
 	require.Len(t, in.Attempts, 1)
 	require.Equal(t, message(0).Shipment.Message, in.Shipment.Message)
@@ -188,7 +188,7 @@ func TestDeliver_KeepsTheTimeOfAnEventThatIsPutOff(t *testing.T) {
 	e := newDeliverEnv(t, postdate.Attempt{Outcome: postdate.Rescheduled, Status: 200, RescheduleTo: start.Add(year)})
 	e.directory.set(postdate.Enabled)
 	e.deliver(0, toEndpoint)
-	in, _ := e.requireAnew()
+	in, _ := e.requireContinued()
 	require.Equal(t, start.Add(year), in.Shipment.DueAt)
 	require.Equal(t, start, in.Shipment.Message.Timestamp)
 }

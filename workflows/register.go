@@ -11,15 +11,15 @@ type Registry interface {
 	RegisterWorkflowWithOptions(w any, options workflow.RegisterOptions)
 }
 
-// Register registers the workflows that wait on [TaskQueue], under the names by
-// which the engine knows them.
+// Register registers the workflows of [protocol.TaskQueue], under the names that
+// histories record.
 func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(Deliver, workflow.RegisterOptions{Name: protocol.DeliverWorkflow})
 	r.RegisterWorkflowWithOptions(Dispatch, workflow.RegisterOptions{Name: protocol.DispatchWorkflow})
 	r.RegisterWorkflowWithOptions(Line, workflow.RegisterOptions{Name: protocol.LineWorkflow})
 }
 
-// RegisterControl registers those that wait on [ControlQueue].
+// RegisterControl registers those of [protocol.ControlQueue].
 func RegisterControl(r Registry) {
 	r.RegisterWorkflowWithOptions(TenantWorkflow, workflow.RegisterOptions{Name: protocol.TenantWorkflow})
 	r.RegisterWorkflowWithOptions(Sweep, workflow.RegisterOptions{Name: protocol.SweepWorkflow})

@@ -9,23 +9,22 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// sweepTimeout bounds one try of a sweep: about a hundred million deliveries.
+// sweepTimeout bounds one attempt at a sweep: about a hundred million deliveries.
 const sweepTimeout = 7 * 24 * time.Hour
 
-// maxSweepTries is how often a sweep is tried, with up to a minute between: more
-// than half a day, in which an engine that cannot list comes back, or somebody
-// sees why it does not.
-const maxSweepTries = 1000
+// maxSweepAttempts bounds the attempts at a sweep, with up to a minute between two: more
+// than half a day, in which lists that fail come back, or somebody sees why they do not.
+const maxSweepAttempts = 1000
 
-// Sweep does one thing to many deliveries. It goes on whether or not anybody
-// waits for it. Its activity is on [ControlQueue], so that it never waits behind
-// the deliveries that it is about.
+// Sweep does one thing to many deliveries. It continues whether or not its caller waits
+// for it. Its activity is on [protocol.ControlQueue], so that it never waits behind the
+// deliveries that it changes.
 func Sweep(ctx workflow.Context, in protocol.SweepInput) (*protocol.SweepProgress, error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           protocol.ControlQueue,
 		StartToCloseTimeout: sweepTimeout,
 		HeartbeatTimeout:    30 * time.Second,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: maxSweepTries},
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: maxSweepAttempts},
 	})
 	var progress protocol.SweepProgress
 	if err := workflow.ExecuteActivity(ctx, protocol.SweepActivity, in).Get(ctx, &progress); err != nil {

@@ -13,71 +13,71 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// maxReason bounds why an endpoint is not enabled, in bytes: it does not count
-// towards what a tenant may take, for it is not its owner's to shorten.
+// maxReason bounds the reason why an endpoint is not enabled, in bytes: it does not count
+// towards the tenant's limit, since its owner cannot shorten it.
 const maxReason = 200
 
-// endpoint is the one of that id, to be changed in place.
-func (d *change) endpoint(id string) (*postdate.Endpoint, error) {
-	i := slices.IndexFunc(d.Endpoints, func(e postdate.Endpoint) bool { return e.ID == id })
+// endpoint is the endpoint of that id, to be changed in place.
+func (c *change) endpoint(id string) (*postdate.Endpoint, error) {
+	i := slices.IndexFunc(c.Endpoints, func(e postdate.Endpoint) bool { return e.ID == id })
 	if i < 0 {
 		return nil, postdate.Errorf(postdate.NotFound, "", "no endpoint %s", id)
 	}
-	d.result.Endpoint = &d.Endpoints[i]
-	return d.result.Endpoint, nil
+	c.result.Endpoint = &c.Endpoints[i]
+	return c.result.Endpoint, nil
 }
 
-// markUpdated notes that e was changed.
-func (d *change) markUpdated(e *postdate.Endpoint) {
-	d.markChanged()
-	e.UpdatedAt = d.now
+// markUpdated records that e was changed.
+func (c *change) markUpdated(e *postdate.Endpoint) {
+	c.markChanged()
+	e.UpdatedAt = c.now
 }
 
-func (d *change) createEndpoint(e postdate.Endpoint) error {
-	if taken, ok := d.Endpoint(e.ID); ok {
-		if e.Digest == "" || e.Digest != taken.Digest {
+func (c *change) createEndpoint(e postdate.Endpoint) error {
+	if existing, ok := c.Endpoint(e.ID); ok {
+		if e.Digest == "" || e.Digest != existing.Digest {
 			return postdate.Errorf(postdate.Conflict, "/id", "another endpoint has this id")
 		}
-		d.result.Endpoint = &taken
+		c.result.Endpoint = &existing
 		return nil
 	}
 	if e.State == "" {
 		e.State = postdate.Enabled
 	}
-	e.CreatedAt = d.now
-	d.Endpoints = append(d.Endpoints, e)
-	made := &d.Endpoints[len(d.Endpoints)-1]
-	d.markUpdated(made)
-	d.needsLimitCheck, d.result.Created, d.result.Endpoint = true, true, made
+	e.CreatedAt = c.now
+	c.Endpoints = append(c.Endpoints, e)
+	created := &c.Endpoints[len(c.Endpoints)-1]
+	c.markUpdated(created)
+	c.needsLimitCheck, c.result.Created, c.result.Endpoint = true, true, created
 	return nil
 }
 
-func (d *change) patchEndpoint(in protocol.PatchEndpoint) error {
-	e, err := d.endpoint(in.ID)
+func (c *change) patchEndpoint(in protocol.PatchEndpoint) error {
+	e, err := c.endpoint(in.ID)
 	if err != nil {
 		return err
 	}
 	*e = in.Patch.Apply(*e)
-	d.markUpdated(e)
-	d.needsLimitCheck = true
+	c.markUpdated(e)
+	c.needsLimitCheck = true
 	return nil
 }
 
-func (d *change) deleteEndpoint(id string) error {
-	e, err := d.endpoint(id)
+func (c *change) deleteEndpoint(id string) error {
+	e, err := c.endpoint(id)
 	if err != nil {
 		return err
 	}
 	deleted := *e
-	d.result.Endpoint = &deleted
-	d.Endpoints = slices.DeleteFunc(d.Endpoints, func(e postdate.Endpoint) bool { return e.ID == id })
-	d.markChanged()
-	d.sweep = &protocol.SweepInput{Action: protocol.SweepCancel, Filter: postdate.Filter{Tenant: d.name, Endpoint: id, AcceptedBefore: d.now}}
+	c.result.Endpoint = &deleted
+	c.Endpoints = slices.DeleteFunc(c.Endpoints, func(e postdate.Endpoint) bool { return e.ID == id })
+	c.markChanged()
+	c.sweep = &protocol.SweepInput{Action: protocol.SweepCancel, Filter: postdate.Filter{Tenant: c.name, Endpoint: id, AcceptedBefore: c.now}}
 	return nil
 }
 
-func (d *change) setEndpointState(in protocol.SetEndpointState) error {
-	e, err := d.endpoint(in.ID)
+func (c *change) setEndpointState(in protocol.SetEndpointState) error {
+	e, err := c.endpoint(in.ID)
 	if err != nil {
 		return err
 	}
@@ -87,60 +87,60 @@ func (d *change) setEndpointState(in protocol.SetEndpointState) error {
 		return postdate.Errorf(postdate.Invalid, "/state", "%q, %q or %q", postdate.Enabled, postdate.Paused, postdate.Disabled)
 	}
 	if e.State == in.State {
-		return nil // the reason of the first time stands
+		return nil // the first reason stays
 	}
 	e.State, e.Reason = in.State, reason(in.Reason)
-	d.markUpdated(e)
+	c.markUpdated(e)
 	switch e.State {
 	case postdate.Enabled:
 		e.Reason, e.FailingSince = "", time.Time{}
-		d.sweep = &protocol.SweepInput{Action: protocol.SweepRelease, Filter: postdate.Filter{Tenant: d.name, Endpoint: e.ID, State: postdate.Parked}}
+		c.sweep = &protocol.SweepInput{Action: protocol.SweepRelease, Filter: postdate.Filter{Tenant: c.name, Endpoint: e.ID, State: postdate.Parked}}
 	case postdate.Disabled:
-		d.announce(postdate.EndpointDisabled, *e, e.Reason)
+		c.announce(postdate.EndpointDisabled, *e, e.Reason)
 	case postdate.Paused:
 	}
 	return nil
 }
 
-// reportEndpoint heeds what is told of an endpoint that is sent to. What is told
-// of another one came too late.
-func (d *change) reportEndpoint(in protocol.ReportEndpoint) error {
-	e, err := d.endpoint(in.ID)
+// reportEndpoint records that an enabled endpoint fails, or has recovered. A report on
+// one that is not enabled comes too late.
+func (c *change) reportEndpoint(in protocol.ReportEndpoint) error {
+	e, err := c.endpoint(in.ID)
 	if err != nil || e.State != postdate.Enabled {
 		return err
 	}
 	if !in.Failing {
-		d.recovered(e)
+		c.recovered(e)
 		return nil
 	}
 	if e.FailingSince.IsZero() {
-		// What one process has seen is believed of lately only: others may have
-		// seen successes, and the endpoint may have been enabled since.
-		e.FailingSince = d.now
-		if in.Since.After(e.UpdatedAt) && in.Since.Before(d.now) && d.now.Sub(in.Since) < time.Hour {
+		// One process alone counts for an hour at most: others may have seen successes,
+		// and the endpoint may have been enabled since.
+		e.FailingSince = c.now
+		if in.Since.After(e.UpdatedAt) && in.Since.Before(c.now) && c.now.Sub(in.Since) < time.Hour {
 			e.FailingSince = in.Since
 		}
-		d.markUpdated(e)
-		d.announce(postdate.EndpointFailing, *e, reason(in.Last))
+		c.markUpdated(e)
+		c.announce(postdate.EndpointFailing, *e, reason(in.Last))
 		return nil
 	}
-	if failed := d.now.Sub(e.FailingSince); in.DisableAfter > 0 && failed >= in.DisableAfter.Duration() {
+	if failed := c.now.Sub(e.FailingSince); in.DisableAfter > 0 && failed >= in.DisableAfter.Duration() {
 		e.State, e.Reason = postdate.Disabled, reason("failed for "+days(failed)+": "+in.Last)
-		d.markUpdated(e)
-		d.announce(postdate.EndpointDisabled, *e, e.Reason)
+		c.markUpdated(e)
+		c.announce(postdate.EndpointDisabled, *e, e.Reason)
 	}
 	return nil
 }
 
-// recovered ends the failures that e is known for, if it is.
-func (d *change) recovered(e *postdate.Endpoint) {
+// recovered records that e does not fail any more, if it did.
+func (c *change) recovered(e *postdate.Endpoint) {
 	if e.FailingSince.IsZero() {
 		return
 	}
 	was := *e
 	e.FailingSince = time.Time{}
-	d.markUpdated(e)
-	d.announce(postdate.EndpointRecovered, was, "")
+	c.markUpdated(e)
+	c.announce(postdate.EndpointRecovered, was, "")
 }
 
 // reason is text, as short as a reason may be.
@@ -148,7 +148,7 @@ func reason(text string) string {
 	return strings.ToValidUTF8(text[:min(len(text), maxReason)], "")
 }
 
-// days says how long something took, to people.
+// days is a duration as people read it.
 func days(long time.Duration) string {
 	if n := int(long.Hours() / 24); n >= 2 {
 		return fmt.Sprintf("%d days", n)
@@ -156,9 +156,9 @@ func days(long time.Duration) string {
 	return long.Round(time.Second).String()
 }
 
-// endpointNews is the data of what is announced about an endpoint. Of its URL it
-// tells the host alone, for a path may be a secret.
-type endpointNews struct {
+// endpointEvent is the data of an announcement about an endpoint. Of the URL it holds the
+// host alone, since a path may be a secret.
+type endpointEvent struct {
 	Tenant   string    `json:"tenant"`
 	Endpoint string    `json:"endpoint"`
 	Host     string    `json:"host"`
@@ -166,21 +166,22 @@ type endpointNews struct {
 	Since    time.Time `json:"failing_since,omitzero"`
 }
 
-// announce has it told to the operator's endpoints, unless e is one of those.
-func (d *change) announce(eventType string, e postdate.Endpoint, why string) {
-	if d.name == postdate.OperatorTenant {
+// announce announces something about e to the operator's endpoints, unless e is one of
+// those.
+func (c *change) announce(eventType string, e postdate.Endpoint, reasonText string) {
+	if c.name == postdate.OperatorTenant {
 		return
 	}
-	news := endpointNews{Tenant: d.name, Endpoint: e.ID, Reason: why, Since: e.FailingSince}
+	event := endpointEvent{Tenant: c.name, Endpoint: e.ID, Reason: reasonText, Since: e.FailingSince}
 	if u, err := url.Parse(e.URL); err == nil {
-		news.Host = reason(u.Host)
+		event.Host = reason(u.Host)
 	}
-	data, err := json.Marshal(news)
+	data, err := json.Marshal(event)
 	if err != nil {
-		return // no text or time of ours fails
+		return // strings and times never fail
 	}
-	d.announcements = append(d.announcements, protocol.Announcement{
-		ID:     protocol.AnnouncementID(eventType, d.name, e.ID, strconv.FormatInt(d.Version, 10)),
-		Tenant: d.name, Type: eventType, At: d.now, Data: data,
+	c.announcements = append(c.announcements, protocol.Announcement{
+		ID:     protocol.AnnouncementID(eventType, c.name, e.ID, strconv.FormatInt(c.Version, 10)),
+		Tenant: c.name, Type: eventType, At: c.now, Data: data,
 	})
 }

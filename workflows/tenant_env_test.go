@@ -75,9 +75,9 @@ type changed struct {
 func (c *changed) Accept() {}
 
 func (c *changed) Reject(err error) {
-	told, ok := protocol.DecodeError(err)
+	refusal, ok := protocol.DecodeError(err)
 	require.True(c.t, ok, "an update is refused for a reason only: %v", err)
-	c.refusal = told
+	c.refusal = refusal
 }
 
 func (c *changed) Complete(result any, err error) {

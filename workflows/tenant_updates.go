@@ -15,87 +15,87 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// listen lets the tenant be read and changed.
+// listen sets the handlers by which the tenant is read and changed.
 func (t *tenant) listen(ctx workflow.Context) error {
 	return errors.Join(
 		workflow.SetQueryHandlerWithOptions(ctx, protocol.QueryTenant, t.read,
 			workflow.QueryHandlerOptions{Description: "All that is configured, unless its version is known."}),
 		handleUpdate(ctx, t, protocol.UpdateCreateEndpoint, (*change).createEndpoint, "Adds an endpoint."),
 		handleUpdate(ctx, t, protocol.UpdatePatchEndpoint, (*change).patchEndpoint, "Changes an endpoint."),
-		handleUpdate(ctx, t, protocol.UpdateDeleteEndpoint, (*change).deleteEndpoint, "Removes an endpoint; cancels what is under way to it."),
-		handleUpdate(ctx, t, protocol.UpdateSetEndpointState, (*change).setEndpointState, "Pauses, enables or disables an endpoint; enabling sends what is parked."),
-		handleUpdate(ctx, t, protocol.UpdateReportEndpoint, (*change).reportEndpoint, "Tells that an endpoint fails, or has recovered."),
+		handleUpdate(ctx, t, protocol.UpdateDeleteEndpoint, (*change).deleteEndpoint, "Removes an endpoint; cancels its deliveries."),
+		handleUpdate(ctx, t, protocol.UpdateSetEndpointState, (*change).setEndpointState, "Pauses, enables or disables an endpoint; enabling releases what is parked."),
+		handleUpdate(ctx, t, protocol.UpdateReportEndpoint, (*change).reportEndpoint, "Reports that an endpoint fails, or has recovered."),
 		handleUpdate(ctx, t, protocol.UpdateRotateSecret, (*change).rotateSecret, "Puts a new secret first."),
 		handleUpdate(ctx, t, protocol.UpdateCreateKey, (*change).createKey, "Adds a key."),
 		handleUpdate(ctx, t, protocol.UpdateRevokeKey, (*change).revokeKey, "Removes a key."),
 	)
 }
 
-// avgDuration has t take an Update. The validator tries the change on a draft; what it
-// accepts the handler makes, without asking again whether it may: a history is
-// replayed by rules that may be stricter than those it was made by.
-func handleUpdate[A any](ctx workflow.Context, t *tenant, name string, change func(*change, A) error, description string) error {
+// handleUpdate sets the handler of an Update. The validator makes the change on a copy;
+// the handler makes what was accepted without validating it again, since a history may
+// be replayed by stricter rules than those by which it was made.
+func handleUpdate[A any](ctx workflow.Context, t *tenant, name string, apply func(*change, A) error, description string) error {
 	validate := func(ctx workflow.Context, arg A) error {
-		d := t.begin(ctx)
-		if err := change(d, arg); err != nil {
+		c := t.begin(ctx)
+		if err := apply(c, arg); err != nil {
 			return protocol.EncodeError(err)
 		}
-		return protocol.EncodeError(d.validate()) //workflowcheck:ignore what a validator says is recorded, and it is not asked again on replay
+		return protocol.EncodeError(c.validate()) //workflowcheck:ignore the result of a validator is recorded, and not computed again on replay
 	}
 	handle := func(ctx workflow.Context, arg A) (protocol.TenantChanged, error) {
-		d := t.begin(ctx)
-		if err := change(d, arg); err != nil {
+		c := t.begin(ctx)
+		if err := apply(c, arg); err != nil {
 			return protocol.TenantChanged{}, protocol.EncodeError(err)
 		}
-		return t.commit(ctx, d), nil
+		return t.commit(ctx, c), nil
 	}
 	return workflow.SetUpdateHandlerWithOptions(ctx, name, handle,
 		workflow.UpdateHandlerOptions{Validator: validate, Description: description})
 }
 
-// begin is a tenant as an Update would have it, and what else would follow.
+// change is a tenant as an Update would make it, and what else follows from that.
 type change struct {
 	postdate.Tenant
 	name            string
 	now             time.Time
-	needsLimitCheck bool // it may be more than is allowed
+	needsLimitCheck bool // the tenant has grown, maybe beyond its limits
 	result          protocol.TenantChanged
 	announcements   []protocol.Announcement
 	sweep           *protocol.SweepInput
 }
 
-// begin copies what Updates change in place: the rest they replace.
+// begin begins a change. It copies what Updates change in place: the rest they replace.
 func (t *tenant) begin(ctx workflow.Context) *change {
-	d := &change{Tenant: t.Tenant, name: t.Name, now: workflow.Now(ctx)}
-	d.Endpoints, d.Keys = slices.Clone(d.Endpoints), slices.Clone(d.Keys)
-	d.result.Version = d.Version
-	return d
+	c := &change{Tenant: t.Tenant, name: t.Name, now: workflow.Now(ctx)}
+	c.Endpoints, c.Keys = slices.Clone(c.Endpoints), slices.Clone(c.Keys)
+	c.result.Version = c.Version
+	return c
 }
 
-// markChanged notes that d differs from the tenant as it is: it is another version.
-func (d *change) markChanged() {
-	d.Version = d.result.Version + 1
+// markChanged gives the tenant its next version.
+func (c *change) markChanged() {
+	c.Version = c.result.Version + 1
 }
 
-// validate reports the first reason that d may not be.
-func (d *change) validate() error {
-	if !d.needsLimitCheck {
+// validate reports the first limit that the tenant breaks.
+func (c *change) validate() error {
+	if !c.needsLimitCheck {
 		return nil
 	}
-	if e := d.result.Endpoint; e != nil {
-		// Whether it may be plain http was asked before: that is for the operator
-		// of the process in which the request came in to say.
+	if e := c.result.Endpoint; e != nil {
+		// Whether it may be plain http was validated before, by the settings of the
+		// process that took the request.
 		if err := e.Validate(true); err != nil {
 			return err
 		}
 	}
 	switch {
-	case len(d.Endpoints) > postdate.MaxEndpoints:
+	case len(c.Endpoints) > postdate.MaxEndpoints:
 		return postdate.Errorf(postdate.Invalid, "", "a tenant has at most %d endpoints", postdate.MaxEndpoints)
-	case len(d.Keys) > postdate.MaxKeys:
+	case len(c.Keys) > postdate.MaxKeys:
 		return postdate.Errorf(postdate.Invalid, "", "a tenant has at most %d keys", postdate.MaxKeys)
 	}
-	encoded, err := json.Marshal(d.Tenant)
+	encoded, err := json.Marshal(c.Tenant)
 	if err != nil {
 		return fmt.Errorf("measure the tenant: %w", err)
 	}
@@ -107,19 +107,19 @@ func (d *change) validate() error {
 	return nil
 }
 
-// commit makes the tenant as d has it, and what follows from that.
-func (t *tenant) commit(ctx workflow.Context, d *change) protocol.TenantChanged {
-	d.result.Version = d.Version
-	t.Tenant = d.Tenant
-	t.Announcements = append(t.Announcements, d.announcements...)
+// commit replaces the tenant by the changed one, and starts the sweep that follows.
+func (t *tenant) commit(ctx workflow.Context, c *change) protocol.TenantChanged {
+	c.result.Version = c.Version
+	t.Tenant = c.Tenant
+	t.Announcements = append(t.Announcements, c.announcements...)
 	t.Announcements = t.Announcements[max(0, len(t.Announcements)-maxAnnouncements):]
-	if d.sweep != nil {
-		d.result.Sweep = t.sweep(ctx, *d.sweep)
+	if c.sweep != nil {
+		c.result.Sweep = t.sweep(ctx, *c.sweep)
 	}
-	return d.result
+	return c.result
 }
 
-// sweep starts a Sweep that outlives this run, and answers its id.
+// sweep starts a Sweep that outlives this run, and returns its id.
 func (t *tenant) sweep(ctx workflow.Context, in protocol.SweepInput) (id string) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	id = in.Filter.Endpoint + "-" + strconv.FormatInt(t.Tenant.Version, 10)
@@ -129,7 +129,7 @@ func (t *tenant) sweep(ctx workflow.Context, in protocol.SweepInput) (id string)
 		ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
 		StaticSummary:     string(in.Action) + " → " + in.Filter.Endpoint,
 	})
-	// It fails where it runs already: then all is well.
+	// It fails only where the same Sweep runs already.
 	_ = workflow.ExecuteChildWorkflow(ctx, protocol.SweepWorkflow, in).GetChildWorkflowExecution().Get(ctx, nil)
 	return id
 }

@@ -10,22 +10,21 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// listen lets d take wishes: by Updates, and by the engine's own request to
-// cancel, as its Web UI sends it. It also hears when its endpoint is enabled or
-// calls it, and when a newer message took its place. The context it answers is not cancelled by
-// that request, for how a delivery ends is the delivery's to decide.
+// listen sets the handlers of d: for Updates, for Temporal's own request to cancel, as
+// its Web UI sends it, and for the signals that release or supersede d. The context that
+// it returns is not cancelled by that request: the delivery decides how it ends.
 func (d *delivery) listen(ctx workflow.Context) (workflow.Context, error) {
-	calm, _ := workflow.NewDisconnectedContext(ctx)
+	detached, _ := workflow.NewDisconnectedContext(ctx)
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		ctx.Done().Receive(ctx, nil)
 		d.setPending(cancelRequest)
 	})
-	workflow.Go(calm, func(ctx workflow.Context) {
+	workflow.Go(detached, func(ctx workflow.Context) {
 		for workflow.GetSignalChannel(ctx, protocol.SignalRelease).Receive(ctx, nil) {
 			d.woken = true
 		}
 	})
-	workflow.Go(calm, func(ctx workflow.Context) {
+	workflow.Go(detached, func(ctx workflow.Context) {
 		for workflow.GetSignalChannel(ctx, protocol.SignalSuperseded).Receive(ctx, nil) {
 			d.superseded = true
 		}
@@ -33,7 +32,7 @@ func (d *delivery) listen(ctx workflow.Context) (workflow.Context, error) {
 	options := func(validator any, description string) workflow.UpdateHandlerOptions {
 		return workflow.UpdateHandlerOptions{Validator: validator, Description: description}
 	}
-	return calm, errors.Join(
+	return detached, errors.Join(
 		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateCancel, d.cancel,
 			options(d.validateCancel, "Cancels the delivery, unless it ends otherwise first.")),
 		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateReschedule, d.reschedule,
@@ -43,15 +42,15 @@ func (d *delivery) listen(ctx workflow.Context) (workflow.Context, error) {
 	)
 }
 
-// setPending notes a wish. A greater one overrides a smaller one.
-func (d *delivery) setPending(w request) { d.pending = max(d.pending, w) }
+// setPending records a request. A greater one overrides a smaller one.
+func (d *delivery) setPending(r request) { d.pending = max(d.pending, r) }
 
 func (d *delivery) cancel(ctx workflow.Context) (protocol.UpdateResult, error) {
 	d.setPending(cancelRequest)
 	return d.awaitOutcome(ctx, postdate.Cancelled)
 }
 
-// validateCancel lets a second request wait for what the first one comes to.
+// validateCancel accepts a second request, which waits for the outcome of the first.
 func (d *delivery) validateCancel() error {
 	if d.done() {
 		return d.conflict()
@@ -79,8 +78,8 @@ func (d *delivery) validateReschedule(ctx workflow.Context, change postdate.Chan
 	return nil
 }
 
-// fire answers as soon as the wish is noted: what the attempt comes to is seen
-// by asking for the delivery.
+// fire returns as soon as the request is recorded: the outcome of the attempt is read
+// from the delivery.
 func (d *delivery) fire(workflow.Context) (protocol.UpdateResult, error) {
 	d.setPending(fireRequest)
 	return protocol.UpdateResult{State: postdate.Sending, DueAt: d.Shipment.DueAt}, nil
@@ -88,7 +87,7 @@ func (d *delivery) fire(workflow.Context) (protocol.UpdateResult, error) {
 
 func (d *delivery) validateFire() error { return d.validateChange() }
 
-// validateChange refuses wishes that come too late.
+// validateChange refuses requests that come too late.
 func (d *delivery) validateChange() error {
 	switch {
 	case d.done():
@@ -99,23 +98,23 @@ func (d *delivery) validateChange() error {
 	return nil
 }
 
-// awaitOutcome waits until it is decided how this execution ends, and answers
-// whether that is what was wished for.
-func (d *delivery) awaitOutcome(ctx workflow.Context, wished postdate.State) (protocol.UpdateResult, error) {
+// awaitOutcome waits until it is decided how this run ends. It fails where that is not
+// the state that was requested.
+func (d *delivery) awaitOutcome(ctx workflow.Context, requested postdate.State) (protocol.UpdateResult, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	if err := workflow.Await(ctx, d.done); err != nil {
 		return protocol.UpdateResult{}, err
 	}
-	if d.state != wished {
+	if d.state != requested {
 		return protocol.UpdateResult{}, d.conflict()
 	}
 	return protocol.UpdateResult{State: d.state, DueAt: d.Shipment.DueAt}, nil
 }
 
-// conflict says what came first.
+// conflict is the error that says what came first.
 func (d *delivery) conflict() error {
 	if d.restart {
-		return protocol.EncodeError(postdate.Errorf(postdate.Unavailable, "", "is being put off until %s: ask again",
+		return protocol.EncodeError(postdate.Errorf(postdate.Unavailable, "", "is being rescheduled to %s: try again",
 			d.Shipment.DueAt.Format(time.RFC3339)))
 	}
 	return protocol.EncodeError(postdate.Errorf(postdate.Conflict, "", "already %s", d.state))

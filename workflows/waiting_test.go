@@ -12,8 +12,7 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// newWaitingEnv has a delivery to an endpoint that has no turn for it until it is
-// called.
+// newWaitingEnv has an endpoint for which no permit comes until the delivery is dequeued.
 func newWaitingEnv(t *testing.T, answers ...postdate.Attempt) *deliverEnv {
 	t.Helper()
 	e := newDeliverEnv(t, answers...)
@@ -69,7 +68,7 @@ func TestDeliver_CancelWhileItWaitsInLine(t *testing.T) {
 	e := newWaitingEnv(t)
 	cancel := e.update(time.Minute, protocol.UpdateCancel)
 	e.deliver(0, toEndpoint)
-	require.Equal(t, postdate.Cancelled, cancel.standing.State)
+	require.Equal(t, postdate.Cancelled, cancel.result.State)
 	requireCancelled(t, e, 0)
 	require.Empty(t, e.sent)
 }
@@ -88,7 +87,7 @@ func TestDeliver_RescheduleWhileItWaitsInLine(t *testing.T) {
 	e := newWaitingEnv(t)
 	e.update(time.Minute, protocol.UpdateReschedule, postdate.Change{DueAt: start.Add(year)})
 	e.deliver(0, toEndpoint)
-	_, delay := e.requireAnew()
+	_, delay := e.requireContinued()
 	require.Equal(t, year-time.Minute, delay)
 }
 
@@ -129,7 +128,7 @@ func TestDeliver_KeepsItsPlaceInLineWhereItIsChanged(t *testing.T) {
 	changed := newWaitingEnv(t)
 	changed.update(time.Minute, protocol.UpdateReschedule, postdate.Change{Data: []byte(`{"amount":2}`)})
 	changed.deliver(0, toEndpoint)
-	next, _ := changed.requireAnew()
+	next, _ := changed.requireContinued()
 	require.Equal(t, "line_1", next.Line)
 
 	e := newWaitingEnv(t)

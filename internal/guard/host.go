@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"net"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -12,7 +13,24 @@ import (
 // CheckURL answers nil if the host of u may turn out to be one that is
 // dialled, and otherwise a [RefusedError]: for a host that never will be,
 // whatever names resolve to. It looks no name up.
-func (g *Guard) CheckURL(u *url.URL) error { return g.CheckHost(u.Hostname()) }
+func (g *Guard) CheckURL(u *url.URL) error {
+	if target, err := netip.ParseAddrPort(net.JoinHostPort(u.Hostname(), portOf(u))); err == nil && g.isOurs(target) {
+		return &RefusedError{Host: u.Host, Reason: "is Postdate's own"}
+	}
+	return g.CheckHost(u.Hostname())
+}
+
+// portOf is the port that u is dialled at.
+func portOf(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "http":
+		return "80"
+	default:
+		return "443"
+	}
+}
 
 // CheckHost is [Guard.CheckURL] for a host without its port. An IPv6 address
 // stands without brackets.
@@ -59,7 +77,7 @@ func (g *Guard) checkNumber(host, name string) error {
 	return &RefusedError{Host: host, Addr: addr, Reason: reason + ": write it like that"}
 }
 
-// endsInNumber tells whether the last label of name is a number, as that of no
+// endsInNumber reports whether the last label of name is a number, as that of no
 // domain is (https://url.spec.whatwg.org/#ends-in-a-number-checker).
 func endsInNumber(name string) bool {
 	last := name[strings.LastIndexByte(name, '.')+1:]

@@ -17,7 +17,7 @@ func check(t *testing.T, g *Guard, rawURL string) error {
 
 func TestCheckURL_RefusesWhatIsNeverDialled(t *testing.T) {
 	t.Parallel()
-	g := New(nil)
+	g := New(Config{})
 	for rawURL, reason := range map[string]string{
 		"http://127.0.0.1/":                   "address 127.0.0.1 is loopback",
 		"http://10.0.0.1:8080/x":              "address 10.0.0.1 is private",
@@ -76,7 +76,7 @@ func TestCheckURL_RefusesWhatIsNeverDialled(t *testing.T) {
 
 func TestCheckURL_LetsNamesAndPublicAddressesPass(t *testing.T) {
 	t.Parallel()
-	g := New(nil)
+	g := New(Config{})
 	for _, rawURL := range []string{
 		"https://example.com/hooks", "https://example.com.:8443/", "https://8.8.8.8/", "https://[2606:4700::1111]:8443/",
 		"https://[::ffff:8.8.8.8]/", "https://bücher.example/", "https://1.example.com/", "https://0x7f.example/",
@@ -90,10 +90,10 @@ func TestCheckURL_LetsNamesAndPublicAddressesPass(t *testing.T) {
 func TestCheckURL_FollowsWhatTheOperatorAllows(t *testing.T) {
 	t.Parallel()
 	for _, allow := range []string{"127.0.0.0/8", "::1/128"} {
-		g := New([]netip.Prefix{netip.MustParsePrefix(allow)})
+		g := New(Config{Allow: []netip.Prefix{netip.MustParsePrefix(allow)}})
 		require.NoError(t, check(t, g, "http://localhost:9000/"), allow)
 	}
-	g := New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})
+	g := New(Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	require.NoError(t, check(t, g, "http://127.0.0.1:9000/"))
 	require.ErrorIs(t, check(t, g, "http://[::1]:9000/"), ErrRefused)
 	require.ErrorContains(t, check(t, g, "http://127.1/"), "write it like that",
@@ -104,7 +104,7 @@ func FuzzCheckHost(f *testing.F) {
 	for _, host := range []string{"127.1", "0x7f.1", "::1", "a.b", ".", "①②⑦.0.0.1", "1.2.3.4.", "fe80::1%x", "0x"} {
 		f.Add(host)
 	}
-	g := New(nil)
+	g := New(Config{})
 	f.Fuzz(func(t *testing.T, host string) {
 		err := g.CheckHost(host)
 		if addr, parseErr := netip.ParseAddr(host); parseErr == nil && (err == nil) != (g.check(addr) == nil) {

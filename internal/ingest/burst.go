@@ -17,38 +17,38 @@ import (
 // they were accepted. Without it one tenant's burst delays all others: Temporal fires
 // timers in the order of their times, whichever tenant they belong to.
 //
-// It counts by itself. What it cannot know, because another process accepted it or
-// this one was started later, it counts in Temporal: when it meets a second for the
-// first time, and again as the burst grows.
+// It counts what this process accepts. What another process accepted, or this one before
+// it was restarted, it counts in Temporal: when it first sees a second, and again as the
+// burst grows.
 type burstLimiter struct {
 	perSecond int
 	count     func(ctx context.Context, condition string) (int, error)
 	counting  *rate.Limiter
 
 	mu sync.Mutex
-	// Bursts are dropped a generation at a time, so that those of a million different
-	// seconds take no memory. What is dropped is counted in Temporal again.
+	// Bursts are dropped a generation at a time, so that a million different seconds
+	// take no memory. A burst that was dropped is counted in Temporal again.
 	bursts, older map[second]*burst
 }
 
-// second is one in which a tenant has something due.
+// second is a second in which deliveries of a tenant are due.
 type second struct {
 	tenant string
 	unix   int64
 }
 
-// burst is what is due in a second.
+// burst counts the deliveries that are due in a second.
 type burst struct {
 	size    int
-	countAt int // beyond this size it is counted in Temporal
+	countAt int // beyond this size it is counted in Temporal again
 }
 
 const (
 	// countsPerSecond bounds how often Temporal counts.
 	countsPerSecond = 5
-	// maxBurstDelay bounds for how long one delivery of a burst is delayed.
+	// maxBurstDelay bounds the delay of a delivery.
 	maxBurstDelay = time.Hour
-	// maxBursts is how many a generation has.
+	// maxBursts is how many bursts a generation has.
 	maxBursts = 10_000
 	// countTimeout bounds how long a count may take.
 	countTimeout = time.Second
@@ -61,8 +61,8 @@ func newBurstLimiter(perSecond int, count func(ctx context.Context, condition st
 	}
 }
 
-// delay adds a delivery of the tenant that is due then, and returns how long after
-// that it is to start.
+// delay adds a delivery that is due at a time, and returns how long after that it is to
+// start.
 func (l *burstLimiter) delay(ctx context.Context, tenant string, due time.Time) time.Duration {
 	if l.perSecond == 0 {
 		return 0
@@ -78,7 +78,7 @@ func (l *burstLimiter) delay(ctx context.Context, tenant string, due time.Time) 
 	return min(maxBurstDelay, time.Duration(excess)*time.Second/time.Duration(l.perSecond))
 }
 
-// remove takes back what delay has added.
+// remove removes a delivery that delay has added.
 func (l *burstLimiter) remove(tenant string, due time.Time) {
 	if l.perSecond > 0 {
 		l.add(second{tenant, due.Unix()}, -1)
@@ -106,7 +106,7 @@ func (l *burstLimiter) add(at second, n int) (size int, count bool) {
 	return b.size, count
 }
 
-// countInTemporal is how many of a burst Temporal has: 0 where it does not answer.
+// countInTemporal counts a burst in Temporal: 0 where Temporal does not answer.
 func (l *burstLimiter) countInTemporal(ctx context.Context, at second) int {
 	ctx, stop := context.WithTimeout(ctx, countTimeout)
 	defer stop()
