@@ -6,30 +6,30 @@ import (
 	"time"
 )
 
-// RetryAfter is for a function to return that cannot do its work now, such as when
-// a service that it needs is overloaded. Its work is rolled back, and the message
-// is sent again after d at the earliest, by the sender's own schedule of retries.
-// Postdate sends nothing else to that endpoint until then.
+// RetryAfter is returned by a function that cannot do its work now, for example
+// because a service that it calls is overloaded. Its work is rolled back. The
+// message is sent again after d at the earliest, by the sender's own schedule of
+// retries. Postdate sends nothing else to that endpoint until then.
 //
 // It may be wrapped, beside its cause too:
 //
 //	return fmt.Errorf("crm: %w: %w", err, receiver.RetryAfter(time.Minute))
 func RetryAfter(d time.Duration) error { return retryAfterError(d) }
 
-// Abort is for a function to return that can never do its work, such as when the
-// message makes no sense. Its work is rolled back, and the message is not sent
-// again: it becomes a dead letter with that reason. It may be wrapped, beside its
-// cause too; beside a [RetryAfter], that one counts.
+// Abort is returned by a function that can never do its work, for example because
+// the message makes no sense. Its work is rolled back. The message is not sent
+// again: it becomes a dead letter, and the sender gets the reason. It may be
+// wrapped, beside its cause too; if a [RetryAfter] is there as well, that one counts.
 func Abort(reason string) error { return abortError(reason) }
 
-// Reschedule is for a function to return that has done its work for now and wants
-// the same message again at t. Its work is committed. Copies that were sent before
-// t are answered with t again, without calling the function; the first that was
-// sent at or after t calls it.
+// Reschedule is returned by a function that has done its work for now and needs the
+// same message again at t. Its work is committed. Copies that were sent before t
+// are answered with t again, without a call of the function; the first copy that
+// was sent at or after t calls it.
 //
-// t is rounded up to a whole second, at least a second after the message was
-// sent. It may be wrapped, but beside another error it is a failure like that one.
-// Only Postdate sends a message again because of this.
+// t is rounded up to a whole second, and is at least a second after the message
+// was sent. It may be wrapped, but not beside another error: that is a failure.
+// Only Postdate understands this answer; other senders take it for a plain success.
 func Reschedule(t time.Time) error { return rescheduleError(t) }
 
 type (
@@ -93,18 +93,18 @@ const (
 	Aborted Outcome = "aborted"
 )
 
-// Result says what to tell the sender of a message.
+// Result says what became of a message, and so what its sender is to do.
 type Result struct {
 	Outcome Outcome
 	// Duplicate reports whether an earlier copy had been handled, so that the
 	// function was not called.
 	Duplicate bool
-	// RescheduleTo is when a Rescheduled message is wanted again.
+	// RescheduleTo is when a Rescheduled message is needed again.
 	RescheduleTo time.Time
-	// RetryAfter is how long to wait before a Failed message is delivered again,
-	// where the function or the store said.
+	// RetryAfter is how long to wait before a Failed message is delivered again.
+	// 0: as the sender likes.
 	RetryAfter time.Duration
-	// Err is why the message is not handled. It is nil where it is.
+	// Err is why a message Failed or was Aborted.
 	Err error
 }
 

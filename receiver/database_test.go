@@ -11,6 +11,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/postdate/postdate/receiver/receivertest"
+	"github.com/postdate/postdate/signature"
 )
 
 // database is one that stores are tested on. Each test opens its own.
@@ -27,7 +30,11 @@ func newDatabase(t *testing.T, db *sql.DB, dialect Dialect) database {
 	t.Cleanup(func() { assert.NoError(t, db.Close()) })
 	d := database{db, dialect}
 	require.NoError(t, d.store("billing").CreateTable(t.Context()))
-	_, err := db.ExecContext(t.Context(), `CREATE TABLE effects (message_id VARCHAR(255) NOT NULL, step INTEGER NOT NULL)`)
+	id := "VARCHAR(255)"
+	if dialect == MySQL {
+		id = "VARBINARY(255)" // by its default collation "a" is "A"
+	}
+	_, err := db.ExecContext(t.Context(), `CREATE TABLE effects (message_id `+id+` NOT NULL, step INTEGER NOT NULL)`)
 	require.NoError(t, err)
 	// database/sql rolls back on another goroutine where a context ends.
 	t.Cleanup(func() {
@@ -71,7 +78,31 @@ func (d database) marks(t *testing.T) int {
 
 func (d database) count(t *testing.T, table string) int {
 	t.Helper()
+	statement := "SELECT COUNT(*) FROM " + table
+	if d.dialect == MySQL {
+		statement += " LOCK IN SHARE MODE" // it would count what is not committed, where the isolation level is low
+	}
 	var n int
-	require.NoError(t, d.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM "+table).Scan(&n))
+	require.NoError(t, d.QueryRowContext(t.Context(), statement).Scan(&n))
 	return n
+}
+
+// passReceivertest has the receiver tested as its users' are.
+func passReceivertest(t *testing.T, open func(t *testing.T) database) {
+	t.Helper()
+	receivertest.Run(t, func(t *testing.T, step receivertest.Step) receivertest.Receiver {
+		t.Helper()
+		d := open(t)
+		config := Config{Secrets: []signature.Verifier{secret}}
+		return receivertest.Receiver{
+			Handler: d.receiver(t, config, func(ctx context.Context, tx *sql.Tx, m Message) error {
+				if err := d.work(ctx, tx, m.ID); err != nil {
+					return err
+				}
+				return step(ctx, m.ID)
+			}),
+			Signer:  secret,
+			Effects: func(id string) int { return d.count(t, "effects WHERE message_id = '"+id+"'") },
+		}
+	})
 }

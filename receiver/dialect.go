@@ -23,15 +23,15 @@ const (
 type statements struct {
 	schema     []string
 	insert     string // consumer, id, now: no row is affected where the mark is there
-	find       string // consumer, id: when the message is wanted again
+	find       string // consumer, id: when the message is needed again
 	take       string // now, consumer, id, seen: no row is affected where another took it
 	reschedule string // to, consumer, id
-	confirm    string // consumer, id; "" where commit fails by itself in a transaction that is gone
+	confirm    string // consumer, id; "" if the commit of a transaction that is gone fails by itself
 	prune      string // consumer, from, limit
 }
 
-// Schema is what creates the table of marks, receiver_marks, and its index, for
-// who migrates a database by scripts. [SQLStore.CreateTable] executes it.
+// Schema is the SQL that creates the table of marks, receiver_marks, and its index,
+// for databases that are migrated by scripts. [SQLStore.CreateTable] executes it.
 func (d Dialect) Schema() string {
 	return strings.Join(d.statements().schema, ";\n\n") + ";\n"
 }

@@ -114,5 +114,5 @@ func (s *MemoryStore) validate() error {
 
 func markIn(element *list.Element) memoryMark { return element.Value.(memoryMark) } //nolint:forcetypeassert // the list holds nothing else
 
-// due reports whether a message that is wanted again at to is so when sentAt.
+// due reports whether a message that is needed again at to was sent for that time.
 func due(to, sentAt time.Time) bool { return !to.IsZero() && !sentAt.Before(to) }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -31,7 +30,8 @@ type Message struct {
 	// Data is the message's data, byte for byte as it was sent: JSON, unless a
 	// CloudEvent in binary mode says otherwise.
 	Data json.RawMessage
-	// SentAt is when this copy was sent, by the sender's clock, in whole seconds.
+	// SentAt is when this copy was sent: the timestamp of a webhook, which its
+	// sender signed, or when a broker delivered it.
 	SentAt time.Time
 	// Header holds the headers of the request, or of the broker's record.
 	Header http.Header
@@ -42,7 +42,8 @@ type Message struct {
 // ParseMessage reads a message that was sent by Postdate, by webhook or over a
 // broker, in any of its modes: the standard one, {"type", "timestamp", "data"},
 // and CloudEvents, structured or binary. The case of header names does not matter.
-// It verifies nothing. Fields that it does not find stay empty.
+// It verifies nothing. Fields that it does not find stay empty, and SentAt is for
+// [Receiver.Handle] to fill in: a broker delivers the same headers again later.
 func ParseMessage(header map[string][]string, body []byte) Message {
 	names := make(http.Header, len(header))
 	for name, values := range header { // brokers' clients keep names as they were sent
@@ -50,10 +51,6 @@ func ParseMessage(header map[string][]string, body []byte) Message {
 		names[canonical] = append(names[canonical], values...)
 	}
 	m := Message{ID: cmp.Or(names.Get(signature.HeaderID), names.Get(svixID)), Header: names, Body: body}
-	sent := cmp.Or(names.Get(signature.HeaderTimestamp), names.Get(svixTimestamp))
-	if seconds, err := strconv.ParseInt(sent, 10, 64); err == nil {
-		m.SentAt = time.Unix(seconds, 0).UTC()
-	}
 	if attribute(names, "specversion") != "" {
 		m.readBinary()
 	} else {
@@ -85,8 +82,8 @@ func (m *Message) readJSON() {
 	}
 }
 
-// validate reports why m can never be marked. All databases must be able to
-// keep its id, and to tell it from every other.
+// validate reports why m can never be marked: every database must be able to keep
+// its id, whole.
 func (m *Message) validate() error {
 	switch {
 	case m.ID == "":

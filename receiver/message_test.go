@@ -55,7 +55,7 @@ func TestParseMessage_PrefersTheIDThatIsSigned(t *testing.T) {
 	}, nil)
 	require.Equal(t, "evt_1", m.ID)
 	require.Equal(t, `say "x"`, m.Type)
-	require.Equal(t, sent, m.SentAt)
+	require.Zero(t, m.SentAt, "a broker delivers the same headers again later")
 	require.Equal(t, "evt_1", m.Header.Get("Webhook-ID"))
 }
 

@@ -50,6 +50,14 @@ func mySQLSource(t *testing.T, settings map[string]string) string {
 	return config.FormatDSN()
 }
 
+func TestMySQL_PassesReceivertest(t *testing.T) {
+	t.Parallel()
+	passReceivertest(t, func(t *testing.T) database {
+		t.Helper()
+		return openMySQL(t, nil)
+	})
+}
+
 func TestMySQL_HandlesWhatAKilledProcessLeft(t *testing.T) {
 	t.Parallel()
 	source := mySQLSource(t, nil)

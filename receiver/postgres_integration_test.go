@@ -49,6 +49,14 @@ func postgreSQLSource(t *testing.T, settings url.Values) string {
 	return source.String()
 }
 
+func TestPostgreSQL_PassesReceivertest(t *testing.T) {
+	t.Parallel()
+	passReceivertest(t, func(t *testing.T) database {
+		t.Helper()
+		return openPostgreSQL(t, nil)
+	})
+}
+
 func TestPostgreSQL_HandlesWhatAKilledProcessLeft(t *testing.T) {
 	t.Parallel()
 	source := postgreSQLSource(t, nil)

@@ -102,7 +102,7 @@ func (c Config) validate() error {
 // Handle handles a message that did not come by HTTP, such as one from a broker,
 // and says what to do with it there: acknowledge it if it is Accepted, deliver it
 // again if it Failed or is Rescheduled, and put it with the dead letters if it is
-// Aborted. It verifies no signature. m needs an ID; without SentAt it was sent now.
+// Aborted. It verifies no signature. m needs an ID; where SentAt is zero, it is now.
 //
 // If ctx is done before the work is committed, everything is rolled back.
 func (r *Receiver) Handle(ctx context.Context, m Message) Result {

@@ -134,10 +134,10 @@ func (s *SQLStore) mark(ctx context.Context, id string, sentAt time.Time) (*sql.
 	return tx, mark, nil
 }
 
-// markIn inserts the message's mark, or takes the mark of a message that is
-// wanted again. The first statement is the insertion: it waits for another copy's
-// transaction, and for SQLite's only writer, and what comes later sees what they
-// have committed.
+// markIn inserts the message's mark, or takes the mark of a message that is needed
+// again. The insertion is the transaction's first statement: it waits for another
+// copy's transaction, and in SQLite for the one writer, and the statements after it
+// see what those have committed.
 func (s *SQLStore) markIn(ctx context.Context, tx *sql.Tx, id string, sentAt time.Time) (Mark, error) {
 	now := time.Now().Unix()
 	inserted, err := affected(tx.ExecContext(ctx, s.say.insert, s.consumer, id, now))

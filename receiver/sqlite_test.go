@@ -46,6 +46,14 @@ func TestSQLite(t *testing.T) {
 	}
 }
 
+func TestSQLite_PassesReceivertest(t *testing.T) {
+	t.Parallel()
+	passReceivertest(t, func(t *testing.T) database {
+		t.Helper()
+		return openSQLite(t, "&_pragma=journal_mode(delete)")
+	})
+}
+
 // There is one writer at a time: what another one holds up is not handled, and
 // not done either.
 func TestSQLite_AsksToComeAgainWhileAnotherWrites(t *testing.T) {

@@ -25,7 +25,7 @@ type Mark struct {
 	// Duplicate reports whether the message had been handled before this call,
 	// so that its work was not called.
 	Duplicate bool
-	// RescheduleTo is when the message is wanted again, as its work returned it.
+	// RescheduleTo is when the message is needed again, as its work returned it.
 	RescheduleTo time.Time
 }
 
@@ -38,7 +38,7 @@ type Store[Tx any] interface {
 	// commits it. If work returns an error or panics, everything is rolled back.
 	//
 	// If the message has a mark already, work is not called, unless the mark says
-	// that the message is wanted again at a time not after sentAt.
+	// that the message is needed again at a time not after sentAt.
 	//
 	// While another transaction holds the message's mark, Once waits until that
 	// ends or ctx does. It can return an error that wraps [ErrBusy] whenever
@@ -47,7 +47,7 @@ type Store[Tx any] interface {
 }
 
 // Work is what a [Store] calls at most once for each call of Once. The time it
-// returns is when the message is wanted again, or zero.
+// returns is when the message is needed again, or zero.
 type Work[Tx any] func(ctx context.Context, tx Tx) (rescheduleTo time.Time, err error)
 
 // keepFrom is the moment before which marks are forgotten.

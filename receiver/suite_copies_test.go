@@ -15,11 +15,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// handlesOverlappingOnce has the copies arrive at four processes.
+// handlesOverlappingOnce has the copies arrive at twenty processes.
 func handlesOverlappingOnce(t *testing.T, d database) {
 	t.Helper()
 	var calls, handled atomic.Int64
-	var processes [4]*Receiver
+	var processes [20]*Receiver
 	for i := range processes {
 		processes[i] = d.receiver(t, Config{}, func(ctx context.Context, tx *sql.Tx, m Message) error {
 			calls.Add(1)

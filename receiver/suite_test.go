@@ -33,7 +33,7 @@ func testDatabase(t *testing.T, open func(t *testing.T) database) {
 		"interrupts a function that takes too long":             interruptsSlowFunctions,
 		"does not take a transaction ended by the function":     refusesEndedTransactions,
 		"keeps consumers apart":                                 keepsConsumersApart,
-		"tells ids apart that look alike":                       tellsIDsApart,
+		"does not confuse ids that look alike":                  distinguishesIDs,
 		"handles a rescheduled message once each time":          reschedules,
 		"handles overlapping copies of a rescheduled one once":  reschedulesOverlapping,
 		"keeps a rescheduled mark when its next time fails":     keepsRescheduledMarks,
@@ -116,6 +116,13 @@ func rollsBackPanics(t *testing.T, d database) {
 	<-ended
 	require.Zero(t, d.effects(t))
 
+	require.Panics(t, func() { // the store alone, whose context goes on
+		_, _ = d.store("billing").Once(t.Context(), "evt_1", sent, func(ctx context.Context, tx *sql.Tx) (time.Time, error) {
+			panic(d.work(ctx, tx, "evt_1"))
+		})
+	})
+	require.Zero(t, d.Stats().InUse)
+
 	require.Equal(t, Result{Outcome: Accepted}, r.Handle(t.Context(), Message{ID: "evt_1"}))
 	require.Equal(t, 1, d.effects(t))
 }
@@ -167,7 +174,7 @@ func keepsConsumersApart(t *testing.T, d database) {
 	}
 }
 
-func tellsIDsApart(t *testing.T, d database) {
+func distinguishesIDs(t *testing.T, d database) {
 	t.Helper()
 	r := d.receiver(t, Config{}, func(ctx context.Context, tx *sql.Tx, m Message) error { return d.work(ctx, tx, "x") })
 	long := strings.Repeat("x", maxID-1)

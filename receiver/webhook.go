@@ -27,8 +27,8 @@ const (
 	svixSignature = "svix-signature"
 )
 
-// ServeHTTP receives a webhook: it reads and verifies the request, has the message
-// handled once, and answers so that the sender does what the function wants.
+// ServeHTTP receives a webhook: it reads and verifies the request, handles the
+// message once, and answers by what the function returned.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	body, err := r.read(w, request)
 	if err == nil {
@@ -39,13 +39,17 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		return
 	}
 	m := ParseMessage(request.Header, body)
-	m.ID = standardHeaders(request.Header).Get(signature.HeaderID) // the one that was verified
+	verified := standardHeaders(request.Header)
+	m.ID = verified.Get(signature.HeaderID)
+	if seconds, err := strconv.ParseInt(verified.Get(signature.HeaderTimestamp), 10, 64); err == nil {
+		m.SentAt = time.Unix(seconds, 0).UTC()
+	}
 	// A sender that hangs up ends the request's context, and must not undo the work.
 	working := context.WithoutCancel(request.Context())
 	answer(w, r.handle(request.Context(), working, m))
 }
 
-// refusal is why a request is not taken as a message.
+// refusal is the answer to a request that is not a message.
 type refusal struct {
 	status int
 	reason error
@@ -119,8 +123,8 @@ func (r *Receiver) refuse(w http.ResponseWriter, request *http.Request, err erro
 	respond(w, status, err.Error())
 }
 
-// answer says to the sender what it is to do. Of a failure it does not say why:
-// that may hold what the sender should not know.
+// answer writes what the sender is to do. It does not write why the function
+// failed: the error may hold what the sender must not know.
 func answer(w http.ResponseWriter, result Result) {
 	switch result.Outcome {
 	case Accepted, Rescheduled:
