@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/guard"
 	"github.com/postdate/postdate/senders/webhook"
 	"github.com/postdate/postdate/signature"
 )
@@ -115,7 +116,7 @@ func TestWebhook_IsUnderstoodByPostdate(t *testing.T) {
 				})
 				server := httptest.NewServer(r)
 				t.Cleanup(server.Close)
-				sender := webhook.New(webhook.Config{AllowNetworks: loopback})
+				sender := webhook.New(webhook.Config{Guard: guard.New(guard.Config{Allow: loopback})})
 				attempt, err := sender.Send(t.Context(), postdate.Message{
 					ID: "pr_123-expiry", Tenant: "acme", Type: "payment_request.due", Data: []byte(`{"n": 1.10}`),
 					Timestamp: time.Date(2027, 1, 1, 9, 0, 0, 0, time.UTC),
