@@ -247,6 +247,13 @@ type CreateEndpoint struct {
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
 	Retry *Retry `json:"retry,omitempty"`
 
+	// Secret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+	// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+	//
+	//
+	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+	Secret OwnSecret `json:"secret,omitempty,omitzero"`
+
 	// Signature How its messages are signed: `v1`, HMAC-SHA256 with a shared secret, or `v1a`, ed25519 with a public key.
 	//
 	// Example: v1
@@ -956,6 +963,12 @@ type Operation struct {
 // OperationState Example: running
 type OperationState string
 
+// OwnSecret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+//
+// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+type OwnSecret = string
+
 // Pace How much is sent, at most.
 type Pace = postdate.Pace
 
@@ -1047,6 +1060,13 @@ type RotateSecret struct {
 	//
 	// Example: 24h
 	Overlap *postdate.Duration `json:"overlap,omitempty"`
+
+	// Secret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+	// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+	//
+	//
+	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+	Secret OwnSecret `json:"secret,omitempty,omitzero"`
 }
 
 // RotatedSecret What messages are signed with from now on.

@@ -247,6 +247,13 @@ type CreateEndpoint struct {
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
 	Retry *Retry `json:"retry,omitempty"`
 
+	// Secret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+	// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+	//
+	//
+	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+	Secret OwnSecret `json:"secret,omitempty,omitzero"`
+
 	// Signature How its messages are signed: `v1`, HMAC-SHA256 with a shared secret, or `v1a`, ed25519 with a public key.
 	//
 	// Example: v1
@@ -956,6 +963,12 @@ type Operation struct {
 // OperationState Example: running
 type OperationState string
 
+// OwnSecret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+//
+// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+type OwnSecret = string
+
 // Pace How much is sent, at most.
 type Pace = postdate.Pace
 
@@ -1047,6 +1060,13 @@ type RotateSecret struct {
 	//
 	// Example: 24h
 	Overlap *postdate.Duration `json:"overlap,omitempty"`
+
+	// Secret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+	// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+	//
+	//
+	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+	Secret OwnSecret `json:"secret,omitempty,omitzero"`
 }
 
 // RotatedSecret What messages are signed with from now on.
@@ -1443,7 +1463,8 @@ type ClientInterface interface {
 	// CreateEndpointWithBody Register an endpoint
 	//
 	// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-	// the signature `v1a` there is none, but a public key, which can always be seen.
+	// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+	// can bring the secret along.
 	//
 	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 	// most 1,000 endpoints.
@@ -1456,7 +1477,8 @@ type ClientInterface interface {
 	// CreateEndpoint Register an endpoint
 	//
 	// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-	// the signature `v1a` there is none, but a public key, which can always be seen.
+	// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+	// can bring the secret along.
 	//
 	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 	// most 1,000 endpoints.
@@ -1524,8 +1546,8 @@ type ClientInterface interface {
 
 	// RotateEndpointSecretWithBody Rotate the secret
 	//
-	// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-	// one too until the overlap is over, so that the receiver can change over.
+	// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+	// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1534,8 +1556,8 @@ type ClientInterface interface {
 
 	// RotateEndpointSecret Rotate the secret
 	//
-	// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-	// one too until the overlap is over, so that the receiver can change over.
+	// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+	// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1756,7 +1778,8 @@ type ClientInterface interface {
 
 	// RotateSigningSecretWithBody Rotate the signing secret
 	//
-	// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+	// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+	// over.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1765,7 +1788,8 @@ type ClientInterface interface {
 
 	// RotateSigningSecret Rotate the signing secret
 	//
-	// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+	// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+	// over.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1982,7 +2006,8 @@ func (c *Client) ListEndpoints(ctx context.Context, params *ListEndpointsParams,
 // CreateEndpointWithBody Register an endpoint
 //
 // Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-// the signature `v1a` there is none, but a public key, which can always be seen.
+// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+// can bring the secret along.
 //
 // Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 // most 1,000 endpoints.
@@ -2005,7 +2030,8 @@ func (c *Client) CreateEndpointWithBody(ctx context.Context, params *CreateEndpo
 // CreateEndpoint Register an endpoint
 //
 // Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-// the signature `v1a` there is none, but a public key, which can always be seen.
+// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+// can bring the secret along.
 //
 // Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 // most 1,000 endpoints.
@@ -2153,8 +2179,8 @@ func (c *Client) ResumeEndpoint(ctx context.Context, id ID, reqEditors ...Reques
 
 // RotateEndpointSecretWithBody Rotate the secret
 //
-// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-// one too until the overlap is over, so that the receiver can change over.
+// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2173,8 +2199,8 @@ func (c *Client) RotateEndpointSecretWithBody(ctx context.Context, id ID, conten
 
 // RotateEndpointSecret Rotate the secret
 //
-// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-// one too until the overlap is over, so that the receiver can change over.
+// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2605,7 +2631,8 @@ func (c *Client) GetSigningSecret(ctx context.Context, reqEditors ...RequestEdit
 
 // RotateSigningSecretWithBody Rotate the signing secret
 //
-// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+// over.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2624,7 +2651,8 @@ func (c *Client) RotateSigningSecretWithBody(ctx context.Context, contentType st
 
 // RotateSigningSecret Rotate the signing secret
 //
-// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+// over.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4267,7 +4295,8 @@ type ClientWithResponsesInterface interface {
 	// CreateEndpointWithBodyWithResponse Register an endpoint
 	//
 	// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-	// the signature `v1a` there is none, but a public key, which can always be seen.
+	// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+	// can bring the secret along.
 	//
 	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 	// most 1,000 endpoints.
@@ -4280,7 +4309,8 @@ type ClientWithResponsesInterface interface {
 	// CreateEndpointWithResponse Register an endpoint
 	//
 	// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-	// the signature `v1a` there is none, but a public key, which can always be seen.
+	// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+	// can bring the secret along.
 	//
 	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 	// most 1,000 endpoints.
@@ -4358,8 +4388,8 @@ type ClientWithResponsesInterface interface {
 
 	// RotateEndpointSecretWithBodyWithResponse Rotate the secret
 	//
-	// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-	// one too until the overlap is over, so that the receiver can change over.
+	// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+	// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4368,8 +4398,8 @@ type ClientWithResponsesInterface interface {
 
 	// RotateEndpointSecretWithResponse Rotate the secret
 	//
-	// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-	// one too until the overlap is over, so that the receiver can change over.
+	// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+	// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4610,7 +4640,8 @@ type ClientWithResponsesInterface interface {
 
 	// RotateSigningSecretWithBodyWithResponse Rotate the signing secret
 	//
-	// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+	// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+	// over.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4619,7 +4650,8 @@ type ClientWithResponsesInterface interface {
 
 	// RotateSigningSecretWithResponse Rotate the signing secret
 	//
-	// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+	// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+	// over.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6194,7 +6226,8 @@ func (c *ClientWithResponses) ListEndpointsWithResponse(ctx context.Context, par
 // CreateEndpointWithBodyWithResponse Register an endpoint
 //
 // Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-// the signature `v1a` there is none, but a public key, which can always be seen.
+// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+// can bring the secret along.
 //
 // Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 // most 1,000 endpoints.
@@ -6213,7 +6246,8 @@ func (c *ClientWithResponses) CreateEndpointWithBodyWithResponse(ctx context.Con
 // CreateEndpointWithResponse Register an endpoint
 //
 // Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-// the signature `v1a` there is none, but a public key, which can always be seen.
+// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+// can bring the secret along.
 //
 // Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 // most 1,000 endpoints.
@@ -6339,8 +6373,8 @@ func (c *ClientWithResponses) ResumeEndpointWithResponse(ctx context.Context, id
 
 // RotateEndpointSecretWithBodyWithResponse Rotate the secret
 //
-// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-// one too until the overlap is over, so that the receiver can change over.
+// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6355,8 +6389,8 @@ func (c *ClientWithResponses) RotateEndpointSecretWithBodyWithResponse(ctx conte
 
 // RotateEndpointSecretWithResponse Rotate the secret
 //
-// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-// one too until the overlap is over, so that the receiver can change over.
+// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6723,7 +6757,8 @@ func (c *ClientWithResponses) GetSigningSecretWithResponse(ctx context.Context, 
 
 // RotateSigningSecretWithBodyWithResponse Rotate the signing secret
 //
-// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+// over.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6738,7 +6773,8 @@ func (c *ClientWithResponses) RotateSigningSecretWithBodyWithResponse(ctx contex
 
 // RotateSigningSecretWithResponse Rotate the signing secret
 //
-// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+// over.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
