@@ -475,9 +475,9 @@ type DeliverySummary struct {
 	// Example: 2026-06-01T12:00:00.123Z
 	CreatedAt time.Time `json:"created_at"`
 
-	// DueAt When the engine takes it up, or took it up, which is some milliseconds after it is due.
+	// DueAt When it is, or was, due.
 	//
-	// Example: 2027-01-01T09:00:00.003Z
+	// Example: 2027-01-01T09:00:00Z
 	DueAt time.Time `json:"due_at"`
 
 	// EndedAt When it was delivered, given up, cancelled or expired.

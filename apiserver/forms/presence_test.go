@@ -59,7 +59,7 @@ func TestPresence_AFilterByTheTimeZeroFilters(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, new(time.Time{}), in.Filter.DueAfter)
 		for _, counting := range d.post(path, `{"dry_run":true,"due_before":`+zero+`}`).passed {
-			require.Contains(t, counting, "ExecutionTime < '0001-01-01T00:00:00Z'")
+			require.Contains(t, counting, "ExecutionTime < '0001-01-01T00:05:00Z'")
 		}
 	}
 	for _, path := range []string{"/v1/deliveries", "/v1/schedules"} {
@@ -67,7 +67,7 @@ func TestPresence_AFilterByTheTimeZeroFilters(t *testing.T) {
 		require.Equal(t, http.StatusOK, w.Code, w.Body)
 		require.NotEmpty(t, w.passed)
 		for _, query := range w.passed {
-			require.Contains(t, query, "ExecutionTime < '0001-01-01T00:00:00Z'")
+			require.Contains(t, query, "ExecutionTime < '0001-01-01T00:05:00Z'")
 		}
 	}
 }
