@@ -64,8 +64,8 @@ type Attempt struct {
 	// Outcome - `accepted`: 2xx
 	// - `rescheduled`: 2xx, and the receiver asked to be sent it again, later
 	// - `failed`: anything that another attempt may mend
-	// - `aborted`: the receiver asked to stop
-	// - `gone`: 410, the receiver wants nothing any more
+	// - `aborted`: the receiver asked to stop (`webhook-delivery: abort-message`)
+	// - `gone`: 410, or `webhook-delivery: disable`: the receiver wants nothing any more
 	//
 	//
 	// Example: failed
@@ -348,7 +348,7 @@ type CreateSchedule struct {
 	// subscribed when it is due; one that is empty is refused, and so is an empty `url`.
 	To *Destination `json:"to,omitempty"`
 
-	// Type What kind of message it is. Lists can be asked by it. It is not encrypted at rest.
+	// Type What kind of message it is, in printable characters without `*`. Lists can be asked by it. It is not encrypted at rest.
 	//
 	// Example: payment_request.due
 	Type string `json:"type"`
@@ -600,7 +600,7 @@ type Endpoint struct {
 	//
 	// - `enabled`: it is
 	// - `paused`: its owner paused it
-	// - `disabled`: it answered 410, or failed for too long; `reason` says which
+	// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 	//
 	//
 	// Example: enabled
@@ -635,7 +635,7 @@ type EndpointList struct {
 //
 // - `enabled`: it is
 // - `paused`: its owner paused it
-// - `disabled`: it answered 410, or failed for too long; `reason` says which
+// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 //
 // Example: enabled
 type EndpointState = postdate.EndpointState
@@ -712,7 +712,7 @@ type EndpointWithSecret struct {
 	//
 	// - `enabled`: it is
 	// - `paused`: its owner paused it
-	// - `disabled`: it answered 410, or failed for too long; `reason` says which
+	// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 	//
 	//
 	// Example: enabled
@@ -755,7 +755,9 @@ type Event struct {
 	// Example: 2026-06-01T12:00:00Z
 	Timestamp *time.Time `json:"timestamp,omitempty"`
 
-	// Type Example: payment_request.expired
+	// Type What happened, in printable characters without `*`.
+	//
+	// Example: payment_request.expired
 	Type string `json:"type"`
 }
 
@@ -1208,21 +1210,21 @@ type ListEndpointsParams struct {
 // CreateEndpointParams defines parameters for CreateEndpoint.
 type CreateEndpointParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // PublishEventParams defines parameters for PublishEvent.
 type PublishEventParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // PublishEventsParams defines parameters for PublishEvents.
 type PublishEventsParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
@@ -1253,7 +1255,7 @@ type ListSchedulesParams struct {
 // CreateScheduleParams defines parameters for CreateSchedule.
 type CreateScheduleParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 

@@ -64,8 +64,8 @@ type Attempt struct {
 	// Outcome - `accepted`: 2xx
 	// - `rescheduled`: 2xx, and the receiver asked to be sent it again, later
 	// - `failed`: anything that another attempt may mend
-	// - `aborted`: the receiver asked to stop
-	// - `gone`: 410, the receiver wants nothing any more
+	// - `aborted`: the receiver asked to stop (`webhook-delivery: abort-message`)
+	// - `gone`: 410, or `webhook-delivery: disable`: the receiver wants nothing any more
 	//
 	//
 	// Example: failed
@@ -348,7 +348,7 @@ type CreateSchedule struct {
 	// subscribed when it is due; one that is empty is refused, and so is an empty `url`.
 	To *Destination `json:"to,omitempty"`
 
-	// Type What kind of message it is. Lists can be asked by it. It is not encrypted at rest.
+	// Type What kind of message it is, in printable characters without `*`. Lists can be asked by it. It is not encrypted at rest.
 	//
 	// Example: payment_request.due
 	Type string `json:"type"`
@@ -600,7 +600,7 @@ type Endpoint struct {
 	//
 	// - `enabled`: it is
 	// - `paused`: its owner paused it
-	// - `disabled`: it answered 410, or failed for too long; `reason` says which
+	// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 	//
 	//
 	// Example: enabled
@@ -635,7 +635,7 @@ type EndpointList struct {
 //
 // - `enabled`: it is
 // - `paused`: its owner paused it
-// - `disabled`: it answered 410, or failed for too long; `reason` says which
+// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 //
 // Example: enabled
 type EndpointState = postdate.EndpointState
@@ -712,7 +712,7 @@ type EndpointWithSecret struct {
 	//
 	// - `enabled`: it is
 	// - `paused`: its owner paused it
-	// - `disabled`: it answered 410, or failed for too long; `reason` says which
+	// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 	//
 	//
 	// Example: enabled
@@ -755,7 +755,9 @@ type Event struct {
 	// Example: 2026-06-01T12:00:00Z
 	Timestamp *time.Time `json:"timestamp,omitempty"`
 
-	// Type Example: payment_request.expired
+	// Type What happened, in printable characters without `*`.
+	//
+	// Example: payment_request.expired
 	Type string `json:"type"`
 }
 
@@ -1208,21 +1210,21 @@ type ListEndpointsParams struct {
 // CreateEndpointParams defines parameters for CreateEndpoint.
 type CreateEndpointParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // PublishEventParams defines parameters for PublishEvent.
 type PublishEventParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // PublishEventsParams defines parameters for PublishEvents.
 type PublishEventsParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1253,7 +1255,7 @@ type ListSchedulesParams struct {
 // CreateScheduleParams defines parameters for CreateSchedule.
 type CreateScheduleParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1388,7 +1390,8 @@ type ClientInterface interface {
 
 	// CancelDeliveriesWithBody Cancel deliveries
 	//
-	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+	// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+	// not ended: for example all that wait for their turn at an endpoint. An
 	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 	// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 	// how many match.
@@ -1400,7 +1403,8 @@ type ClientInterface interface {
 
 	// CancelDeliveries Cancel deliveries
 	//
-	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+	// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+	// not ended: for example all that wait for their turn at an endpoint. An
 	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 	// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 	// how many match.
@@ -1412,7 +1416,7 @@ type ClientInterface interface {
 
 	// RetryDeliveriesWithBody Retry dead letters
 	//
-	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+	// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 	// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 	//
 	// Takes any type of body and a specified content type.
@@ -1422,7 +1426,7 @@ type ClientInterface interface {
 
 	// RetryDeliveries Retry dead letters
 	//
-	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+	// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 	// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 	//
 	// Takes a body of the `application/json` content type.
@@ -1582,9 +1586,18 @@ type ClientInterface interface {
 	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
-	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-	// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-	// `entity` says otherwise.
+	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	//
+	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+	//   JSON once decoded. Anything else is 415, or 422 in base64.
+	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+	//   an attribute that stands there twice or is there and empty.
+	// - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1601,9 +1614,18 @@ type ClientInterface interface {
 	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
-	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-	// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-	// `entity` says otherwise.
+	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	//
+	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+	//   JSON once decoded. Anything else is 415, or 422 in base64.
+	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+	//   an attribute that stands there twice or is there and empty.
+	// - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1614,8 +1636,13 @@ type ClientInterface interface {
 	//
 	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 	// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-	// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-	// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	// that does not fit the schema is refused whole, and nothing of it is published.
+	//
+	// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+	// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+	// with a key of its own.
+	//
+	// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1626,8 +1653,13 @@ type ClientInterface interface {
 	//
 	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 	// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-	// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-	// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	// that does not fit the schema is refused whole, and nothing of it is published.
+	//
+	// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+	// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+	// with a key of its own.
+	//
+	// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1700,6 +1732,10 @@ type ClientInterface interface {
 	// or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 	// with another body is a conflict.
 	//
+	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// a schedule while it waits, or give the next one another id.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
@@ -1712,6 +1748,10 @@ type ClientInterface interface {
 	// The answer to a repeated request is 200 and the schedule as it stands by then; repeated means the same `id`
 	// or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 	// with another body is a conflict.
+	//
+	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// a schedule while it waits, or give the next one another id.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1851,7 +1891,8 @@ func (c *Client) ListDeliveries(ctx context.Context, params *ListDeliveriesParam
 
 // CancelDeliveriesWithBody Cancel deliveries
 //
-// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+// not ended: for example all that wait for their turn at an endpoint. An
 // attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 // caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 // how many match.
@@ -1873,7 +1914,8 @@ func (c *Client) CancelDeliveriesWithBody(ctx context.Context, contentType strin
 
 // CancelDeliveries Cancel deliveries
 //
-// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+// not ended: for example all that wait for their turn at an endpoint. An
 // attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 // caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 // how many match.
@@ -1895,7 +1937,7 @@ func (c *Client) CancelDeliveries(ctx context.Context, body CancelDeliveriesJSON
 
 // RetryDeliveriesWithBody Retry dead letters
 //
-// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 // `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 //
 // Takes any type of body and a specified content type.
@@ -1915,7 +1957,7 @@ func (c *Client) RetryDeliveriesWithBody(ctx context.Context, contentType string
 
 // RetryDeliveries Retry dead letters
 //
-// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 // `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 //
 // Takes a body of the `application/json` content type.
@@ -2245,9 +2287,18 @@ func (c *Client) TestEndpoint(ctx context.Context, id ID, reqEditors ...RequestE
 // With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
-// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-// `entity` says otherwise.
+// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+//
+//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+//     JSON once decoded. Anything else is 415, or 422 in base64.
+//   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+//     an attribute that stands there twice or is there and empty.
+//   - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2274,9 +2325,18 @@ func (c *Client) PublishEventWithBody(ctx context.Context, params *PublishEventP
 // With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
-// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-// `entity` says otherwise.
+// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+//
+//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+//     JSON once decoded. Anything else is 415, or 422 in base64.
+//   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+//     an attribute that stands there twice or is there and empty.
+//   - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2297,8 +2357,13 @@ func (c *Client) PublishEvent(ctx context.Context, params *PublishEventParams, b
 //
 // Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 // in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+// that does not fit the schema is refused whole, and nothing of it is published.
+//
+// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+// with a key of its own.
+//
+// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2319,8 +2384,13 @@ func (c *Client) PublishEventsWithBody(ctx context.Context, params *PublishEvent
 //
 // Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 // in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+// that does not fit the schema is refused whole, and nothing of it is published.
+//
+// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+// with a key of its own.
+//
+// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2473,6 +2543,10 @@ func (c *Client) ListSchedules(ctx context.Context, params *ListSchedulesParams,
 // or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 // with another body is a conflict.
 //
+// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// a schedule while it waits, or give the next one another id.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
@@ -2495,6 +2569,10 @@ func (c *Client) CreateScheduleWithBody(ctx context.Context, params *CreateSched
 // The answer to a repeated request is 200 and the schedule as it stands by then; repeated means the same `id`
 // or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 // with another body is a conflict.
+//
+// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// a schedule while it waits, or give the next one another id.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4212,7 +4290,8 @@ type ClientWithResponsesInterface interface {
 
 	// CancelDeliveriesWithBodyWithResponse Cancel deliveries
 	//
-	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+	// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+	// not ended: for example all that wait for their turn at an endpoint. An
 	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 	// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 	// how many match.
@@ -4224,7 +4303,8 @@ type ClientWithResponsesInterface interface {
 
 	// CancelDeliveriesWithResponse Cancel deliveries
 	//
-	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+	// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+	// not ended: for example all that wait for their turn at an endpoint. An
 	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 	// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 	// how many match.
@@ -4236,7 +4316,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetryDeliveriesWithBodyWithResponse Retry dead letters
 	//
-	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+	// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 	// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4246,7 +4326,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetryDeliveriesWithResponse Retry dead letters
 	//
-	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+	// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 	// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -4426,9 +4506,18 @@ type ClientWithResponsesInterface interface {
 	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
-	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-	// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-	// `entity` says otherwise.
+	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	//
+	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+	//   JSON once decoded. Anything else is 415, or 422 in base64.
+	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+	//   an attribute that stands there twice or is there and empty.
+	// - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4445,9 +4534,18 @@ type ClientWithResponsesInterface interface {
 	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
-	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-	// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-	// `entity` says otherwise.
+	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	//
+	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+	//   JSON once decoded. Anything else is 415, or 422 in base64.
+	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+	//   an attribute that stands there twice or is there and empty.
+	// - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4458,8 +4556,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 	// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-	// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-	// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	// that does not fit the schema is refused whole, and nothing of it is published.
+	//
+	// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+	// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+	// with a key of its own.
+	//
+	// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4470,8 +4573,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 	// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-	// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-	// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	// that does not fit the schema is refused whole, and nothing of it is published.
+	//
+	// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+	// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+	// with a key of its own.
+	//
+	// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4554,6 +4662,10 @@ type ClientWithResponsesInterface interface {
 	// or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 	// with another body is a conflict.
 	//
+	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// a schedule while it waits, or give the next one another id.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
@@ -4566,6 +4678,10 @@ type ClientWithResponsesInterface interface {
 	// The answer to a repeated request is 200 and the schedule as it stands by then; repeated means the same `id`
 	// or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 	// with another body is a conflict.
+	//
+	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// a schedule while it waits, or give the next one another id.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6095,7 +6211,8 @@ func (c *ClientWithResponses) ListDeliveriesWithResponse(ctx context.Context, pa
 
 // CancelDeliveriesWithBodyWithResponse Cancel deliveries
 //
-// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+// not ended: for example all that wait for their turn at an endpoint. An
 // attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 // caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 // how many match.
@@ -6113,7 +6230,8 @@ func (c *ClientWithResponses) CancelDeliveriesWithBodyWithResponse(ctx context.C
 
 // CancelDeliveriesWithResponse Cancel deliveries
 //
-// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+// not ended: for example all that wait for their turn at an endpoint. An
 // attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 // caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 // how many match.
@@ -6131,7 +6249,7 @@ func (c *ClientWithResponses) CancelDeliveriesWithResponse(ctx context.Context, 
 
 // RetryDeliveriesWithBodyWithResponse Retry dead letters
 //
-// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 // `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6147,7 +6265,7 @@ func (c *ClientWithResponses) RetryDeliveriesWithBodyWithResponse(ctx context.Co
 
 // RetryDeliveriesWithResponse Retry dead letters
 //
-// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 // `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -6429,9 +6547,18 @@ func (c *ClientWithResponses) TestEndpointWithResponse(ctx context.Context, id I
 // With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
-// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-// `entity` says otherwise.
+// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+//
+//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+//     JSON once decoded. Anything else is 415, or 422 in base64.
+//   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+//     an attribute that stands there twice or is there and empty.
+//   - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6454,9 +6581,18 @@ func (c *ClientWithResponses) PublishEventWithBodyWithResponse(ctx context.Conte
 // With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
-// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-// `entity` says otherwise.
+// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+//
+//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+//     JSON once decoded. Anything else is 415, or 422 in base64.
+//   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+//     an attribute that stands there twice or is there and empty.
+//   - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6473,8 +6609,13 @@ func (c *ClientWithResponses) PublishEventWithResponse(ctx context.Context, para
 //
 // Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 // in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+// that does not fit the schema is refused whole, and nothing of it is published.
+//
+// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+// with a key of its own.
+//
+// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6491,8 +6632,13 @@ func (c *ClientWithResponses) PublishEventsWithBodyWithResponse(ctx context.Cont
 //
 // Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 // in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+// that does not fit the schema is refused whole, and nothing of it is published.
+//
+// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+// with a key of its own.
+//
+// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6623,6 +6769,10 @@ func (c *ClientWithResponses) ListSchedulesWithResponse(ctx context.Context, par
 // or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 // with another body is a conflict.
 //
+// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// a schedule while it waits, or give the next one another id.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
@@ -6641,6 +6791,10 @@ func (c *ClientWithResponses) CreateScheduleWithBodyWithResponse(ctx context.Con
 // The answer to a repeated request is 200 and the schedule as it stands by then; repeated means the same `id`
 // or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 // with another body is a conflict.
+//
+// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// a schedule while it waits, or give the next one another id.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
