@@ -25,13 +25,13 @@ func secretOf(scheme postdate.Scheme, text string) (postdate.Secret, error) {
 	case scheme == postdate.Ed25519:
 		key, err := signature.ParseSigningKey(text)
 		if err != nil {
-			return "", postdate.Errorf(postdate.Invalid, pointer, "%s: of v1a a key is wanted, whsk_ and the base64 of its 64 bytes", err)
+			return "", postdate.Errorf(postdate.Invalid, pointer, "%s", err)
 		}
 		return postdate.Secret(key.Reveal()), nil
 	}
 	secret, err := signature.ParseSecret(text)
 	if err != nil {
-		return "", postdate.Errorf(postdate.Invalid, pointer, "%s: whsec_ and the base64 of 24 to 64 bytes is wanted", err)
+		return "", postdate.Errorf(postdate.Invalid, pointer, "%s", err)
 	}
 	return postdate.Secret(secret.Reveal()), nil
 }

@@ -1596,7 +1596,7 @@ type ClientInterface interface {
 	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 	//   JSON once decoded. Anything else is 415, or 422 in base64.
 	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
-	//   an attribute that stands there twice or is there and empty.
+	//   an attribute that appears twice or is empty.
 	// - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 	//
 	// Takes any type of body and a specified content type.
@@ -1624,7 +1624,7 @@ type ClientInterface interface {
 	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 	//   JSON once decoded. Anything else is 415, or 422 in base64.
 	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
-	//   an attribute that stands there twice or is there and empty.
+	//   an attribute that appears twice or is empty.
 	// - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 	//
 	// Takes a body of the `application/json` content type.
@@ -2297,7 +2297,7 @@ func (c *Client) TestEndpoint(ctx context.Context, id ID, reqEditors ...RequestE
 //   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 //     JSON once decoded. Anything else is 415, or 422 in base64.
 //   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
-//     an attribute that stands there twice or is there and empty.
+//     an attribute that appears twice or is empty.
 //   - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 //
 // Takes any type of body and a specified content type.
@@ -2335,7 +2335,7 @@ func (c *Client) PublishEventWithBody(ctx context.Context, params *PublishEventP
 //   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 //     JSON once decoded. Anything else is 415, or 422 in base64.
 //   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
-//     an attribute that stands there twice or is there and empty.
+//     an attribute that appears twice or is empty.
 //   - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 //
 // Takes a body of the `application/json` content type.
@@ -4516,7 +4516,7 @@ type ClientWithResponsesInterface interface {
 	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 	//   JSON once decoded. Anything else is 415, or 422 in base64.
 	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
-	//   an attribute that stands there twice or is there and empty.
+	//   an attribute that appears twice or is empty.
 	// - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4544,7 +4544,7 @@ type ClientWithResponsesInterface interface {
 	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 	//   JSON once decoded. Anything else is 415, or 422 in base64.
 	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
-	//   an attribute that stands there twice or is there and empty.
+	//   an attribute that appears twice or is empty.
 	// - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -6557,7 +6557,7 @@ func (c *ClientWithResponses) TestEndpointWithResponse(ctx context.Context, id I
 //   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 //     JSON once decoded. Anything else is 415, or 422 in base64.
 //   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
-//     an attribute that stands there twice or is there and empty.
+//     an attribute that appears twice or is empty.
 //   - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6591,7 +6591,7 @@ func (c *ClientWithResponses) PublishEventWithBodyWithResponse(ctx context.Conte
 //   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 //     JSON once decoded. Anything else is 415, or 422 in base64.
 //   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
-//     an attribute that stands there twice or is there and empty.
+//     an attribute that appears twice or is empty.
 //   - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
