@@ -88,9 +88,13 @@ func (s *server) GetSchedule(ctx context.Context, r GetScheduleRequestObject) (G
 
 // ChangeSchedule changes when it is due, or what is sent.
 func (s *server) ChangeSchedule(ctx context.Context, r ChangeScheduleRequestObject) (ChangeScheduleResponseObject, error) {
+	now := s.Now().UTC()
 	change := postdate.Change{DueAt: utc(r.Body.DueAt), Data: compact(r.Body.Data)}
+	if change.DueAt != nil && change.DueAt.Before(now) {
+		change.DueAt = &now // as on creation
+	}
 	// What could never be done wakes no sleeper.
-	if err := change.Validate(s.Now(), time.Time{}); err != nil {
+	if err := change.Validate(now, time.Time{}); err != nil {
 		return nil, err
 	}
 	if err := s.update(ctx, r.ID, protocol.UpdateReschedule, change); err != nil {
