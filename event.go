@@ -24,6 +24,8 @@ type Event struct {
 // CloudEvent holds the attributes of a CloudEvent (CloudEvents 1.0) that have no
 // other place here, so that it leaves as it came.
 type CloudEvent struct {
+	// ID is its id where that is not the message's: two sources may use the same.
+	ID         string `json:"id,omitempty"`
 	Source     string `json:"source"`
 	Subject    string `json:"subject,omitempty"`
 	DataSchema string `json:"dataschema,omitempty"`

@@ -56,9 +56,11 @@ func TestCloudEvents_InBothModes(t *testing.T) {
 			t.Parallel()
 			a := newAPI(t)
 			got := a.subscriber()
-			send(a).is(http.StatusAccepted)
+			var made apiserver.Published
+			send(a).is(http.StatusAccepted).decode(&made)
 			m := <-got
-			require.Equal(t, "evt_1", m.ID)
+			require.Equal(t, made.ID, m.ID)
+			require.Equal(t, "evt_1", m.CloudEvent.ID)
 			require.Equal(t, "t.happened", m.Type)
 			require.Equal(t, "customer 42 ü", m.Entity)
 			require.Equal(t, time.Date(2026, 6, 1, 10, 0, 0, 0, time.UTC), m.Timestamp.UTC())
