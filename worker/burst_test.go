@@ -29,7 +29,7 @@ func TestRescheduledOutOfABurst(t *testing.T) {
 	require.NoError(t, err)
 	d := &delivery{t: t, id: id, run: run}
 	later := due.Add(time.Hour)
-	_, err = d.update(protocol.UpdateReschedule, postdate.Change{DueAt: later})
+	_, err = d.update(protocol.UpdateReschedule, postdate.Change{DueAt: &later})
 	require.NoError(t, err)
 	d.requireAsleepUntil(later)
 	record(t, d)

@@ -119,10 +119,10 @@ func TestBurst_ForgetsWhatWasCancelledOrMovedAndCountsItWhereItIsMovedTo(t *test
 	}
 	require.NoError(t, a.CancelDelivery(t.Context(), a.Name, ids[2]))
 	for _, id := range ids[3:] {
-		require.NoError(t, a.Update(t.Context(), a.Name, id, protocol.UpdateReschedule, postdate.Change{DueAt: later}))
+		require.NoError(t, a.Update(t.Context(), a.Name, id, protocol.UpdateReschedule, postdate.Change{DueAt: &later}))
 	}
-	a.Listed(2, postdate.Filter{State: postdate.Scheduled, DueBefore: later})
-	a.Listed(3, postdate.Filter{State: postdate.Scheduled, DueAfter: later})
+	a.Listed(2, postdate.Filter{State: postdate.Scheduled, DueBefore: &later})
+	a.Listed(3, postdate.Filter{State: postdate.Scheduled, DueAfter: &later})
 	b := a.Process(deliverytest.Options{BurstPerSecond: 1})
 	require.Equal(t, []time.Duration{2 * time.Second}, delays(b, 1, due))
 	require.Equal(t, []time.Duration{3 * time.Second}, delays(b, 1, later))

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -117,7 +118,7 @@ func identityOf(tenant string, e postdate.Event) (workflowID, id string) {
 	case e.ID == "":
 		return "", ""
 	case e.CloudEvent != nil:
-		group := protocol.CloudEventGroup(tenant, e.CloudEvent.Source, e.ID)
+		group := protocol.CloudEventGroup(tenant, e.CloudEvent.Source, cmp.Or(e.CloudEvent.ID, e.ID))
 		return protocol.GroupID(tenant, group), postdate.GroupedID(group, 0)
 	default:
 		return protocol.EventID(tenant, e.ID), e.ID
@@ -238,12 +239,13 @@ func (r *publishRun) publications(indexes []int) []protocol.Publication {
 	publications := make([]protocol.Publication, len(indexes))
 	for n, index := range indexes {
 		event := r.Events[index]
-		if event.Timestamp.IsZero() {
-			event.Timestamp = r.at
+		happened := r.at
+		if event.Timestamp != nil {
+			happened = event.Timestamp.UTC()
 		}
 		publications[n] = protocol.Publication{
 			Message: postdate.Message{
-				Tenant: r.Tenant, Entity: event.Entity, Type: event.Type, Timestamp: event.Timestamp.UTC(),
+				Tenant: r.Tenant, Entity: event.Entity, Type: event.Type, Timestamp: happened,
 				Data: event.Data, TraceParent: r.TraceParent, CloudEvent: cloudEventOf(event),
 			},
 			Endpoints: r.tenant.Subscribers(event.Type),
@@ -258,7 +260,7 @@ func cloudEventOf(e postdate.Event) *postdate.CloudEvent {
 		return nil
 	}
 	c := *e.CloudEvent
-	c.ID = e.ID
+	c.ID = cmp.Or(c.ID, e.ID)
 	return &c
 }
 

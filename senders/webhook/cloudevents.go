@@ -77,8 +77,10 @@ func attributes(m postdate.Message) []contextAttribute {
 		contextAttribute{name: "id", value: cmp.Or(came.ID, m.ID)},
 		contextAttribute{name: "source", value: cmp.Or(came.Source, "/postdate/"+m.Tenant)},
 		contextAttribute{name: "type", value: m.Type},
-		contextAttribute{name: "time", value: m.Timestamp.UTC().Format(time.RFC3339Nano)},
 	)
+	if !came.NoTime {
+		all = append(all, contextAttribute{name: "time", value: m.Timestamp.UTC().Format(time.RFC3339Nano)})
+	}
 	subject := came.Subject
 	if m.CloudEvent == nil {
 		subject = m.Entity
