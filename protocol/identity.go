@@ -10,12 +10,6 @@ import (
 // KeyedGroup is the id of the group that an Idempotency-Key of a tenant stands for.
 func KeyedGroup(tenant, key string) string { return hashedGroup(tenant, key) }
 
-// CloudEventGroup is the id of the group of a CloudEvent. Its identity is its source and
-// its id: two sources may use one id for two events.
-func CloudEventGroup(tenant, source, id string) string {
-	return hashedGroup(tenant, "\x00cloudevent", source, id)
-}
-
 // ScheduledGroup is the id of the group that a schedule is published in when it is due.
 // It is apart from the event that a caller may have given the same id.
 func ScheduledGroup(tenant, id string) string { return hashedGroup(tenant, "\x00schedule", id) }

@@ -118,8 +118,9 @@ func identityOf(tenant string, e postdate.Event) (workflowID, id string) {
 	case e.ID == "":
 		return "", ""
 	case e.CloudEvent != nil:
-		group := protocol.CloudEventGroup(tenant, e.CloudEvent.Source, cmp.Or(e.CloudEvent.ID, e.ID))
-		return protocol.GroupID(tenant, group), postdate.GroupedID(group, 0)
+		id = postdate.CloudEventID(e.CloudEvent.Source, cmp.Or(e.CloudEvent.ID, e.ID))
+		group, _, _ := postdate.SplitGroupedID(id)
+		return protocol.GroupID(tenant, group), id
 	default:
 		return protocol.EventID(tenant, e.ID), e.ID
 	}
@@ -170,7 +171,7 @@ func (r *publishRun) start(ctx context.Context, workflowID string, ids []string,
 	}
 	if errors.Is(err, executions.ErrExists) {
 		duplicate = true
-		in.Events, err = r.findExisting(ctx, workflowID, r.Events[indexes[0]].ID, in)
+		in.Events, err = r.findExisting(ctx, workflowID, nameOf(r.Events[indexes[0]]), in)
 	}
 	r.setResults(indexes, in.Events, duplicate, err)
 }
@@ -199,6 +200,14 @@ func deliveriesOf(publications []protocol.Publication) int {
 		deliveries += len(publication.Endpoints)
 	}
 	return deliveries
+}
+
+// nameOf is the id that an event's caller gave it.
+func nameOf(e postdate.Event) string {
+	if e.CloudEvent == nil {
+		return e.ID
+	}
+	return cmp.Or(e.CloudEvent.ID, e.ID)
 }
 
 // findExisting reads the events of the execution that has this workflow id already. It
