@@ -101,6 +101,10 @@ func (e *fakeDeliveries) Enqueue(_ context.Context, all []protocol.EnqueueReques
 	return []string{"line_1"}, nil
 }
 
+func (e *fakeDeliveries) PublishSchedule(ctx context.Context, tenant string, event postdate.Event, parent string) (int, error) {
+	return e.Publish(ctx, tenant, event, parent)
+}
+
 func (e *fakeDeliveries) Publish(_ context.Context, tenant string, event postdate.Event, _ string) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
