@@ -76,7 +76,8 @@ func (p process) run(ctx context.Context) error {
 	defer s.tenants.Close()
 	if p.worker {
 		limiter := pacer.New(pacer.Config{
-			Temporal: temporal, Tenants: s.tenants, MaxInFlight: p.MaxInFlight, Log: p.log, Now: time.Now,
+			Temporal: temporal, Tenants: s.tenants, MaxInFlight: p.MaxInFlight, Slots: p.WorkerSlots,
+			Log: p.log, Now: time.Now,
 		})
 		defer limiter.Close() //nolint:contextcheck // it reports what the worker's last attempts came to
 		w := worker.New(p.workerConfig(temporal, s, limiter, guards))
