@@ -86,7 +86,7 @@ func (l *limiter) acquire(e postdate.Endpoint, r throttle.PermitRequest) (*waite
 		return &waiter{permit: l.issue(r.N)}, nil
 	}
 	if l.leased && !r.Dequeued && l.mustQueue(now) {
-		return nil, throttle.ErrNoPermit
+		return nil, l.noPermit(now)
 	}
 	if !r.Dequeued && (l.nearlyFull() || !l.canGrant(r.N, now)) || l.local && l.blockedBeyond(now.Add(r.MaxWait)) {
 		if !l.leased {

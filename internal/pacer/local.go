@@ -1,6 +1,7 @@
 package pacer
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"time"
@@ -75,11 +76,10 @@ func (l *limiter) observe(attempt postdate.Attempt, now time.Time) {
 	}
 }
 
-// noPermit is the error for a request that gets no permit. Of a local limiter it says when
-// to ask again.
+// noPermit is the error for a request that gets no permit.
 func (l *limiter) noPermit(now time.Time) error {
 	if !l.local {
-		return throttle.ErrNoPermit
+		return &throttle.NoPermitError{RetryAfter: retryInterval, Reason: cmp.Or(l.lease.Reason, throttle.ErrNoPermit.Error())}
 	}
 	reason := fmt.Sprintf("%d attempts are under way at this receiver already", l.inFlight)
 	if until := l.throttle.BlockedUntil(now); !until.IsZero() {
