@@ -100,7 +100,7 @@ func (p process) run(ctx context.Context) error {
 		// the request's context ends too, so no handler may need longer.
 		ReadTimeout: 2 * time.Minute,
 	}
-	return serveUntil(ctx, server, socket, p.ShutdownTimeout)
+	return serveUntil(ctx, server, p.limitConnections(socket), p.ShutdownTimeout)
 }
 
 // connect connects to Temporal, and sees to it that what is kept there can be read and
