@@ -35,6 +35,7 @@ var law = map[string][]string{
 	"engine":              {},
 	"examples/*":          {".", "client", "receiver", "signature"},
 	"internal/*":          {},
+	"internal/calendar":   {"."},
 	"internal/deliveries": {".", "internal/executions", "internal/retry", "protocol"},
 	"internal/enginetest": {"engine", "protocol"},
 	"internal/executions": {".", "protocol"},

@@ -48,4 +48,6 @@ type Activities struct {
 	Log         *slog.Logger
 	// Now is the clock by which attempts expire.
 	Now func() time.Time
+
+	sent sentMemory
 }

@@ -72,9 +72,18 @@ type AttemptLog interface {
 	PendingAttempts(ctx context.Context, workflowID, runID string) (postdate.Attempts, error)
 }
 
-// Recall returns the log that the calling workflow's pending Retry keeps, since Temporal
-// does not return it when that activity is cancelled.
+// Recall returns the attempts of the calling run that its history does not have: the log
+// that its pending Retry keeps, which Temporal does not return when that activity is
+// cancelled, or else the attempt that this process has made for it in a workflow task that
+// Temporal repeats.
 func (a *Activities) Recall(ctx context.Context) (postdate.Attempts, error) {
 	run := activity.GetInfo(ctx).WorkflowExecution
-	return a.AttemptLog.PendingAttempts(ctx, run.ID, run.RunID)
+	log, err := a.AttemptLog.PendingAttempts(ctx, run.ID, run.RunID)
+	if err != nil || len(log) > 0 {
+		return log, err
+	}
+	if attempt, made := a.sent.recall(ctx, run.RunID); made {
+		log = postdate.Attempts{attempt}
+	}
+	return log, nil
 }

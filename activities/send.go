@@ -16,7 +16,8 @@ import (
 
 // Send makes one attempt and returns its result, success or not.
 func (a *Activities) Send(ctx context.Context, s protocol.DeliveryTask) (postdate.Attempt, error) {
-	return a.attempt(ctx, s, max(1, s.Number))
+	number := max(1, s.Number)
+	return once(ctx, &a.sent, number, func() (postdate.Attempt, error) { return a.attempt(ctx, s, number) })
 }
 
 const (
@@ -32,6 +33,9 @@ const (
 func (a *Activities) attempt(ctx context.Context, s protocol.DeliveryTask, number int) (postdate.Attempt, error) {
 	if err := ctx.Err(); err != nil {
 		return postdate.Attempt{}, err
+	}
+	if s.Expired(a.Now()) {
+		return tooLate(s, a.Now()), nil
 	}
 	ctx = context.WithoutCancel(ctx)
 	attempt, target, err := a.deliver(ctx, s)
@@ -84,6 +88,9 @@ func (a *Activities) deliver(ctx context.Context, s protocol.DeliveryTask) (post
 		return noPermit(a.Now()), target, nil
 	case err != nil:
 		return postdate.Attempt{}, target, fmt.Errorf("acquire a permit for %s: %w", s.ID(), err)
+	case s.Expired(a.Now()): // while it waited for the permit
+		permit.Release(postdate.Attempt{})
+		return tooLate(s, a.Now()), target, nil
 	}
 	return a.sendWithPermit(ctx, permit, s, endpoint)
 }
@@ -91,6 +98,13 @@ func (a *Activities) deliver(ctx context.Context, s protocol.DeliveryTask) (post
 // noPermit says that no attempt was made, since no permit came.
 func noPermit(now time.Time) postdate.Attempt {
 	return postdate.Attempt{At: now, Outcome: protocol.NoPermit, Error: "no permit comes soon"}
+}
+
+// tooLate says that no attempt was made, since s had expired.
+func tooLate(s protocol.DeliveryTask, now time.Time) postdate.Attempt {
+	return postdate.Attempt{
+		At: now, Outcome: protocol.TooLate, Error: "at " + s.ExpiresAt.Format(time.RFC3339) + ", before the attempt began",
+	}
 }
 
 // maxWait is how long s waits for a permit in place: longer after its line was woken,
@@ -150,7 +164,7 @@ func disabledReason(e postdate.Endpoint) string {
 func (a *Activities) publish(ctx context.Context, s protocol.DeliveryTask) (postdate.Attempt, error) {
 	began, m := a.Now(), s.Message
 	subscribers, err := a.Publisher.Publish(ctx, m.Tenant, postdate.Event{
-		ID: m.ID, Type: m.Type, Entity: m.Entity, Data: m.Data, Timestamp: s.DueAt, CloudEvent: m.CloudEvent,
+		ID: m.ID, Type: m.Type, Entity: m.Entity, Data: m.Data, Timestamp: &s.DueAt, CloudEvent: m.CloudEvent,
 	}, m.TraceParent)
 	attempt := postdate.Attempt{At: began, DurationMS: a.Now().Sub(began).Milliseconds()}
 	switch code := postdate.CodeOf(err); {

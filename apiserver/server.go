@@ -84,11 +84,22 @@ func New(c Config) (http.Handler, error) {
 	e.HTTPErrorHandler = s.answerError
 	e.Use(
 		otelecho.Middleware("postdate", otelecho.WithPropagators(traceContext), otelecho.WithSkipper(isUntraced)),
-		s.observe, s.authenticate, s.limit, s.authorize, s.acceptCloudEvents, s.validate,
+		s.observe, s.authenticate, s.limit, s.authorize, s.validate,
 	)
-	RegisterHandlers(e, NewStrictHandler(s, nil))
-	s.registerPages(e)
+	routes := withHead{e}
+	RegisterHandlers(routes, cloudEventsServer{ServerInterface: NewStrictHandler(s, nil), server: s})
+	s.registerPages(routes)
 	return e, nil
+}
+
+// withHead has HEAD answered wherever GET is (RFC 9110 §9.3.2). The body is left
+// out by net/http.
+type withHead struct{ *echo.Echo }
+
+// GET registers a handler for GET and for HEAD.
+func (e withHead) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	e.HEAD(path, h, m...)
+	return e.Echo.GET(path, h, m...)
 }
 
 func newServer(c Config) (*server, error) {

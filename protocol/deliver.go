@@ -38,10 +38,17 @@ type DeliveryTask struct {
 	Dequeued bool `json:"called,omitempty"`
 	// Number is the number of the next attempt. 0: the first.
 	Number int `json:"number,omitempty"`
+	// ExpiresAt is the time from which no attempt begins, as in [Terms]. Zero: never.
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
 }
 
 // ID is the delivery's id.
 func (s DeliveryTask) ID() string { return cmp.Or(s.DeliveryID, s.Message.ID) }
+
+// Expired reports whether an attempt that begins at t comes too late.
+func (s DeliveryTask) Expired(t time.Time) bool {
+	return !s.ExpiresAt.IsZero() && !t.Before(s.ExpiresAt)
+}
 
 // AttemptTimeout is the longest that an attempt at s may take.
 func (s DeliveryTask) AttemptTimeout() time.Duration {
@@ -64,6 +71,8 @@ type DeliverInput struct {
 	Plan *postdate.RetryPlan `json:"plan,omitempty"`
 	// Line is the line in which it waits, where it was changed while it waited.
 	Line string `json:"line,omitempty"`
+	// Signals: a Sweep or a line may signal it, since an earlier run was parked or waited.
+	Signals bool `json:"signals,omitempty"`
 }
 
 // DeliverResult is the result of a delivery that was delivered or cancelled. One that died

@@ -46,13 +46,20 @@ func TestMain(m *testing.M) {
 }
 
 // newWorker is one that knows what tests have set up.
-func newWorker(c client.Client) *worker.Worker {
+func newWorker(c client.Client, change ...func(*worker.Config)) *worker.Worker {
 	silent, started := slog.New(slog.DiscardHandler), executions.New(executions.Config{Temporal: c})
-	return worker.New(worker.Config{
+	config := worker.Config{
 		Client: c, Sender: sender{}, Tenants: directory{}, Limiter: pacer{}, Log: silent, Slots: 100, MaxInFlight: 100,
 		Ingester:   ingest.New(ingest.Config{Temporal: c, Executions: started, Tenants: directory{}, Log: silent}),
-		Deliveries: deliveries.New(deliveries.Config{Temporal: c, Executions: started, Tenants: directory{}, Log: silent}),
-	})
+		Deliveries: deliveries.New(deliveries.Config{
+			Temporal: c, Executions: started, Tenants: directory{}, Log: silent,
+			WorkerPolling: func(context.Context) (bool, error) { return true, nil },
+		}),
+	}
+	for _, change := range change {
+		change(&config)
+	}
+	return worker.New(config)
 }
 
 // sender asks the receiver that a test has registered for the message.
@@ -66,6 +73,7 @@ func (sender) Send(_ context.Context, m postdate.Message, to postdate.Target) (p
 	if !ok {
 		return postdate.Attempt{}, fmt.Errorf("no receiver for %s", m.ID)
 	}
+	began := time.Now()
 	var attempt postdate.Attempt
 	switch receiver := found.(type) {
 	case *receiverOf:
@@ -73,7 +81,7 @@ func (sender) Send(_ context.Context, m postdate.Message, to postdate.Target) (p
 	case subscribers:
 		attempt = receiver(to.URL)
 	}
-	attempt.At = time.Now().UTC()
+	attempt.At, attempt.DurationMS = began.UTC(), time.Since(began).Milliseconds()
 	return attempt, nil
 }
 

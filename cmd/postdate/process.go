@@ -65,7 +65,8 @@ func (p process) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("encryption keys: %w", err)
 	}
-	temporal, check, err := p.connect(ctx, ring, telemetry)
+	p.temporal = p.clientOptions(ring, telemetry)
+	temporal, check, err := p.connect(ctx, ring)
 	if err != nil {
 		return err
 	}
@@ -103,19 +104,25 @@ func (p process) run(ctx context.Context) error {
 	return serveUntil(ctx, server, p.limitConnections(socket), p.ShutdownTimeout)
 }
 
-// connect connects to Temporal, and sees to it that what is kept there can be read and
-// found.
-func (p *process) connect(ctx context.Context, ring *codec.Ring, telemetry *telemetry) (client.Client, *encryptionCheck, error) {
-	p.temporal.MetricsHandler = telemetry.temporal
+// clientOptions are those of the connection to Temporal, with what is kept there encrypted.
+func (p process) clientOptions(ring *codec.Ring, telemetry *telemetry) client.Options {
+	o := p.temporal
+	o.MetricsHandler = telemetry.temporal
 	// What is large is encrypted, and does not get smaller.
-	p.temporal.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
+	o.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	// The SDK logs each start and stop of its parts: that is for debugging it.
-	p.temporal.Logger = sdklog.NewStructuredLogger(slog.New(atLeast{p.log.Handler(), slog.LevelWarn}))
-	p.temporal.PayloadLimits = client.PayloadLimitOptions{
+	o.Logger = sdklog.NewStructuredLogger(slog.New(atLeast{p.log.Handler(), slog.LevelWarn}))
+	o.PayloadLimits = client.PayloadLimitOptions{
 		PayloadSizeWarning: engine.PayloadWarning, MemoSizeWarning: engine.MemoWarning,
 	}
-	p.temporal.DataConverter = codec.NewDataConverter(ring)
-	p.temporal.FailureConverter = codec.NewFailureConverter(p.temporal.DataConverter)
+	o.DataConverter = codec.NewDataConverter(ring)
+	o.FailureConverter = codec.NewFailureConverter(o.DataConverter)
+	return o
+}
+
+// connect connects to Temporal, and sees to it that what is kept there can be read and
+// found.
+func (p process) connect(ctx context.Context, ring *codec.Ring) (client.Client, *encryptionCheck, error) {
 	temporal, err := client.DialContext(ctx, p.temporal)
 	if err != nil {
 		return nil, nil, fmt.Errorf("no Temporal at %s: %w", p.temporal.HostPort, err)

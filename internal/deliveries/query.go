@@ -32,11 +32,11 @@ func query(f postdate.Filter, now time.Time) string {
 			conditions = append(conditions, executions.Equals(list.key, list.value))
 		}
 	}
-	if !f.DueBefore.IsZero() {
-		conditions = append(conditions, "ExecutionTime < "+executions.QuoteTime(f.DueBefore))
+	if f.DueBefore != nil {
+		conditions = append(conditions, "ExecutionTime < "+executions.QuoteTime(*f.DueBefore))
 	}
-	if !f.DueAfter.IsZero() {
-		conditions = append(conditions, "ExecutionTime >= "+executions.QuoteTime(f.DueAfter))
+	if f.DueAfter != nil {
+		conditions = append(conditions, "ExecutionTime >= "+executions.QuoteTime(*f.DueAfter))
 	}
 	return strings.Join(conditions, " AND ")
 }
@@ -51,7 +51,7 @@ func conditionOf(state postdate.State, now time.Time) string {
 	case postdate.Scheduled:
 		return fmt.Sprintf("ExecutionStatus = 'Running' AND %s IS NULL AND ExecutionTime > %s", attribute, executions.QuoteTime(now))
 	case postdate.Sending:
-		return fmt.Sprintf("ExecutionStatus = 'Running' AND (%[1]s IS NULL OR %[1]s = %[2]s) AND ExecutionTime <= %[3]s",
+		return fmt.Sprintf("ExecutionStatus = 'Running' AND (%[1]s = %[2]s OR %[1]s IS NULL AND ExecutionTime <= %[3]s)",
 			attribute, executions.Quote(string(postdate.Sending)), executions.QuoteTime(now))
 	case postdate.Waiting, postdate.Retrying: // in a line that was woken some still wait, and some have failed
 		return fmt.Sprintf("ExecutionStatus = 'Running' AND %s IN (%s, %s)", attribute, executions.Quote(string(state)), executions.Quote(string(postdate.Sending)))

@@ -215,12 +215,13 @@ func (r *publishRun) publications(indexes []int) []protocol.Publication {
 	publications := make([]protocol.Publication, len(indexes))
 	for n, index := range indexes {
 		event := r.Events[index]
-		if event.Timestamp.IsZero() {
-			event.Timestamp = r.at
+		happened := r.at
+		if event.Timestamp != nil {
+			happened = event.Timestamp.UTC()
 		}
 		publications[n] = protocol.Publication{
 			Message: postdate.Message{
-				Tenant: r.Tenant, Entity: event.Entity, Type: event.Type, Timestamp: event.Timestamp.UTC(),
+				Tenant: r.Tenant, Entity: event.Entity, Type: event.Type, Timestamp: happened,
 				Data: event.Data, TraceParent: r.TraceParent, CloudEvent: event.CloudEvent,
 			},
 			Endpoints: r.tenant.Subscribers(event.Type),
