@@ -20,6 +20,9 @@ func (a *Activities) sendToURL(ctx context.Context, s protocol.DeliveryTask, tar
 		return postdate.Attempt{}, protocol.EncodeNoPermit(refused.Reason, refused.RetryAfter)
 	case err != nil:
 		return postdate.Attempt{}, fmt.Errorf("acquire a permit for %s: %w", s.ID(), err)
+	case s.Expired(a.Now()): // while it waited for the permit
+		permit.Release(postdate.Attempt{})
+		return tooLate(s, a.Now()), nil
 	}
 	var attempt postdate.Attempt
 	defer func() { permit.Release(attempt) }()

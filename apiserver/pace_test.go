@@ -52,7 +52,9 @@ func TestEndpoints_HaveAPace(t *testing.T) {
 func TestEndpoints_ATestKeepsToThePace(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
-	made := a.register(registration{"rate_limit": map[string]any{"per_minute": 1, "burst": 1}})
+	made := a.register(registration{
+		"url": answering(http.StatusNoContent), "rate_limit": map[string]any{"per_minute": 1, "burst": 1},
+	})
 	a.do(http.MethodPost, "/v1/endpoints/"+made.ID+"/test", "").is(http.StatusOK)
 	p := a.do(http.MethodPost, "/v1/endpoints/"+made.ID+"/test", "").problem(http.StatusConflict, postdate.Conflict)
 	require.Contains(t, p.Detail, "no attempt was made: the endpoint has no permit to give just now")
