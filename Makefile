@@ -29,6 +29,7 @@ run: build ## Build, and run everything in one process (needs only Go and make)
 
 .PHONY: build
 build: ## Build bin/postdate
+	@[ -e bin/postdate ] || echo "The first build compiles Temporal's server: about nine minutes on two cores. After that it takes seconds."
 	go build -ldflags '$(LDFLAGS)' -o bin/postdate ./cmd/postdate
 
 .PHONY: test

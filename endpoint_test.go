@@ -26,7 +26,7 @@ func TestEndpoint_RefusesWhatCouldNeverBeSentTo(t *testing.T) {
 	for pointer, spoil := range map[string]func(*postdate.Endpoint){
 		"/url":                  func(e *postdate.Endpoint) { e.URL = "http://crm.example" },
 		"/description":          func(e *postdate.Endpoint) { e.Description = strings.Repeat("x", 257) },
-		"/event_types":          func(e *postdate.Endpoint) { e.EventTypes = []string{"pay*ment"} },
+		"/event_types/0":        func(e *postdate.Endpoint) { e.EventTypes = []string{"pay*ment"} },
 		"/mode":                 func(e *postdate.Endpoint) { e.Mode = "morse" },
 		"/signature":            func(e *postdate.Endpoint) { e.Signature = "v2" },
 		"/timeout":              func(e *postdate.Endpoint) { e.Timeout = postdate.Duration(time.Hour) },

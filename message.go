@@ -2,7 +2,6 @@ package postdate
 
 import (
 	"encoding/json"
-	"net/url"
 	"time"
 )
 
@@ -18,11 +17,37 @@ type Message struct {
 	Timestamp time.Time `json:"timestamp"`
 	// Data is opaque: any JSON value, never looked into. Its insignificant
 	// white space is not kept; its numbers, keys and their order are.
-	Data json.RawMessage `json:"data,omitempty"`
+	//
+	// It is recorded as bytes and not as a nested value: whatever it holds, what carries
+	// the message can be decoded, and so can the other messages in that.
+	Data []byte `json:"payload,omitempty"`
+	nestedData
 	// TraceParent is the W3C trace context of the request that sent it.
 	TraceParent string `json:"traceparent,omitempty"`
 	// CloudEvent holds what only CloudEvents have, where it came as one.
 	CloudEvent *CloudEvent `json:"cloudevent,omitempty"`
+}
+
+// nestedData is the data of what was recorded with its data as a nested value. It is only
+// read.
+type nestedData struct {
+	Nested json.RawMessage `json:"data,omitempty"`
+}
+
+// take is the data in either form.
+func (n *nestedData) take(data []byte) []byte {
+	if n.Nested != nil {
+		data, n.Nested = n.Nested, nil
+	}
+	return data
+}
+
+// UnmarshalJSON reads a message whose data was recorded in either form.
+func (m *Message) UnmarshalJSON(text []byte) error {
+	type plain Message
+	err := json.Unmarshal(text, (*plain)(m))
+	m.Data = m.take(m.Data)
+	return err
 }
 
 // Destination is where a message goes: to a url, to a registered endpoint or,
@@ -48,21 +73,4 @@ func (d Destination) Validate(allowHTTP bool) error {
 	default:
 		return validateURL("/to/url", d.URL, allowHTTP)
 	}
-}
-
-func validateURL(pointer, text string, allowHTTP bool) error {
-	u, err := url.Parse(text)
-	switch {
-	case text == "":
-		return Errorf(Invalid, pointer, "a url is needed")
-	case len(text) > 2048:
-		return Errorf(Invalid, pointer, "a url has at most 2048 characters")
-	case err != nil || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http"):
-		return Errorf(Invalid, pointer, "not an absolute https url")
-	case u.Scheme == "http" && !allowHTTP:
-		return Errorf(Invalid, pointer, "plain http is not allowed here: use https, or have the operator set POSTDATE_ALLOW_HTTP=true")
-	case u.User != nil:
-		return Errorf(Invalid, pointer, "a url must not carry a user name or password: receivers are told who sends by the signature")
-	}
-	return nil
 }

@@ -32,7 +32,7 @@ func (a *Activities) Announce(ctx context.Context, in protocol.Announcement) err
 		return nil
 	}
 	_, err = a.Publisher.Publish(ctx, postdate.OperatorTenant, postdate.Event{
-		ID: in.ID, Type: in.Type, Entity: in.Tenant, Timestamp: in.At, Data: in.Data,
+		ID: in.ID, Type: in.Type, Entity: in.Tenant, Timestamp: &in.At, Data: in.Data,
 	}, "")
 	refusal, refused := errors.AsType[*postdate.Error](err)
 	if refused && refusal.Code != postdate.Unavailable {

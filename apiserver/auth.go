@@ -43,10 +43,11 @@ func hash(text string) [32]byte { return sha256.Sum256([]byte(text)) }
 var errUnknownKey = postdate.Errorf(postdate.Unauthorized, "", "this key is not known")
 
 // authenticate lets nobody pass without a key but to what the specification
-// says needs none. What does not exist is no exception.
+// says needs none. What does not exist is no exception; with which methods a path
+// is asked is no secret.
 func (s *server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if op, ok := s.operation(c); (ok && op.public) || isAsset(c) {
+		if op, ok := s.operation(c); (ok && op.public) || isAsset(c) || isWrongMethod(c) {
 			return next(c)
 		}
 		r := c.Request()
@@ -59,6 +60,10 @@ func (s *server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// isWrongMethod reports whether a path is asked by a method that it has not, which
+// is answered by those that it has.
+func isWrongMethod(c echo.Context) bool { return c.Get(echo.ContextKeyHeaderAllow) != nil }
+
 // identify is who shows a key, and for whom.
 func (s *server) identify(r *http.Request) (caller, error) {
 	scheme, key, _ := strings.Cut(r.Header.Get(echo.HeaderAuthorization), " ")
@@ -66,6 +71,9 @@ func (s *server) identify(r *http.Request) (caller, error) {
 		return caller{}, postdate.Errorf(postdate.Unauthorized, "", "a key is needed, in a header: Authorization: Bearer and the key")
 	}
 	key, named := strings.TrimSpace(key), r.Header.Get(tenantHeader)
+	if values := r.Header.Values(tenantHeader); len(values) > 1 || len(values) == 1 && named == "" {
+		return caller{}, postdate.Errorf(postdate.Invalid, "/"+tenantHeader, "must name one tenant: leave it out to act for that of the key")
+	}
 	// Hashes are compared, for they tell nothing of the key's length either.
 	if given := hash(key); subtle.ConstantTimeCompare(given[:], s.keyHash[:]) == 1 {
 		tenant := cmp.Or(named, postdate.DefaultTenant)

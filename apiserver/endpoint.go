@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"net/url"
 	"slices"
@@ -10,13 +11,13 @@ import (
 )
 
 // validateEndpoint refuses what could never be sent to.
-func (s *server) validateEndpoint(e postdate.Endpoint) error {
+func (s *server) validateEndpoint(ctx context.Context, e postdate.Endpoint) error {
 	if err := e.Validate(s.AllowHTTP); err != nil || s.CheckURL == nil {
 		return err
 	}
 	u, err := url.Parse(e.URL)
 	if err == nil {
-		err = s.CheckURL(u)
+		err = s.CheckURL(tenantOf(ctx), u)
 	}
 	if err != nil {
 		return postdate.Errorf(postdate.Invalid, "/url", "%s", err)

@@ -64,7 +64,7 @@ func (s *server) CreateKey(ctx context.Context, r CreateKeyRequestObject) (Creat
 		Scope:       cmp.Or(r.Body.Scope, postdate.Write),
 		Description: r.Body.Description,
 		CreatedAt:   now,
-		ExpiresAt:   r.Body.ExpiresAt.UTC(),
+		ExpiresAt:   utc(r.Body.ExpiresAt),
 	}
 	if !key.Valid(now) {
 		return nil, postdate.Errorf(postdate.Invalid, "/expires_at", "has passed")

@@ -29,7 +29,7 @@ func TestKeys_AreShownOnce(t *testing.T) {
 	var list apiserver.KeyList
 	w.decode(&list)
 	require.Equal(t, []apiserver.Key{{
-		ID: made.ID, Prefix: made.Prefix, Scope: postdate.Admin, Description: "mine", CreatedAt: made.CreatedAt, ExpiresAt: expires,
+		ID: made.ID, Prefix: made.Prefix, Scope: postdate.Admin, Description: "mine", CreatedAt: made.CreatedAt, ExpiresAt: &expires,
 	}}, list.Data)
 
 	tenant, err := configured.Tenant(t.Context(), a.tenant)

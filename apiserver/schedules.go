@@ -93,7 +93,7 @@ func (s *server) GetSchedule(ctx context.Context, r GetScheduleRequestObject) (G
 
 // ChangeSchedule changes when it is due, or what is sent.
 func (s *server) ChangeSchedule(ctx context.Context, r ChangeScheduleRequestObject) (ChangeScheduleResponseObject, error) {
-	change := postdate.Change{DueAt: r.Body.DueAt.UTC(), Data: compact(r.Body.Data)}
+	change := postdate.Change{DueAt: utc(r.Body.DueAt), Data: compact(r.Body.Data)}
 	// What could never be done wakes no sleeper.
 	if err := change.Validate(s.Now(), time.Time{}); err != nil {
 		return nil, err
@@ -149,19 +149,23 @@ func (s *server) ListSchedules(ctx context.Context, r ListSchedulesRequestObject
 
 // scheduleOf is the noun that the tenant's body describes.
 func scheduleOf(tenant string, body CreateSchedule) postdate.Schedule {
+	var to postdate.Destination
+	if body.To != nil { // it is not empty, by the specification
+		to = *body.To
+	}
 	return postdate.Schedule{
 		Tenant:    tenant,
 		ID:        body.ID,
 		Entity:    body.Entity,
 		Type:      body.Type,
 		Data:      compact(body.Data),
-		To:        body.To,
-		DueAt:     body.DueAt.UTC(),
+		To:        to,
+		DueAt:     utc(body.DueAt),
 		Delay:     body.Delay,
 		Spread:    body.Spread,
 		Retry:     body.Retry,
 		Timeout:   body.Timeout,
-		ExpiresAt: body.ExpiresAt.UTC(),
+		ExpiresAt: utc(body.ExpiresAt),
 	}
 }
 
@@ -171,7 +175,10 @@ func deliverInput(ctx context.Context, schedule postdate.Schedule, now time.Time
 	if due.Before(now) {
 		due = now
 	}
-	in := protocol.DeliverInput{Terms: protocol.Terms{ExpiresAt: schedule.ExpiresAt}, Retry: postdate.RetryOrDefault(schedule.Retry)}
+	in := protocol.DeliverInput{Retry: postdate.RetryOrDefault(schedule.Retry)}
+	if schedule.ExpiresAt != nil {
+		in.ExpiresAt = *schedule.ExpiresAt // after it is due, so not zero
+	}
 	in.Shipment.To = schedule.To
 	in.Shipment.DueAt = due
 	switch {
@@ -206,7 +213,7 @@ func (s *server) acceptSchedule(ctx context.Context, schedule *postdate.Schedule
 	case s.CheckURL != nil:
 		u, err := url.Parse(to.URL)
 		if err == nil {
-			err = s.CheckURL(u)
+			err = s.CheckURL(tenantOf(ctx), u)
 		}
 		if err != nil {
 			return postdate.Errorf(postdate.Invalid, "/to/url", "%s", err)
@@ -245,7 +252,7 @@ func (s *server) ensureSecret(ctx context.Context) error {
 // digest is the same for requests that ask for the same: however they are
 // spaced, in whatever order their fields come, in whatever zone they tell times.
 func digest(body CreateSchedule) string {
-	body.DueAt, body.ExpiresAt = body.DueAt.UTC(), body.ExpiresAt.UTC()
+	body.DueAt, body.ExpiresAt = utc(body.DueAt), utc(body.ExpiresAt)
 	body.Data = ingest.Sorted(body.Data)
 	return ingest.Digest(body)
 }

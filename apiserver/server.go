@@ -47,7 +47,7 @@ type Config struct {
 	// CheckURL refuses destinations which could never be sent to, where it is
 	// not nil. Its error is told to the caller. What a name resolves to is not
 	// known yet: that is for whoever dials.
-	CheckURL func(*url.URL) error
+	CheckURL func(tenant string, u *url.URL) error
 
 	// Metrics answers /metrics, where it is not nil.
 	Metrics http.Handler
@@ -84,11 +84,22 @@ func New(c Config) (http.Handler, error) {
 	e.HTTPErrorHandler = s.answerError
 	e.Use(
 		otelecho.Middleware("postdate", otelecho.WithPropagators(traceContext), otelecho.WithSkipper(isUntraced)),
-		s.observe, s.authenticate, s.limit, s.authorize, s.acceptCloudEvents, s.validate,
+		s.observe, s.authenticate, s.limit, s.authorize, s.validate,
 	)
-	RegisterHandlers(e, NewStrictHandler(s, nil))
-	s.registerPages(e)
+	routes := withHead{e}
+	RegisterHandlers(routes, cloudEventsServer{ServerInterface: NewStrictHandler(s, nil), server: s})
+	s.registerPages(routes)
 	return e, nil
+}
+
+// withHead has HEAD answered wherever GET is (RFC 9110 §9.3.2). The body is left
+// out by net/http.
+type withHead struct{ *echo.Echo }
+
+// GET registers a handler for GET and for HEAD.
+func (e withHead) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	e.HEAD(path, h, m...)
+	return e.Echo.GET(path, h, m...)
 }
 
 func newServer(c Config) (*server, error) {

@@ -1,6 +1,7 @@
-// Command bench measures postdate from outside: it starts bin/postdate as a
-// child, drives it through its HTTP API, receives what it sends, and puts beside
-// it what people use instead. docs/performance.md says how to read it.
+// Command bench measures Postdate from outside: it starts bin/postdate as a child
+// process, drives it through its HTTP API, receives what it sends, and puts beside it
+// what people use instead. bench/README.md explains how, docs/performance.md holds
+// the results.
 package main
 
 import (
@@ -12,6 +13,10 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/postdate/postdate/bench/report"
+	"github.com/postdate/postdate/bench/scenario"
+	"github.com/postdate/postdate/bench/system"
 )
 
 func main() {
@@ -26,38 +31,28 @@ func main() {
 	}
 }
 
-// run is the bench or, as a child of the bench, what it is compared with.
+// run is the bench or, as a child of the bench, one of the systems that it measures.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) > 0 {
-		switch args[0] {
-		case naiveCommand:
-			return serveNaive(ctx, args[1:], stderr)
-		case floorCommand:
-			return serveFloor(ctx, args[1:], stderr)
-		case batchCommand:
-			return serveBatch(ctx, args[1:], stderr)
-		case engineCommand:
-			return serveEngine(ctx, args[1:], stderr)
+		if serve, ok := system.Commands()[args[0]]; ok {
+			return serve(ctx, args[1:], stderr)
 		}
 	}
-	o, err := parseOptions(args, stderr)
+	f, err := parseFlags(args, stderr)
 	if err != nil {
 		return err
 	}
-	results, err := measureAll(ctx, o, stderr)
-	for i := range results {
-		results[i].compare(results)
-	}
-	if keepErr := keepResults(o.results, results); err == nil {
+	results, err := scenario.Measure(ctx, f.options, stderr)
+	if keepErr := report.Keep(f.results, results); err == nil {
 		err = keepErr
 	}
 	table := stdout
-	if o.json {
+	if f.json {
 		table = stderr
-		if err := writeJSON(stdout, results); err != nil {
+		if err := report.WriteJSON(stdout, results); err != nil {
 			return err
 		}
 	}
-	writeTable(table, results)
+	report.WriteTable(table, results, scenario.Targets())
 	return err
 }

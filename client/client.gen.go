@@ -96,13 +96,17 @@ type Attempt struct {
 // Example: closed
 type BreakerState = postdate.BreakerState
 
-// CancelDeliveries Which deliveries: without a state, all that have not ended. What is missing is not asked for.
+// CancelDeliveries Which deliveries, by at least one filter or by `all`: without a state, all that match and have not ended.
 type CancelDeliveries struct {
-	DryRun    bool      `json:"dry_run,omitempty,omitzero"`
-	DueAfter  time.Time `json:"due_after,omitempty,omitzero"`
-	DueBefore time.Time `json:"due_before,omitempty,omitzero"`
-	Endpoint  string    `json:"endpoint,omitempty,omitzero"`
-	Entity    string    `json:"entity,omitempty,omitzero"`
+	// All True, and no filter: all of the tenant's. An operation that names neither is refused.
+	All bool `json:"all,omitempty,omitzero"`
+
+	// DryRun Count those that match, and do nothing. It may name neither a filter nor `all`.
+	DryRun    bool       `json:"dry_run,omitempty,omitzero"`
+	DueAfter  *time.Time `json:"due_after,omitempty"`
+	DueBefore *time.Time `json:"due_before,omitempty"`
+	Endpoint  string     `json:"endpoint,omitempty,omitzero"`
+	Entity    string     `json:"entity,omitempty,omitzero"`
 
 	// State In this state only.
 	//
@@ -196,7 +200,7 @@ type ChangeSchedule struct {
 	// DueAt When to send it instead. It is kept to exactly, also where the schedule was made with a `spread`.
 	//
 	// Example: 2027-01-02T09:00:00Z
-	DueAt time.Time `json:"due_at,omitempty,omitzero"`
+	DueAt *time.Time `json:"due_at,omitempty"`
 }
 
 // CloudEvent What only CloudEvents have, of an event that came as one.
@@ -261,8 +265,10 @@ type CreateEndpoint struct {
 
 // CreateKey What the key may do, and for how long.
 type CreateKey struct {
-	Description string    `json:"description,omitempty,omitzero"`
-	ExpiresAt   time.Time `json:"expires_at,omitempty,omitzero"`
+	Description string `json:"description,omitempty,omitzero"`
+
+	// ExpiresAt When it stops to open anything. Never, where it is missing.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// Scope What a key may do. Each includes those before it.
 	//
@@ -295,7 +301,7 @@ type CreateSchedule struct {
 	//
 	//
 	// Example: 2027-01-01T09:00:00Z
-	DueAt time.Time `json:"due_at,omitempty,omitzero"`
+	DueAt *time.Time `json:"due_at,omitempty"`
 
 	// Entity The one user, account or payment that the message is about. Lists can be asked by it. It is not encrypted at rest.
 	//
@@ -305,7 +311,7 @@ type CreateSchedule struct {
 	// ExpiresAt From this moment on no attempt is begun any more. Must come after it is due.
 	//
 	// Example: 2027-01-02T09:00:00Z
-	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// ID An id of your own: `A-Z a-z 0-9 _ - :`, at most 128. Receivers get it as `webhook-id`. One is made where
 	// it is missing.
@@ -331,8 +337,9 @@ type CreateSchedule struct {
 	// Example: 15s
 	Timeout *postdate.Duration `json:"timeout,omitempty"`
 
-	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
-	To Destination `json:"to,omitempty,omitzero"`
+	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are
+	// subscribed when it is due; one that is empty is refused, and so is an empty `url`.
+	To *Destination `json:"to,omitempty"`
 
 	// Type What kind of message it is. Lists can be asked by it. It is not encrypted at rest.
 	//
@@ -427,8 +434,8 @@ type Delivery struct {
 	// Example: 1h30m
 	Timeout Duration `json:"timeout"`
 
-	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
-	To Destination `json:"to"`
+	// To Where a message goes. It is empty where it is published to those who are subscribed when it is due.
+	To DestinationShown `json:"to"`
 
 	// Type Example: payment_request.due
 	Type string `json:"type"`
@@ -500,15 +507,19 @@ type DeliverySummary struct {
 	// Example: scheduled
 	State State `json:"state"`
 
-	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
-	To Destination `json:"to"`
+	// To Where a message goes. It is empty where it is published to those who are subscribed when it is due.
+	To DestinationShown `json:"to"`
 
 	// Type Example: payment_request.due
 	Type string `json:"type"`
 }
 
-// Destination Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
+// Destination Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are
+// subscribed when it is due; one that is empty is refused, and so is an empty `url`.
 type Destination = postdate.Destination
+
+// DestinationShown Where a message goes. It is empty where it is published to those who are subscribed when it is due.
+type DestinationShown = postdate.Destination
 
 // Duration A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
 //
@@ -735,7 +746,7 @@ type Event struct {
 	// Timestamp When it happened. Now where it is missing.
 	//
 	// Example: 2026-06-01T12:00:00Z
-	Timestamp time.Time `json:"timestamp,omitempty,omitzero"`
+	Timestamp *time.Time `json:"timestamp,omitempty"`
 
 	// Type Example: payment_request.expired
 	Type string `json:"type"`
@@ -848,7 +859,9 @@ type ID = string
 type Key struct {
 	CreatedAt   time.Time `json:"created_at"`
 	Description string    `json:"description,omitempty,omitzero"`
-	ExpiresAt   time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// ExpiresAt Missing where it never does.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// ID Example: key_9f2c
 	ID string `json:"id"`
@@ -878,7 +891,9 @@ type KeyList struct {
 type KeyWithText struct {
 	CreatedAt   time.Time `json:"created_at"`
 	Description string    `json:"description,omitempty,omitzero"`
-	ExpiresAt   time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// ExpiresAt Missing where it never does.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// ID Example: key_9f2c
 	ID string `json:"id"`
@@ -1007,14 +1022,18 @@ type RateLimit = postdate.RateLimit
 // grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
 type Retry = postdate.Retry
 
-// RetryDeliveries Which dead letters. What is missing is not asked for.
+// RetryDeliveries Which dead letters, by at least one filter or by `all`.
 type RetryDeliveries struct {
-	DryRun    bool      `json:"dry_run,omitempty,omitzero"`
-	DueAfter  time.Time `json:"due_after,omitempty,omitzero"`
-	DueBefore time.Time `json:"due_before,omitempty,omitzero"`
-	Endpoint  string    `json:"endpoint,omitempty,omitzero"`
-	Entity    string    `json:"entity,omitempty,omitzero"`
-	Type      string    `json:"type,omitempty,omitzero"`
+	// All True, and no filter: all of the tenant's. An operation that names neither is refused.
+	All bool `json:"all,omitempty,omitzero"`
+
+	// DryRun Count those that match, and do nothing. It may name neither a filter nor `all`.
+	DryRun    bool       `json:"dry_run,omitempty,omitzero"`
+	DueAfter  *time.Time `json:"due_after,omitempty"`
+	DueBefore *time.Time `json:"due_before,omitempty"`
+	Endpoint  string     `json:"endpoint,omitempty,omitzero"`
+	Entity    string     `json:"entity,omitempty,omitzero"`
+	Type      string     `json:"type,omitempty,omitzero"`
 }
 
 // Revoked The key that is no more.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -12,7 +13,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 )
 
-// Synchronous is when SQLite waits for the disk.
+// Synchronous says when SQLite waits for the disk.
 type Synchronous string
 
 const (
@@ -24,16 +25,16 @@ const (
 	Normal Synchronous = "normal"
 )
 
-// DefaultRetention is how long what has ended can be looked at, and how long
-// its id is remembered as taken.
+// DefaultRetention is how long an execution that has ended can be read, and how long its
+// id stays taken.
 const DefaultRetention = 7 * 24 * time.Hour
 
-// Config says what the engine keeps, where, and on which addresses it answers.
+// Config says what the engine keeps, where, and on which addresses it listens.
 type Config struct {
 	// DataDir is the folder of the SQLite files; it is made when absent.
 	// Ignored with Memory or Postgres.
 	DataDir string
-	// Memory keeps nothing: all is gone with the process.
+	// Memory keeps nothing beyond the life of the process.
 	Memory bool
 	// Postgres is a postgres:// URL that names a database. The database, one
 	// beside it called …_visibility, and their schema are made and upgraded.
@@ -41,8 +42,8 @@ type Config struct {
 	// Synchronous is SQLite's; Full when empty.
 	Synchronous Synchronous
 
-	// Host is the IP address to listen on; 127.0.0.1 when empty. Nothing is
-	// served elsewhere, and nothing here asks who is calling.
+	// Host is the IP address to listen on; 127.0.0.1 when empty. Neither port
+	// authenticates its callers.
 	Host string
 	// Port is Temporal's gRPC port; any free one when 0.
 	Port int
@@ -53,6 +54,9 @@ type Config struct {
 	// stored when empty.
 	UICodec string
 
+	// UIGuard is put before the Web UI where it is not nil: it decides who may do what there.
+	UIGuard func(http.Handler) http.Handler
+
 	// Namespace is "default" when empty.
 	Namespace string
 	// Retention is DefaultRetention when 0. A namespace that has another one is
@@ -62,8 +66,8 @@ type Config struct {
 	// stays.
 	SearchAttributes map[string]enumspb.IndexedValueType
 
-	// Logger takes the engine's warnings and errors; its everyday talk is logged
-	// at debug level. slog.Default when nil.
+	// Logger logs the engine's warnings and errors, and its information at debug level.
+	// slog.Default when nil.
 	Logger *slog.Logger
 }
 

@@ -15,25 +15,25 @@
 // A Temporal server comes set up for a shared cluster of many machines. Here it
 // shares a machine with everything else, and has one user.
 //
-// Task queues have one partition. The four by default spread a queue over
-// machines; on one machine they make tasks and pollers look for each other.
+// Task queues have one partition. The default of four spreads a queue over machines; on
+// one machine tasks and pollers would miss each other.
 //
-// Tasks are handed out fairly, by the fairness key of their executions: one of
-// whom thousands wait takes turns with those of whom one does.
+// Tasks are dispatched fairly, by the fairness key of their executions: a tenant with
+// thousands of tasks alternates with tenants that have one.
 //
-// Few executions are woken at once. With 512 workers, the default, thousands
-// that are due at one instant are all woken before the first of them gets on:
-// what it writes waits behind what they write.
+// Few executions are woken at once. With 512 timer workers, the default, thousands of
+// executions that are due at one instant are all woken before the first of them makes
+// progress: its writes wait behind theirs.
 //
 // Rate limits are out of reach: requests and database queries per second, list
 // queries (10 per second by default), long polls, starts by Schedules (30),
 // batch operations. They protect tenants from each other. A workflow id can be
 // used again at once, where the default waits a second.
 //
-// Warnings come where there is something to be done: of values from half of what
-// is refused on (2 MB), of memos from an eighth. By default those of memos begin at
-// 2 KB: a memo here names up to a hundred deliveries that travel together, so each
-// such execution would be warned of, several times.
+// Warnings come only where an operator can act: for values from half of the limit
+// (2 MB), for memos from an eighth. By default those for memos begin at 2 KB: a memo
+// here names up to a hundred deliveries of a group, so each such execution would be
+// warned of several times.
 //
 // Caches are small. The default ones hold 128,000 executions for an hour, which
 // is over a gigabyte as soon as that many are scheduled for next year.
@@ -58,12 +58,12 @@
 // with the first start. Connections stay below PostgreSQL's default limit of
 // 100 in all.
 //
-// The server asks nobody for newer versions, has no metrics or profiling port,
+// The server does not look for newer versions, has no metrics or profiling port,
 // and its internal services listen on free ports of 127.0.0.1.
 //
 // # What it leaves to others
 //
-// Whoever reaches Host's ports may do everything: there is no authentication.
+// There is no authentication: a client that reaches Host's ports may do everything.
 // SQLite files have no upgrade path in Temporal; a file of another version's
 // schema is refused. PostgreSQL's schema is upgraded.
 package engine

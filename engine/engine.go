@@ -6,18 +6,16 @@ import (
 	"sync"
 	"time"
 
-	uiserver "github.com/temporalio/ui-server/v2/server"
 	"go.temporal.io/server/temporal"
 )
 
-// stopTimeout is for the case that a part of the server hangs. Stopping takes
-// about a second, in which the clients' long polls end.
+// stopTimeout bounds a stop in which a part of the server hangs. A stop takes about a
+// second, in which the clients' long polls end.
 const stopTimeout = 15 * time.Second
 
 // GCPercent suits a process that has the engine in it, for
-// [runtime/debug.SetGCPercent]. Most of what it holds in memory stays (caches,
-// schemas, what is compiled of them), and is looked through at each collection:
-// half as many are worth the memory that waits for them.
+// [runtime/debug.SetGCPercent]. Most of its heap is long-lived (caches, schemas), and each
+// collection scans it: half as many collections are worth the memory.
 const GCPercent = 200
 
 // Engine is a running Temporal server.
@@ -26,12 +24,13 @@ type Engine struct {
 	log            *logger
 	store          *store
 	server         temporal.Server
-	ui             *uiserver.Server
+	ports          ports
+	stopUI         func()
 	stop           sync.Once
 }
 
 // Start returns when the namespace can be used, or an error of one line that
-// says what is in the way. ctx bounds the start, not the life of the engine.
+// says what is wrong. ctx bounds the start, not the life of the engine.
 func Start(ctx context.Context, c Config) (*Engine, error) {
 	c, err := c.withDefaults()
 	if err != nil {
@@ -71,6 +70,7 @@ func (e *Engine) start(ctx context.Context, c Config) error {
 		return fmt.Errorf("visibility database: %s", oneLine(err))
 	}
 
+	e.ports = p
 	releasePort()
 	if e.server, err = build(c, e.store, p, e.log); err != nil {
 		return err
@@ -87,8 +87,11 @@ func (e *Engine) start(ctx context.Context, c Config) error {
 	}
 	releaseUI()
 	uiAddress := address(c.dialHost(), c.UIPort)
-	e.ui, e.uiURL = newUI(c, e.address), "http://"+uiAddress
-	return startUI(ctx, e.ui, uiAddress)
+	if e.stopUI, err = startUI(ctx, c, e.address, address(c.Host, c.UIPort)); err != nil {
+		return err
+	}
+	e.uiURL = "http://" + uiAddress
+	return nil
 }
 
 func openStore(ctx context.Context, c Config) (*store, error) {
@@ -108,12 +111,18 @@ func (e *Engine) Address() string { return e.address }
 // UIURL is the Web UI's address; empty when there is none.
 func (e *Engine) UIURL() string { return e.uiURL }
 
+// Ports are those on which the engine's own parts talk to each other and to clients:
+// nothing that a tenant names may lead there.
+func (e *Engine) Ports() []int {
+	return []int{e.ports.frontend, e.ports.history, e.ports.matching, e.ports.worker}
+}
+
 // Stop lets what is under way end, for a few seconds, and frees what was taken.
 func (e *Engine) Stop() {
 	e.stop.Do(func() {
 		e.log.state.quiet.Store(true)
-		if e.ui != nil {
-			e.ui.Stop()
+		if e.stopUI != nil {
+			e.stopUI()
 		}
 		if e.server != nil {
 			e.stopServer()
@@ -133,6 +142,6 @@ func (e *Engine) stopServer() {
 	select {
 	case <-stopped:
 	case <-time.After(stopTimeout):
-		e.log.slog.Warn("The engine did not stop in time. What it was doing is repeated at the next start.")
+		e.log.slog.Warn("The engine did not stop in time: what was under way is repeated after the next start")
 	}
 }

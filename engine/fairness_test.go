@@ -16,8 +16,8 @@ import (
 	"github.com/postdate/postdate/internal/eventually"
 )
 
-// Who has one task takes turns with who has many, also where those came before.
-func TestTasks_AreHandedOutFairly(t *testing.T) {
+// A key with one task alternates with a key that has many, even where those came first.
+func TestTasks_AreDispatchedFairly(t *testing.T) {
 	t.Parallel()
 	const many = 40
 	c := dial(t, start(t, Config{Memory: true}))
@@ -30,7 +30,7 @@ func TestTasks_AreHandedOutFairly(t *testing.T) {
 	for n := range many {
 		begin(strconv.Itoa(n), "many")
 	}
-	begin("the one", "one")
+	begin("single", "one")
 	eventually.True(t, func() bool {
 		described, err := c.WorkflowService().DescribeTaskQueue(t.Context(), &workflowservice.DescribeTaskQueueRequest{
 			Namespace: client.DefaultNamespace, TaskQueue: &taskqueuepb.TaskQueue{Name: queue},
@@ -42,13 +42,13 @@ func TestTasks_AreHandedOutFairly(t *testing.T) {
 
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
-	for handed := 1; ; handed++ {
+	for dispatched := 1; ; dispatched++ {
 		task, err := c.WorkflowService().PollWorkflowTaskQueue(ctx, &workflowservice.PollWorkflowTaskQueueRequest{
 			Namespace: client.DefaultNamespace, TaskQueue: &taskqueuepb.TaskQueue{Name: queue},
 		})
 		require.NoError(t, err)
-		if task.GetWorkflowExecution().GetWorkflowId() == "the one" {
-			require.Less(t, handed, many/2, "its turn came late")
+		if task.GetWorkflowExecution().GetWorkflowId() == "single" {
+			require.Less(t, dispatched, many/2, "it came late")
 			return
 		}
 	}

@@ -9,13 +9,12 @@ import (
 // unlimited is far above what one machine can do.
 const unlimited = 1_000_000
 
-// pollsPerShard is how often a second a shard looks for what is due, and for what is
-// to be handed to workers. By default 20 times: then half of all wait 25 ms and
-// longer.
+// pollsPerShard is how many times per second a shard looks for due timers and for tasks
+// to dispatch. With the default of 20 half of them wait 25 ms or longer.
 const pollsPerShard = 200
 
-// PayloadWarning and MemoWarning are from how many bytes on the server and its clients
-// warn of a value, and of a memo. See the package comment.
+// PayloadWarning and MemoWarning are the sizes in bytes from which the server and its
+// clients warn of a value, and of a memo. See the package comment.
 const (
 	PayloadWarning = 1 << 20
 	MemoWarning    = 256 << 10

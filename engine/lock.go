@@ -29,7 +29,7 @@ func lockFolder(dir string) (folderLock, error) {
 		owner, _ := os.ReadFile(path)
 		return folderLock{}, fmt.Errorf("data folder %s is in use by process %s", dir, strings.TrimSpace(string(owner)))
 	}
-	// For whoever is refused; without it the lock holds as well.
+	// Another process names this one in its error. The lock holds without it too.
 	_ = os.WriteFile(path, fmt.Appendln(nil, os.Getpid()), 0o600)
 	return folderLock{f}, nil
 }

@@ -15,20 +15,20 @@ import (
 	"go.temporal.io/server/common/log/tag"
 )
 
-// logger hands the engine's log to slog. Everyday talk goes one level down, so
-// that a program that logs at info level shows the engine's troubles only.
+// logger writes the engine's log to slog. Debug and information go one level down, so that
+// a program that logs at info level shows the engine's warnings and errors only.
 type logger struct {
 	slog *slog.Logger
-	// tags are added to whatever is said. They are kept as they are: the engine
-	// makes a logger for each request, and few of them ever say anything.
+	// tags are added to each line. They are converted only then: the engine makes a
+	// logger for each request, and few of them ever log.
 	tags  []tag.Tag
 	state *logState
 }
 
 // logState is common to all loggers of an engine.
 type logState struct {
-	// quiet is set while the engine starts and stops: its services then complain
-	// of each other's absence, and what matters is the error that Start returns.
+	// quiet is set while the engine starts and stops: its services then log that they
+	// miss each other, and what matters is the error that Start returns.
 	quiet atomic.Bool
 	// building is set while a Fatal can be caught by build.
 	building atomic.Bool
@@ -107,11 +107,11 @@ func (l *logger) With(tags ...tag.Tag) log.Logger {
 	return &logger{slog: l.slog, tags: slices.Concat(l.tags, tags), state: l.state}
 }
 
-// repeatAfter is how long a trouble stays logged.
+// repeatAfter is the shortest time between two lines with the same message.
 const repeatAfter = time.Minute
 
-// repeats holds back what was just logged: when the engine is overloaded, each
-// of its thousand requests says so in the same words.
+// repeats drops lines whose message was just logged: when the engine is overloaded, each
+// of a thousand requests logs the same.
 type repeats struct {
 	mu   sync.Mutex
 	last map[string]*repeat
@@ -122,7 +122,7 @@ type repeat struct {
 	held int
 }
 
-// pass answers whether msg is to be logged now, and how often it was held back.
+// pass reports whether to log msg now, and how many such lines were dropped.
 func (r *repeats) pass(msg string, now time.Time) (held int, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -22,9 +22,9 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// ensureNamespace makes the namespace as c wants it, and answers the visibility
-// columns that its search attributes stand in. It writes to the database before
-// the server starts: through the API, the server would take seconds to notice.
+// ensureNamespace creates or changes the namespace to match c, and returns the visibility
+// columns of its search attributes. It writes to the database before the server starts:
+// the server would take seconds to notice a change through its API.
 func ensureNamespace(ctx context.Context, c Config, s *store) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -96,7 +96,7 @@ func openMetadata(s *store) (persistence.MetadataManager, func(), error) {
 	return metadata, func() { metadata.Close(); factory.Close() }, nil
 }
 
-// addAliases gives each wanted attribute that has none a column of its type.
+// addAliases gives each attribute that has no column yet one of its type.
 // SQL visibility has a fixed set of columns; an alias is an attribute's name.
 func addAliases(have map[string]string, want map[string]enumspb.IndexedValueType) (map[string]string, error) {
 	types := sadefs.GetDBIndexSearchAttributes(nil).GetCustomSearchAttributes()

@@ -30,9 +30,8 @@ func choosePorts(frontend int) ports {
 	}
 }
 
-// reserve holds a port until its server is about to listen on it. The servers
-// end the process when they cannot listen; we want to say why instead. Port 0
-// stands for no server.
+// reserve holds a port until its server is about to listen on it. The servers end the
+// process when they cannot listen; this returns an error instead. Port 0 means no server.
 func reserve(ctx context.Context, use, host string, port int) (release func(), err error) {
 	if port == 0 {
 		return func() {}, nil

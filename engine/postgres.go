@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// postgresShards can never change. In one process more than 16 make no
-	// difference that we could measure; 64 cost next to nothing, and leave room for
-	// the day that a Temporal cluster takes the database over.
+	// postgresShards can never change. In one process more than 16 make no measurable
+	// difference; 64 cost next to nothing, and suit a Temporal cluster that takes over
+	// the database later.
 	postgresShards = 64
 	// postgresShardIO is how many writes of one shard are under way at once; they
 	// wait for the disk together.
@@ -27,8 +27,8 @@ const (
 	visibilitySuffix = "_visibility"
 )
 
-// openPostgres finds or makes the two databases that rawURL means and their
-// schema, and holds them until the store is closed.
+// openPostgres finds or creates the two databases of rawURL and their schema, and locks
+// them until the store is closed.
 func openPostgres(ctx context.Context, rawURL string) (*store, error) {
 	main, err := parsePostgres(rawURL)
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -81,15 +83,15 @@ func openFolder(ctx context.Context, c Config) (_ *store, err error) {
 		"mode":         "rwc",
 		"journal_mode": "wal",
 		"synchronous":  string(c.Synchronous),
-		// What is written lands all over the files, for ids are random: the more
-		// pages are at hand, and the more often a page changes before it is moved
-		// out of the write-ahead log, the fewer are read and written. KiB; pages.
+		// Writes are spread all over the files, since ids are random. With more pages
+		// in the cache, and fewer checkpoints, fewer pages are read and written. The
+		// units are KiB and pages.
 		"cache_size":         "-32768",
 		"wal_autocheckpoint": "8000",
-		// Somebody may look into the files while we run.
+		// Another process may read the files.
 		"busy_timeout": "10000",
-		// STARTS_WITH is a LIKE. It minds the case, as on PostgreSQL, and can then
-		// use an index.
+		// STARTS_WITH is a LIKE. It is case-sensitive, as on PostgreSQL, and can then use
+		// an index.
 		"case_sensitive_like": "on",
 	}
 	database := func(name string) *config.SQL {
@@ -108,7 +110,19 @@ func openFolder(ctx context.Context, c Config) (_ *store, err error) {
 	if err := setUpSQLite(ctx, s.visibility, sqliteVisibilitySchema); err != nil {
 		return nil, fmt.Errorf("data folder %s: visibility.db: %w", c.DataDir, err)
 	}
-	return s, nil
+	return s, ownFiles(c.DataDir)
+}
+
+// ownFiles keeps the databases, and what SQLite writes beside them with the same mode, to
+// the user that runs us, whatever folder they are in.
+func ownFiles(dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*.db*"))
+	for _, file := range files {
+		if changed := os.Chmod(file, 0o600); changed != nil && !errors.Is(changed, fs.ErrNotExist) {
+			err = errors.Join(err, fmt.Errorf("data folder %s: %w", dir, cause(changed)))
+		}
+	}
+	return err
 }
 
 func newSQLiteStore(main, visibility *config.SQL) *store {

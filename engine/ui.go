@@ -2,34 +2,69 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"net/http"
 	"time"
 
-	uiserver "github.com/temporalio/ui-server/v2/server"
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"github.com/temporalio/ui-server/v2/server/api"
 	uiconfig "github.com/temporalio/ui-server/v2/server/config"
-	uioptions "github.com/temporalio/ui-server/v2/server/server_options"
+	"github.com/temporalio/ui-server/v2/server/csrf"
+	"github.com/temporalio/ui-server/v2/server/headers"
+	"github.com/temporalio/ui-server/v2/server/route"
+	uiassets "github.com/temporalio/ui-server/v2/ui"
 )
 
-func newUI(c Config, temporal string) *uiserver.Server {
-	host := c.Host
-	if net.ParseIP(host).To4() == nil {
-		host = "[" + host + "]" // the UI joins host and port without looking
-	}
-	return uiserver.NewServer(uioptions.WithConfigProvider(&uiconfig.Config{
+// newUI assembles Temporal's Web UI of its own routes, rather than by its server: that
+// one listens for itself, and asks nobody who they are. It is to be served behind
+// [Config.UIGuard].
+func newUI(c Config, temporal string) (http.Handler, error) {
+	provider, err := uiconfig.NewConfigProviderWithRefresh(uiSettings{uiconfig.Config{
 		TemporalGRPCAddress: temporal,
-		Host:                host,
+		Host:                c.Host,
 		Port:                c.UIPort,
 		EnableUI:            true,
 		DefaultNamespace:    c.Namespace,
-		// It asks nobody outside for news and versions.
+		// It fetches no news and no versions from outside.
 		DisableNewsFetch: true,
 		HideLogs:         true,
 		Codec:            uiCodec(c.UICodec),
 		// It is served without TLS; browsers would drop its cookie otherwise.
 		CORS: uiconfig.CORS{CookieInsecure: true},
-	}))
+	}})
+	if err != nil {
+		return nil, err
+	}
+	assets, err := uiassets.Assets()
+	if err == nil {
+		assets, err = fs.Sub(assets, "local")
+	}
+	if err != nil {
+		return nil, err
+	}
+	e := echo.New()
+	e.Use(middleware.Recover(), middleware.Gzip(), middleware.Secure(),
+		csrf.EnsureTokenCookie(false), middleware.CSRFWithConfig(csrf.MiddlewareConfig(provider, false)))
+	route.SetHealthRoute(e)
+	if err := route.SetAPIRoutes(e, provider, []api.Middleware{headers.WithForwardHeaders([]string{"Caller-Type"})}); err != nil {
+		return nil, err
+	}
+	if err := route.SetUIRoutes(e, "", assets, provider); err != nil {
+		return nil, err
+	}
+	route.SetRenderRoute(e, "/")
+	return e, nil
 }
+
+// uiSettings are the Web UI's, which never change.
+type uiSettings struct{ config uiconfig.Config }
+
+// GetConfig implements the Web UI's provider of settings.
+func (s uiSettings) GetConfig() (*uiconfig.Config, error) { return &s.config, nil }
 
 // uiCodec leads people to the endpoint's login where it does not know them.
 func uiCodec(endpoint string) uiconfig.Codec {
@@ -42,24 +77,24 @@ func uiCodec(endpoint string) uiconfig.Codec {
 	}
 }
 
-// startUI returns once the UI accepts connections.
-func startUI(ctx context.Context, ui *uiserver.Server, addr string) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	go ui.Start() //nolint:errcheck // it ends the process where it cannot serve, and answers nil
-
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	var dialer net.Dialer
-	for {
-		conn, err := dialer.DialContext(ctx, "tcp", addr)
-		if err == nil {
-			return conn.Close()
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("web UI on %s: %w", addr, ctx.Err())
-		case <-tick.C:
-		}
+// startUI serves the Web UI, which stops with what it returns.
+func startUI(ctx context.Context, c Config, temporal, addr string) (stop func(), err error) {
+	handler, err := newUI(c, temporal)
+	if err != nil {
+		return nil, fmt.Errorf("web UI: %w", err)
 	}
+	if c.UIGuard != nil {
+		handler = c.UIGuard(handler)
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("web UI on %s: %w", addr, err)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute}
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			c.Logger.Error("failed to serve the web UI", "error", err)
+		}
+	}()
+	return func() { _ = server.Close() }, nil
 }

@@ -23,8 +23,8 @@ var indexStatement = regexp.MustCompile(
 	`(?is)^CREATE INDEX\s+(\w+)\s+ON executions_visibility\s+(USING GIN\s+)?\(namespace_id,\s*(\w+)`)
 
 // leanVisibility leaves the visibility database with the indexes that are used:
-// kept, and those of the columns in fields. An index that it dropped earlier, and
-// that is used now, it makes again.
+// kept, and those of the columns in fields. It creates again an index that it dropped
+// earlier and that is used now.
 func leanVisibility(ctx context.Context, s *store, fields []string) error {
 	db, err := s.openVisibility()
 	if err != nil {
@@ -42,8 +42,8 @@ func leanVisibility(ctx context.Context, s *store, fields []string) error {
 // division is the attribute that only recurring schedules have.
 const division = "TemporalNamespaceDivision"
 
-// byStart makes the index by which those that share a value are walked through in
-// the order of their start, one stretch of time after another.
+// byStart creates the index by which rows with one value are read in the order of their
+// start, one window of time after another.
 func byStart(name, column string) string {
 	return "CREATE INDEX IF NOT EXISTS postdate_" + name + "_start ON executions_visibility (namespace_id, " +
 		column + ", start_time) WHERE " + column + " IS NOT NULL"

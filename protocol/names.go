@@ -114,6 +114,13 @@ func BurstOf(tenant string, due time.Time) string {
 	return tenant + " " + due.UTC().Truncate(time.Second).Format(time.RFC3339)
 }
 
+// EncryptionCheckID is the workflow id of the execution that keeps a sealed value, and
+// EncryptionCheckWorkflow its type, which nobody runs: it sleeps for a hundred years.
+const (
+	EncryptionCheckID       = "encryption"
+	EncryptionCheckWorkflow = "EncryptionCheck"
+)
+
 // ScheduleID is the workflow id of a tenant's schedule.
 func ScheduleID(tenant, id string) string { return "schedule/" + tenant + "/" + id }
 

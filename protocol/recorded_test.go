@@ -194,8 +194,7 @@ func describe(typ reflect.Type, indent string, within []reflect.Type) string {
 }
 
 func fields(typ reflect.Type, indent string, within []reflect.Type) (lines []string) {
-	for i := range typ.NumField() {
-		field := typ.Field(i)
+	for field := range typ.Fields() {
 		tag, tagged := field.Tag.Lookup("json")
 		switch {
 		case field.Anonymous && !tagged:

@@ -254,7 +254,7 @@ func firedShortlyBeforeItIsDue(t *testing.T) {
 	s := onAttempts(t).newSending(t, tail)
 	s.deliver(2*time.Second, func(in *protocol.DeliverInput) { in.ExpiresAt = in.Shipment.DueAt.Add(time.Hour) })
 	// An Update that is refused wakes it: from then on it sleeps by a timer.
-	late := postdate.Change{DueAt: s.due.Add(2 * time.Hour)}
+	late := postdate.Change{DueAt: new(s.due.Add(2 * time.Hour))}
 	require.Error(t, s.store.Update(t.Context(), s.tenant, s.id, protocol.UpdateReschedule, late))
 	require.NoError(t, s.store.Update(t.Context(), s.tenant, s.id, protocol.UpdateFire))
 	require.Equal(t, postdate.Sending, s.get().State)

@@ -264,6 +264,7 @@ func (d *delivery) end(ctx workflow.Context) (*protocol.DeliverResult, error) {
 			drainSignals(ctx) // it may have been released a moment ago
 		}
 		d.showState(ctx, "")
+		leaveBurst(ctx)
 		if d.Line = d.line; d.dequeued || d.woken {
 			d.Line = ""
 			d.Shipment.Dequeued = d.Shipment.Dequeued || d.woken

@@ -108,8 +108,8 @@ func (d *delivery) applyPending() {
 		d.restart = false
 	case rescheduleRequest:
 		due := d.Shipment.DueAt
-		if !d.pendingChange.DueAt.IsZero() {
-			due = d.pendingChange.DueAt
+		if d.pendingChange.DueAt != nil {
+			due = *d.pendingChange.DueAt
 		}
 		if d.pendingChange.Data != nil {
 			d.Shipment.Message.Data = d.pendingChange.Data
@@ -128,6 +128,17 @@ func (d *delivery) showState(ctx workflow.Context, state postdate.State) {
 	}
 	d.shownState = state
 	setState(ctx, state)
+}
+
+// leaveBurst unsets the search attribute by which the delivery counts to the burst of the
+// second in which it was due: the next run carries over what is set.
+func leaveBurst(ctx workflow.Context) {
+	attributes := workflow.GetTypedSearchAttributes(ctx)
+	if _, isDelayed := attributes.GetKeyword(protocol.AttrBurst); !isDelayed ||
+		workflow.GetVersion(ctx, "leave-burst", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return
+	}
+	_ = workflow.UpsertTypedSearchAttributes(ctx, protocol.AttrBurst.ValueUnset()) // fails on no attributes at all, only
 }
 
 // setState sets the search attribute State of an execution; an empty one unsets it.

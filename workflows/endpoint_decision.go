@@ -11,29 +11,30 @@ import (
 )
 
 const (
-	// idleTimeout is how long an endpoint remembers, when nobody is there.
+	// idleTimeout is how long an unused endpoint's execution runs on.
 	idleTimeout = 10 * time.Minute
-	// maxSleep is how often it looks at those who wait, when nothing happens.
+	// maxSleep bounds the time between two decisions while lines wait.
 	maxSleep = 5 * time.Minute
 )
 
-// apply decides what to do now, on behalf of who asks for a lease, if anybody
-// does, and does it.
-func (e *endpoint) apply(ctx workflow.Context, ask *protocol.LeaseRequest) protocol.Lease {
+// apply decides what to do now, records the decision and carries it out. It returns the
+// lease for the request, if there is one.
+func (e *endpoint) apply(ctx workflow.Context, r *protocol.LeaseRequest) protocol.Lease {
 	now := workflow.Now(ctx)
+	e.queue.expireWakes(now)
 	var d protocol.EndpointDecision
-	recorded := workflow.SideEffect(ctx, func(workflow.Context) any { return e.evaluate(ask, now) })
+	recorded := workflow.SideEffect(ctx, func(workflow.Context) any { return e.evaluate(r, now) })
 	if err := recorded.Get(&d); err != nil {
-		panic(err) // the task is tried again: what was decided cannot be guessed
+		panic(err) // the task is retried: a decision cannot be guessed
 	}
 	before := e.Throttle
 	e.Throttle = d.Throttle
 	e.logBreaker(before)
 	e.Pool = protocol.TokenPool{Tokens: d.Tokens, At: now}
 	e.dropExpired(now)
-	if ask != nil {
+	if r != nil {
 		e.setLeaseholder(d.Holder)
-		e.Recent = addRecent(e.Recent, ask.Feedback, now)
+		e.Recent = addRecent(e.Recent, r.Feedback, now)
 	}
 	for _, id := range d.Call {
 		e.wakeLine(id, now)
@@ -50,39 +51,40 @@ func (e *endpoint) apply(ctx workflow.Context, ask *protocol.LeaseRequest) proto
 	return *d.Lease
 }
 
-// evaluate decides what to do now. It changes nothing.
-func (e *endpoint) evaluate(ask *protocol.LeaseRequest, now time.Time) protocol.EndpointDecision {
+// evaluate decides what to do now. It changes nothing: its result is recorded, and is
+// applied as recorded when the execution is replayed.
+func (e *endpoint) evaluate(r *protocol.LeaseRequest, now time.Time) protocol.EndpointDecision {
 	d := protocol.EndpointDecision{Throttle: e.Throttle}
-	seen := e.Recent
-	if ask != nil {
-		d.Throttle = e.Throttle.Observe(ask.Feedback, now)
-		seen = addRecent(seen, ask.Feedback, now)
+	recent := e.Recent
+	if r != nil {
+		d.Throttle = e.Throttle.Observe(r.Feedback, now)
+		recent = addRecent(recent, r.Feedback, now)
 	}
 	pace := e.pace(d.Throttle, now)
 	d.Tokens = tokensAt(e.Pool, now, pace, e.Leases)
-	if ask != nil {
-		lease := e.grant(*ask, d.Throttle, now, &d)
+	if r != nil {
+		lease := e.grant(*r, d.Throttle, now, &d)
 		d.Lease = &lease
 	}
 	d.Call = e.toWake(d.Throttle, now)
-	d.Overloaded = e.isOverloaded(d.Throttle, seen, now)
-	d.Read = len(e.Lines) > 0 && !e.enabled() && !e.deleted() && !e.reading && now.Sub(e.ReadAt) >= settingsEvery
+	d.Overloaded = e.isOverloaded(d.Throttle, recent, now)
+	d.Read = e.queue.len() > 0 && !e.enabled() && !e.deleted() && !e.reading && now.Sub(e.ReadAt) >= settingsInterval
 	d.Wake, d.Over = e.nextWake(d, now)
 	return d
 }
 
-// leaseRequest is when to decide anew, and whether it is over before that.
+// nextWake is when to decide next, and whether the execution ends instead.
 func (e *endpoint) nextWake(d protocol.EndpointDecision, now time.Time) (time.Time, bool) {
-	closed := d.Throttle.BlockedUntil(now)
-	if len(e.Lines) == 0 {
-		quiet := closed.IsZero() && e.News == nil && !e.hasLeaseholders(d.Holder, now)
-		if quiet && (e.deleted() || now.Sub(e.BusyAt) >= idleTimeout) {
+	blockedUntil := d.Throttle.BlockedUntil(now)
+	if e.queue.len() == 0 {
+		unused := blockedUntil.IsZero() && e.News == nil && !e.hasLeaseholders(d.Holder, now)
+		if unused && (e.deleted() || now.Sub(e.BusyAt) >= idleTimeout) {
 			return now, true
 		}
 		if e.deleted() {
 			return now.Add(protocol.LeaseTime), false
 		}
-		return latestOf(e.BusyAt.Add(idleTimeout), closed, now.Add(time.Second)), false
+		return latestOf(e.BusyAt.Add(idleTimeout), blockedUntil, now.Add(time.Second)), false
 	}
 	wake := now.Add(maxSleep)
 	sooner := func(at time.Time) {
@@ -90,22 +92,21 @@ func (e *endpoint) nextWake(d protocol.EndpointDecision, now time.Time) (time.Ti
 			wake = at
 		}
 	}
-	sooner(closed)
+	sooner(blockedUntil)
 	if !e.enabled() {
-		sooner(now.Add(settingsEvery))
+		sooner(now.Add(settingsInterval))
 	}
 	if len(d.Call) > 0 {
 		sooner(now.Add(wakeTimeout))
 	}
 	if e.deleted() {
-		sooner(now.Add(time.Second)) // for the next of those who wait
+		sooner(now.Add(time.Second)) // for the next lines
 	}
-	for _, line := range e.Lines {
-		if line.Called > 0 {
-			sooner(time.UnixMilli(line.Called).Add(wakeTimeout))
-		} else {
-			sooner(time.UnixMilli(line.Rest))
-		}
+	if len(e.queue.woken) > 0 {
+		sooner(time.UnixMilli(e.queue.woken[0].Called).Add(wakeTimeout))
+	}
+	if len(e.queue.resting) > 0 {
+		sooner(time.UnixMilli(e.queue.resting[0].Rest))
 	}
 	return wake, false
 }
@@ -120,10 +121,10 @@ func latestOf(times ...time.Time) time.Time {
 	return last
 }
 
-// pace is what may be sent now, over all workers.
-func (e *endpoint) pace(f throttle.Throttle, now time.Time) postdate.Pace {
+// pace is what may be sent now, over all processes.
+func (e *endpoint) pace(t throttle.Throttle, now time.Time) postdate.Pace {
 	if !e.enabled() {
 		return postdate.Pace{}
 	}
-	return f.Pace(e.Settings.Pace, now)
+	return t.Pace(e.Settings.Pace, now)
 }

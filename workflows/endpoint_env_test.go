@@ -22,8 +22,8 @@ import (
 	"github.com/postdate/postdate/workflows"
 )
 
-// endpointEnv runs an endpoint, with somebody who hears whom it calls and what it
-// announces. All that a test has happen is registered before it runs.
+// endpointEnv runs an endpoint, and records which lines it wakes and what it announces.
+// A test registers all that happens before it runs.
 type endpointEnv struct {
 	*testsuite.TestWorkflowEnvironment
 	t  *testing.T
@@ -31,14 +31,14 @@ type endpointEnv struct {
 
 	mu        sync.Mutex
 	calls     []call
-	gone      map[string]bool // lines that are not there any more
+	gone      map[string]bool // lines whose executions are closed
 	announced []protocol.Announcement
 	settings  func() protocol.EndpointSettings
 	reads     int
 	logged    *warnings
 }
 
-// warnings keeps what is logged at that level, and forgets all else.
+// warnings records what is logged at that level.
 type warnings struct {
 	silent
 
@@ -56,7 +56,7 @@ func (w *warnings) Warn(text string, pairs ...any) {
 	w.lines = append(w.lines, line.String())
 }
 
-// call is one that an endpoint made.
+// call is a wake signal of an endpoint.
 type call struct {
 	protocol.Wake
 
@@ -64,7 +64,7 @@ type call struct {
 	at   time.Duration // since the start
 }
 
-// enabled are the settings of an endpoint that is sent to at that pace.
+// enabled returns the settings of an enabled endpoint with that pace.
 func enabled(pace postdate.Pace) protocol.EndpointSettings {
 	return protocol.EndpointSettings{Version: 1, State: postdate.Enabled, Pace: pace}
 }
@@ -91,17 +91,17 @@ func newEndpointEnv(t *testing.T, pace postdate.Pace) *endpointEnv {
 	return e
 }
 
-// at has something happen so long after the start.
+// at runs do so long after the start.
 func (e *endpointEnv) at(when time.Duration, do func()) { e.RegisterDelayedCallback(do, when) }
 
-// lease asks for one, and answers where it will be.
+// lease requests a lease, and returns where it will be stored.
 func (e *endpointEnv) lease(when time.Duration, ask protocol.LeaseRequest) *protocol.Lease {
 	got := &protocol.Lease{}
 	e.at(when, func() { e.ask(ask, func(l protocol.Lease) { *got = l }) })
 	return got
 }
 
-// ask asks for a lease now.
+// ask requests a lease now.
 func (e *endpointEnv) ask(ask protocol.LeaseRequest, then func(protocol.Lease)) {
 	e.UpdateWorkflow(protocol.UpdateLease, "", &answered{t: e.t, then: func(v any) { then(v.(protocol.Lease)) }}, ask)
 }
@@ -114,7 +114,7 @@ func (e *endpointEnv) leave(when time.Duration, line protocol.LineStatus) {
 	e.at(when, func() { e.UpdateWorkflow(protocol.UpdateLeave, "", &answered{t: e.t}, line) })
 }
 
-// health asks for it, and answers where it will be.
+// health queries the health, and returns where it will be stored.
 func (e *endpointEnv) health(when time.Duration) *postdate.Health {
 	got := &postdate.Health{}
 	e.at(when, func() {
@@ -125,7 +125,7 @@ func (e *endpointEnv) health(when time.Duration) *postdate.Health {
 	return got
 }
 
-// answered is what becomes of an Update that is always done.
+// answered takes the result of an Update that must succeed.
 type answered struct {
 	t    *testing.T
 	then func(any)
@@ -147,8 +147,7 @@ func (e *endpointEnv) run() {
 	require.NoError(e.t, e.GetWorkflowError())
 }
 
-// runUntil runs the endpoint until its next run would begin, then, and answers
-// with what.
+// runUntil runs the endpoint until then, and returns the input of its next run.
 func (e *endpointEnv) runUntil(when time.Duration) (next protocol.EndpointInput) {
 	e.t.Helper()
 	e.at(when, func() {
@@ -156,33 +155,33 @@ func (e *endpointEnv) runUntil(when time.Duration) (next protocol.EndpointInput)
 		e.SignalWorkflow(protocol.SignalSettings, protocol.EndpointSettings{}) // wakes it
 	})
 	e.start()
-	var anew *workflow.ContinueAsNewError
-	require.ErrorAs(e.t, e.GetWorkflowError(), &anew)
-	require.Equal(e.t, protocol.EndpointWorkflow, anew.WorkflowType.Name)
-	require.NoError(e.t, dataConverter.FromPayloads(anew.Input, &next))
+	var continued *workflow.ContinueAsNewError
+	require.ErrorAs(e.t, e.GetWorkflowError(), &continued)
+	require.Equal(e.t, protocol.EndpointWorkflow, continued.WorkflowType.Name)
+	require.NoError(e.t, dataConverter.FromPayloads(continued.Input, &next))
 	return next
 }
 
 func (e *endpointEnv) start() {
-	e.OnSignalExternalWorkflow(mock.Anything, mock.Anything, "", protocol.SignalCall, mock.Anything).Return(e.hear).Maybe()
+	e.OnSignalExternalWorkflow(mock.Anything, mock.Anything, "", protocol.SignalCall, mock.Anything).Return(e.record).Maybe()
 	e.ExecuteWorkflow(protocol.EndpointWorkflow, e.in)
 	require.True(e.t, e.IsWorkflowCompleted())
 }
 
-// hear is told of a call: by another goroutine than the execution's.
-func (e *endpointEnv) hear(_, line, _, _ string, told any) error {
+// record records a wake signal. It runs on another goroutine than the execution.
+func (e *endpointEnv) record(_, line, _, _ string, wake any) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.gone[line] {
-		return errors.New("there is no such line")
+		return errors.New("no such line")
 	}
-	e.calls = append(e.calls, call{line: line, at: e.Now().Sub(start), Wake: told.(protocol.Wake)})
-	// What is called at one moment is heard in any order.
+	e.calls = append(e.calls, call{line: line, at: e.Now().Sub(start), Wake: wake.(protocol.Wake)})
+	// The signals of one moment arrive in any order.
 	slices.SortStableFunc(e.calls, func(a, b call) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.line, b.line)) })
 	return nil
 }
 
-// called are the lines called so far, in order.
+// called returns the lines woken so far, in order.
 func (e *endpointEnv) called() (lines []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -192,7 +191,7 @@ func (e *endpointEnv) called() (lines []string) {
 	return lines
 }
 
-// line is one of so many that has waited since so long after the start.
+// line is the status of a line that has waited since so long after the start.
 func line(id string, waiting int, since time.Duration) protocol.LineStatus {
 	return protocol.LineStatus{Tenant: "acme", Endpoint: "ep_1", ID: id, Waiting: waiting, Since: start.Add(since)}
 }

@@ -12,30 +12,32 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
+// recentHalfLife is the time in which half of the recent statistics is forgotten.
 const recentHalfLife = 30 * time.Second
 
-func addRecent(l protocol.RecentStats, seen throttle.Feedback, now time.Time) protocol.RecentStats {
-	if seen.Attempts() == 0 {
-		return l
+// addRecent is r with the feedback added, where r has decayed until now.
+func addRecent(r protocol.RecentStats, feedback throttle.Feedback, now time.Time) protocol.RecentStats {
+	if feedback.Attempts() == 0 {
+		return r
 	}
-	left := math.Exp2(-max(0, now.Sub(l.At).Seconds()) / recentHalfLife.Seconds())
+	left := math.Exp2(-max(0, now.Sub(r.At).Seconds()) / recentHalfLife.Seconds())
 	return protocol.RecentStats{
-		Attempts:  l.Attempts*left + float64(seen.Attempts()),
-		Succeeded: l.Succeeded*left + float64(seen.Succeeded),
-		Answered:  l.Answered*left + float64(seen.Answered),
-		LatencyMS: l.LatencyMS*left + float64(seen.LatencyMS),
+		Attempts:  r.Attempts*left + float64(feedback.Attempts()),
+		Succeeded: r.Succeeded*left + float64(feedback.Succeeded),
+		Answered:  r.Answered*left + float64(feedback.Answered),
+		LatencyMS: r.LatencyMS*left + float64(feedback.LatencyMS),
 		At:        now,
 	}
 }
 
-// throughput is about how many attempts a second pace makes: 0 where nobody knows.
-func throughput(l protocol.RecentStats, pace postdate.Pace) float64 {
+// throughput is about how many attempts a second the pace allows: 0 where that is unknown.
+func throughput(r protocol.RecentStats, pace postdate.Pace) float64 {
 	perSecond := math.Inf(1)
 	if pace.PerSecond > 0 {
 		perSecond = pace.PerSecond
 	}
-	if l.Answered > 0 {
-		seconds := max(0.001, l.LatencyMS/l.Answered/1000)
+	if r.Answered > 0 {
+		seconds := max(0.001, r.LatencyMS/r.Answered/1000)
 		perSecond = min(perSecond, float64(pace.InFlight)/seconds)
 	}
 	if math.IsInf(perSecond, 1) {
@@ -44,20 +46,20 @@ func throughput(l protocol.RecentStats, pace postdate.Pace) float64 {
 	return perSecond
 }
 
-// drain is when those in line will be sent to again, and how many in a second: 0
-// where nobody knows.
-func (e *endpoint) drain(f throttle.Throttle, l protocol.RecentStats, now time.Time) (time.Time, float64) {
+// drain is from when on the queue drains, and by how many a second: 0 where that is unknown.
+func (e *endpoint) drain(t throttle.Throttle, r protocol.RecentStats, now time.Time) (time.Time, float64) {
 	if !e.enabled() {
 		return now, 0
 	}
-	from := f.BlockedUntil(now)
+	from := t.BlockedUntil(now)
 	if from.IsZero() {
 		from = now
 	}
-	return from, throughput(l, f.Limit(e.Settings.Pace))
+	return from, throughput(r, t.Limit(e.Settings.Pace))
 }
 
-// drained is when none of so many in line will wait any more: zero where nobody knows.
+// drained is when the first so many of the queue will have been sent: zero where that is
+// unknown.
 func (e *endpoint) drained(waiting int, now time.Time) time.Time {
 	from, perSecond := e.drain(e.Throttle, e.Recent, now)
 	if perSecond == 0 {
@@ -66,44 +68,44 @@ func (e *endpoint) drained(waiting int, now time.Time) time.Time {
 	return protocol.DrainedAt(from, waiting, perSecond).UTC()
 }
 
-// maxHead bounds [EndpointHealth.Head]: lines are shorter where there are more of
-// them, and come back the sooner.
+// maxHead bounds [protocol.EndpointHealth.Head].
 const maxHead = 10
 
-// head are the first lines, up to the first that was not called.
-func (e *endpoint) head(now time.Time) (front []protocol.HeadLine) {
-	for _, q := range e.Lines[:min(maxHead, len(e.Lines))] {
-		front = append(front, protocol.HeadLine{ID: q.ID, Waiting: remaining(q)})
-		if !isWoken(q, now) {
+// head is the first lines of the queue, up to the first that was not woken.
+func (e *endpoint) head(now time.Time) (head []protocol.HeadLine) {
+	for line := range e.queue.all() {
+		head = append(head, protocol.HeadLine{ID: line.ID, Waiting: line.counted})
+		if len(head) == maxHead || !isWoken(line.QueuedLine, now) {
 			break
 		}
 	}
-	return front
+	return head
 }
 
-// health answers [QueryHealth].
+// health answers [protocol.QueryHealth].
 func (e *endpoint) health() (protocol.EndpointHealth, error) {
 	now := workflow.Now(e.ctx)
 	state, until := e.Throttle.BreakerState(now)
 	h := protocol.EndpointHealth{Health: postdate.Health{
 		State: e.Settings.State, Breaker: state, BreakerUntil: until, Reason: e.reason(e.Throttle, now),
 		Limit: e.Settings.Pace, Pace: e.pace(e.Throttle, now),
-		Waiting: 0, Overloaded: !e.OverloadedAt.IsZero(), AsOf: e.Recent.At,
+		Coalescing: e.coalescing(), Overloaded: !e.OverloadedAt.IsZero(), AsOf: e.Recent.At,
 	}}
 	if e.Throttle.NotBefore.After(now) {
 		h.NotBefore = e.Throttle.NotBefore.UTC()
 	}
-	for _, holder := range e.Leases {
-		if holder.Until.After(now) {
-			h.InFlight += holder.InFlight
+	for _, lease := range e.Leases {
+		if lease.Until.After(now) {
+			h.InFlight += lease.InFlight
 		}
 	}
-	if len(e.Lines) > 0 {
-		h.Waiting, h.OldestWaiting = e.waiting(), time.UnixMilli(e.Lines[0].Since).UTC()
+	if e.queue.len() > 0 {
+		h.Waiting, h.OldestWaiting = e.queue.waiting, time.UnixMilli(e.queue.first().Since).UTC()
 		h.DrainsAt, h.PerSecond = e.drain(e.Throttle, e.Recent, now)
 		h.DrainedAt = h.Drained(h.Waiting, now)
-		if h.Head = e.head(now); len(h.Head) < len(e.Lines) {
-			h.NextSince = time.UnixMilli(e.Lines[len(h.Head)].Since).UTC()
+		h.Head = e.head(now)
+		if next, ok := e.queue.at(len(h.Head)); ok {
+			h.NextSince = time.UnixMilli(next.Since).UTC()
 		}
 	}
 	if e.Recent.Answered > 0 {
@@ -117,47 +119,34 @@ func (e *endpoint) health() (protocol.EndpointHealth, error) {
 	return h, nil
 }
 
-// permit answers [QueryTurn].
+// queuePosition answers [protocol.QueryTurn].
 func (e *endpoint) queuePosition(line string) (postdate.QueuePosition, error) {
-	line = strings.TrimPrefix(line, protocol.LineID(e.Tenant, e.ID, ""))
-	var turn postdate.QueuePosition
-	for _, q := range e.Lines {
-		if q.ID != line {
-			turn.Ahead += remaining(q)
-			continue
-		}
-		turn.EstimatedAt = e.drained(turn.Ahead, workflow.Now(e.ctx))
-		return turn, nil
+	queued, ok := e.queue.byID[strings.TrimPrefix(line, protocol.LineID(e.Tenant, e.ID, ""))]
+	if !ok {
+		return postdate.QueuePosition{}, protocol.EncodeError(postdate.Errorf(postdate.NotFound, "", "the line is not in the endpoint's queue"))
 	}
-	return turn, protocol.EncodeError(postdate.Errorf(postdate.NotFound, "", "no such line waits"))
+	ahead := e.queue.ahead(queued)
+	return postdate.QueuePosition{Ahead: ahead, EstimatedAt: e.drained(ahead, workflow.Now(e.ctx))}, nil
 }
 
 const (
-	// longQueue is a queue that is told of though nothing in it expires.
+	// longQueue is a queue that counts as an overload though nothing in it expires.
 	longQueue = 24 * time.Hour
-	// relief is by how much faster than needed a queue must drain, so that it is
-	// over: else it would be told of again and again.
+	// relief is how much faster than needed the queue must drain for an overload to end.
+	// Without it an overload would begin and end again and again.
 	relief = 1.25
 )
 
-// isOverloaded tells whether some in line will expire before their turn, or the
-// last one's is more than a day away.
-func (e *endpoint) isOverloaded(f throttle.Throttle, l protocol.RecentStats, now time.Time) bool {
+// isOverloaded reports whether some of the queue will expire before they are sent, or the
+// queue takes more than a day.
+func (e *endpoint) isOverloaded(t throttle.Throttle, r protocol.RecentStats, now time.Time) bool {
 	was := !e.OverloadedAt.IsZero()
-	from, perSecond := e.drain(f, l, now)
+	from, perSecond := e.drain(t, r, now)
 	if perSecond == 0 {
-		return was && len(e.Lines) > 0 // as far as anybody knows
+		return was && e.queue.len() > 0 // as far as is known
 	}
 	if was {
 		perSecond /= relief
 	}
-	ahead := 0
-	for _, q := range e.Lines {
-		ahead += remaining(q)
-		last := protocol.DrainedAt(from, ahead, perSecond)
-		if q.Expires > 0 && last.UnixMilli() > q.Expires || last.Sub(now) > longQueue {
-			return true
-		}
-	}
-	return false
+	return e.queue.late(func(ahead int) time.Time { return protocol.DrainedAt(from, ahead, perSecond) }, now.Add(longQueue))
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// process is a worker as far as leases go: it renews as a pacer does, and has as
-// much in flight as it may.
+// process is a worker that renews its lease as a pacer does, and has as much in flight as
+// it may.
 type process struct {
 	e      *endpointEnv
 	name   string
@@ -25,7 +25,7 @@ type process struct {
 	inFlight int
 }
 
-// begin has p renew its lease every second from then on.
+// begin makes p renew its lease every second in that time.
 func (p *process) begin(from, to time.Duration) {
 	for at := from; at < to; at += time.Second {
 		p.e.at(at, func() {
@@ -72,21 +72,21 @@ func TestEndpoint_SharesNeverSumToMoreThanTheLimit(t *testing.T) {
 			require.LessOrEqual(t, sum.Burst, 5, "after %s", e.Now().Sub(start))
 		})
 	}
-	e.at(6*time.Second, func() { require.Equal(t, 10, all[0].held.InFlight, "alone it has all") })
+	e.at(6*time.Second, func() { require.Equal(t, 10, all[0].held.InFlight, "a single worker has all of it") })
 	e.at(13*time.Second, func() {
 		require.Equal(t, 5, all[0].held.InFlight)
-		require.Equal(t, 5, all[1].held.InFlight, "who comes has his share within seconds")
+		require.Equal(t, 5, all[1].held.InFlight, "a new worker has its share within seconds")
 	})
 	e.at(25*time.Second, func() {
-		require.Equal(t, 3, all[2].held.InFlight, "who wants less than his part gets that")
-		require.Equal(t, 10, all[0].held.InFlight+all[1].held.InFlight+all[2].held.InFlight, "nothing lies idle")
+		require.Equal(t, 3, all[2].held.InFlight, "a worker that wants less gets what it wants")
+		require.Equal(t, 10, all[0].held.InFlight+all[1].held.InFlight+all[2].held.InFlight, "nothing is unused")
 		all[1].killed = true
 	})
-	e.at(39*time.Second, func() { require.Equal(t, 7, all[0].held.InFlight, "a share comes back when its lease ends") })
+	e.at(39*time.Second, func() { require.Equal(t, 7, all[0].held.InFlight, "a share is free again when its lease ends") })
 	e.run()
 }
 
-func TestEndpoint_AShareThatIsGivenBackIsFreeAtOnce(t *testing.T) {
+func TestEndpoint_AReturnedShareIsFreeAtOnce(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 4})
 	e.lease(0, protocol.LeaseRequest{Worker: "a", InFlight: 0, Waiting: 4})
@@ -98,7 +98,7 @@ func TestEndpoint_AShareThatIsGivenBackIsFreeAtOnce(t *testing.T) {
 	require.Equal(t, 4, all.Pace.InFlight)
 }
 
-func TestEndpoint_OfARateNoMoreIsSavedUpThanItsBurst(t *testing.T) {
+func TestEndpoint_SavesNoMoreTokensThanTheBurst(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 100, PerSecond: 1, Burst: 2})
 	first := e.lease(time.Minute, protocol.LeaseRequest{Worker: "a", Waiting: 1})
@@ -109,11 +109,11 @@ func TestEndpoint_OfARateNoMoreIsSavedUpThanItsBurst(t *testing.T) {
 	require.InDelta(t, 2, first.Tokens, 1e-6)
 	require.Equal(t, 2, first.Pace.Burst)
 	require.InDelta(t, 1, first.Pace.PerSecond, 1e-6)
-	require.Zero(t, second.Tokens, "what it saves up itself it has")
-	require.InDelta(t, 1.5, third.Tokens, 1e-6, "what was given back, and a second's")
+	require.Zero(t, second.Tokens, "the worker saves the tokens itself")
+	require.InDelta(t, 1.5, third.Tokens, 1e-6, "the returned tokens, and a second's")
 }
 
-func TestEndpoint_OfARateOnlyAsManyHaveAShareAsItsBurstAllows(t *testing.T) {
+func TestEndpoint_SharesARateAmongNoMoreWorkersThanItsBurst(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 100, PerSecond: 5, Burst: 1})
 	a, b := &process{e: e, name: "a", demand: 3}, &process{e: e, name: "b", demand: 3}
@@ -132,11 +132,11 @@ func TestEndpoint_OfARateOnlyAsManyHaveAShareAsItsBurstAllows(t *testing.T) {
 	}
 	e.run()
 	require.Greater(t, had["a"], 20)
-	require.Greater(t, had["b"], 20, "they take turns")
+	require.Greater(t, had["b"], 20, "they alternate")
 	require.Greater(t, had["a"]+had["b"], 50)
 }
 
-func TestEndpoint_ChangedSettingsHoldAtTheNextLease(t *testing.T) {
+func TestEndpoint_AppliesChangedSettingsToTheNextLease(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
 	before := e.lease(0, protocol.LeaseRequest{Worker: "a", Waiting: 20})
@@ -183,7 +183,7 @@ func TestEndpoint_AHalfOpenBreakerHasOneProbe(t *testing.T) {
 	require.True(t, start.Add(12*time.Second).Equal(again.BlockedUntil), "it is open for twice as long")
 	require.Equal(t, 1, second.Pace.InFlight)
 	require.Equal(t, 1, slow.Pace.InFlight, "a slow start")
-	require.Zero(t, slow.Pace.PerSecond, "by no rate")
+	require.Zero(t, slow.Pace.PerSecond, "without a rate")
 	require.True(t, slow.BlockedUntil.IsZero())
 }
 
@@ -207,7 +207,7 @@ func TestEndpoint_ARetryAfterIsForAllWorkers(t *testing.T) {
 	require.Equal(t, 5, open.Pace.InFlight)
 }
 
-func TestEndpoint_WhoIsCalmTellsOnlyWhatItSaw(t *testing.T) {
+func TestEndpoint_AReportGetsNoShare(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 100})
 	calm := e.lease(0, protocol.LeaseRequest{Worker: "a", ReportOnly: true, InFlight: 7, Feedback: throttle.Feedback{Succeeded: 3, Answered: 3, LatencyMS: 300}})

@@ -13,10 +13,10 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// steady is what a worker sees of a receiver that takes a second.
+// steady is the feedback of a receiver whose attempts take a second.
 var steady = throttle.Feedback{Succeeded: 10, Answered: 10, LatencyMS: 10_000}
 
-func TestEndpoint_CallsWhoWaitsLongestFirst(t *testing.T) {
+func TestEndpoint_WakesTheOldestLinesFirst(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
 	paused := e.in.Settings
@@ -25,12 +25,12 @@ func TestEndpoint_CallsWhoWaitsLongestFirst(t *testing.T) {
 	e.join(0, line("third", 40, 3*time.Second))
 	e.join(time.Second, line("first", 40, time.Second))
 	e.join(2*time.Second, line("second", 40, 2*time.Second))
-	e.at(3*time.Second, func() { require.Empty(t, e.called(), "nobody while it is paused") })
+	e.at(3*time.Second, func() { require.Empty(t, e.called(), "no line while it is paused") })
 	e.at(4*time.Second, func() { e.SignalWorkflow(protocol.SignalSettings, paused) })
 	e.at(5*time.Second, func() { require.Equal(t, []string{"first", "second"}, e.called()) })
 	e.leave(6*time.Second, line("first", 10, 1500*time.Millisecond))
 	e.at(7*time.Second, func() {
-		require.Equal(t, []string{"first", "second", "first"}, e.called(), "whom some are left of is first again")
+		require.Equal(t, []string{"first", "second", "first"}, e.called(), "a line with some left is first again")
 	})
 	e.leave(8*time.Second, line("first", 0, time.Second))
 	e.at(9*time.Second, func() { require.Equal(t, []string{"first", "second", "first", "third"}, e.called()) })
@@ -41,7 +41,7 @@ func TestEndpoint_CallsWhoWaitsLongestFirst(t *testing.T) {
 	require.Equal(t, "line/acme/ep_1/first", e.calls[0].line)
 }
 
-func TestEndpoint_ALineWhoseCallCameToNothingRests(t *testing.T) {
+func TestEndpoint_ALineThatWasWokenInVainRests(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
 	e.join(0, line("a", 5, 0))
@@ -52,7 +52,7 @@ func TestEndpoint_ALineWhoseCallCameToNothingRests(t *testing.T) {
 	require.Equal(t, 3*time.Second, e.calls[1].at)
 }
 
-func TestEndpoint_ForgetsALineThatIsGone(t *testing.T) {
+func TestEndpoint_RemovesALineThatIsGone(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
 	e.gone["line/acme/ep_1/a"] = true
@@ -63,7 +63,7 @@ func TestEndpoint_ForgetsALineThatIsGone(t *testing.T) {
 	require.Zero(t, health.Waiting)
 }
 
-func TestEndpoint_CallsAgainWhoDidNotComeBack(t *testing.T) {
+func TestEndpoint_WakesALineAgainThatDidNotReport(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
 	e.join(0, line("a", 5, 0))
@@ -73,7 +73,7 @@ func TestEndpoint_CallsAgainWhoDidNotComeBack(t *testing.T) {
 	require.Equal(t, 3*time.Minute, e.calls[1].at)
 }
 
-func TestEndpoint_WhileItsBreakerIsOpenNobodyIsCalledAndThenOne(t *testing.T) {
+func TestEndpoint_WakesNoLineWhileItsBreakerIsOpenAndThenOne(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
 	e.lease(0, protocol.LeaseRequest{Worker: "a", InFlight: 1, Feedback: throttle.Feedback{Failed: 5, Trailing: 5}})
@@ -91,7 +91,7 @@ func TestEndpoint_WhileItsBreakerIsOpenNobodyIsCalledAndThenOne(t *testing.T) {
 	e.run()
 }
 
-func TestEndpoint_ReadsItsSettingsWhileSomebodyWaitsAndNothingMayBeSent(t *testing.T) {
+func TestEndpoint_ReadsItsSettingsWhileLinesWaitAndNothingMayBeSent(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
 	read := e.in.Settings
@@ -109,7 +109,7 @@ func TestEndpoint_ReadsItsSettingsWhileSomebodyWaitsAndNothingMayBeSent(t *testi
 	require.Equal(t, 4, e.reads)
 }
 
-func TestEndpoint_OnceDeletedCallsAllAndEnds(t *testing.T) {
+func TestEndpoint_WakesAllLinesAndEndsOnceDeleted(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 1})
 	for i := range 250 {
@@ -117,11 +117,11 @@ func TestEndpoint_OnceDeletedCallsAllAndEnds(t *testing.T) {
 	}
 	e.at(time.Second, func() { e.SignalWorkflow(protocol.SignalSettings, protocol.EndpointSettings{Version: 2}) })
 	e.run()
-	require.Len(t, e.calls, 250+2, "two had been called before")
+	require.Len(t, e.calls, 250+2, "two had been woken before")
 	require.Less(t, e.Now().Sub(start), time.Minute)
 }
 
-func TestEndpoint_CoalescesToTheNewestOfEachKey(t *testing.T) {
+func TestEndpoint_CoalescesToTheLatestOfEachKey(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10})
 	e.in.Settings.Coalesce = true
@@ -133,23 +133,23 @@ func TestEndpoint_CoalescesToTheNewestOfEachKey(t *testing.T) {
 	e.join(0, two)
 	e.join(time.Second, one) // later, though it is older
 	e.join(2*time.Second, one)
-	turn := &postdate.QueuePosition{}
+	position := &postdate.QueuePosition{}
 	e.at(3*time.Second, func() {
 		value, err := e.QueryWorkflow(protocol.QueryTurn, "two")
 		require.NoError(t, err)
-		require.NoError(t, value.Get(turn))
+		require.NoError(t, value.Get(position))
 		e.SignalWorkflow(protocol.SignalSettings, enabled)
 	})
 	e.leave(4*time.Second, line("one", 0, 0))
 	e.leave(4*time.Second, line("two", 0, 0))
 	e.run()
-	require.Equal(t, 2, turn.Ahead)
+	require.Equal(t, 2, position.Ahead)
 	require.Len(t, e.calls, 2)
 	require.Equal(t, []int{0, 1}, e.calls[0].Superseded)
 	require.Empty(t, e.calls[1].Superseded)
 }
 
-func TestEndpoint_TellsOfAnOverloadOnceEachTime(t *testing.T) {
+func TestEndpoint_AnnouncesEachOverloadOnce(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10}) // 10 a second, at a second each
 	soon := line("a", 100, 0)
@@ -186,7 +186,7 @@ func TestEndpoint_TellsOfAnOverloadOnceEachTime(t *testing.T) {
 	require.Len(t, e.logged.lines, 4)
 }
 
-func TestEndpoint_CarriesAllIntoItsNextRun(t *testing.T) {
+func TestEndpoint_CarriesItsStateIntoItsNextRun(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 10, PerSecond: 5, Burst: 5})
 	e.in.Settings.Coalesce = true
@@ -206,13 +206,13 @@ func TestEndpoint_CarriesAllIntoItsNextRun(t *testing.T) {
 	again.SetStartTime(start.Add(4 * time.Second))
 	after := again.health(time.Second)
 	third := again.runUntil(2 * time.Second)
-	before.DrainedAt, after.DrainedAt = time.Time{}, time.Time{} // counted from when it was asked
+	before.DrainedAt, after.DrainedAt = time.Time{}, time.Time{} // counted from the moment of the query
 	require.Equal(t, before, after)
 	require.Equal(t, next.Lines, third.Lines)
 	require.Equal(t, next.Latest, third.Latest)
 	require.Equal(t, next.Leases, third.Leases)
 	require.Equal(t, encoded(t, next.Throttle), encoded(t, third.Throttle))
-	require.Empty(t, again.calls, "who was called is not called again")
+	require.Empty(t, again.calls, "lines that were woken are not woken again")
 }
 
 func TestEndpoint_CarriesAnOpenBreakerIntoItsNextRun(t *testing.T) {
@@ -240,7 +240,7 @@ func TestEndpoint_CarriesAnOpenBreakerIntoItsNextRun(t *testing.T) {
 	require.InDelta(t, 1, probe.Tokens, 0)
 }
 
-func TestEndpoint_GoesIntoItsNextRunThoughTenThousandWait(t *testing.T) {
+func TestEndpoint_CarriesTenThousandLinesIntoItsNextRun(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 1})
 	e.in.Settings.State = postdate.Paused
@@ -260,7 +260,7 @@ func TestEndpoint_GoesIntoItsNextRunThoughTenThousandWait(t *testing.T) {
 	require.Less(t, len(encoded(t, next)), 2_000_000, "the engine takes 2 MB")
 }
 
-func TestEndpoint_IsNotEndedByARequestToCancelIt(t *testing.T) {
+func TestEndpoint_IgnoresACancellation(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 1})
 	e.join(0, line("a", 1, 0))
@@ -271,7 +271,7 @@ func TestEndpoint_IsNotEndedByARequestToCancelIt(t *testing.T) {
 	require.Equal(t, []string{"a", "b"}, e.called())
 }
 
-func TestEndpoint_EndsWhenNobodyIsThere(t *testing.T) {
+func TestEndpoint_EndsWhenUnused(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 1})
 	e.lease(0, protocol.LeaseRequest{Worker: "w", Waiting: 1})

@@ -13,24 +13,24 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// log is silent while e is replayed. That a trouble is over is told at the level at
-// which the trouble was: who sees the one sees the other.
+// log is silent during replay. The end of a problem is logged at the same level as its
+// beginning, so that both are seen.
 func (e *endpoint) log() log.Logger {
 	return log.With(workflow.GetLogger(e.ctx), "tenant", e.Tenant, "endpoint", e.ID)
 }
 
-// logBreaker tells that the breaker opened, or closed.
+// logBreaker logs that the breaker opened, closed, or stays open.
 func (e *endpoint) logBreaker(before throttle.Throttle) {
 	was, is := before.Breaker.OpenUntil, e.Throttle.Breaker.OpenUntil
 	switch {
 	case was.Equal(is):
 	case is.IsZero():
-		e.log().Warn("circuit breaker closed", "reason", "the receiver answers again", "waiting", e.waiting())
+		e.log().Warn("circuit breaker closed", "reason", "the receiver answers again", "waiting", e.queue.waiting)
 	case was.IsZero():
-		e.log().Warn("circuit breaker opened", "reason", tooManyFailed, "until", is.UTC().Format(time.RFC3339), "waiting", e.waiting())
+		e.log().Warn("circuit breaker opened", "reason", tooManyFailed, "until", is.UTC().Format(time.RFC3339), "waiting", e.queue.waiting)
 	default:
 		e.log().Warn("circuit breaker stays open", "reason", "the attempt made to try the receiver failed",
-			"until", is.UTC().Format(time.RFC3339), "waiting", e.waiting())
+			"until", is.UTC().Format(time.RFC3339), "waiting", e.queue.waiting)
 	}
 }
 
@@ -39,7 +39,7 @@ const (
 	tooMuch       = "more waits than can be sent in time"
 )
 
-// overloadNews is what the operator's endpoints are told.
+// overloadNews is the data of a postdate.EndpointOverloaded event.
 type overloadNews struct {
 	Tenant        string    `json:"tenant"`
 	Endpoint      string    `json:"endpoint"`
@@ -49,30 +49,30 @@ type overloadNews struct {
 	DrainedAt     time.Time `json:"drained_at,omitzero"`
 }
 
-// setOverloaded notes whether the endpoint is overloaded, and has it told when it begins.
+// setOverloaded sets whether the endpoint is overloaded. It announces the beginning.
 func (e *endpoint) setOverloaded(is bool, now time.Time) {
 	was := !e.OverloadedAt.IsZero()
 	switch {
 	case is == was:
 		return
 	case was:
-		e.log().Warn("endpoint is no longer overloaded", "waiting", e.waiting(), "since", e.OverloadedAt.UTC().Format(time.RFC3339))
+		e.log().Warn("endpoint is no longer overloaded", "waiting", e.queue.waiting, "since", e.OverloadedAt.UTC().Format(time.RFC3339))
 		e.OverloadedAt = time.Time{}
 		return
 	}
 	e.OverloadedAt = now
-	drained := e.drained(e.waiting(), now)
-	e.log().Warn("endpoint is overloaded", "reason", tooMuch, "waiting", e.waiting(), "drained_at", drained.Format(time.RFC3339))
-	if e.Tenant == postdate.OperatorTenant || e.News != nil || len(e.Lines) == 0 {
+	drained := e.drained(e.queue.waiting, now)
+	e.log().Warn("endpoint is overloaded", "reason", tooMuch, "waiting", e.queue.waiting, "drained_at", drained.Format(time.RFC3339))
+	if e.Tenant == postdate.OperatorTenant || e.News != nil || e.queue.len() == 0 {
 		return
 	}
 	news := overloadNews{
-		Tenant: e.Tenant, Endpoint: e.ID, Waiting: e.waiting(), OldestWaiting: time.UnixMilli(e.Lines[0].Since).UTC(),
+		Tenant: e.Tenant, Endpoint: e.ID, Waiting: e.queue.waiting, OldestWaiting: time.UnixMilli(e.queue.first().Since).UTC(),
 		Reason: tooMuch, DrainedAt: drained,
 	}
 	data, err := json.Marshal(news) //workflowcheck:ignore
 	if err != nil {
-		return // no text or time of ours fails
+		return // texts, numbers and times can always be encoded
 	}
 	e.News = &protocol.Announcement{
 		ID:     protocol.AnnouncementID(postdate.EndpointOverloaded, e.Tenant, e.ID, now.UTC().Format(time.RFC3339Nano)),
@@ -81,7 +81,8 @@ func (e *endpoint) setOverloaded(is bool, now time.Time) {
 	e.announce(*e.News)
 }
 
-// announce has news told, however long that takes: the next run goes on with it.
+// announce publishes news in the background. What is not published when this run ends is
+// published by the next.
 func (e *endpoint) announce(news protocol.Announcement) {
 	ctx := workflow.WithActivityOptions(e.ctx, workflow.ActivityOptions{
 		TaskQueue:           protocol.ControlQueue,
@@ -92,7 +93,7 @@ func (e *endpoint) announce(news protocol.Announcement) {
 	})
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		if err := workflow.ExecuteActivity(ctx, protocol.AnnounceActivity, news).Get(ctx, nil); err != nil {
-			workflow.GetLogger(ctx).Warn("an overload was not announced", "tenant", e.Tenant, "endpoint", e.ID, "error", err)
+			workflow.GetLogger(ctx).Warn("failed to announce an overload", "tenant", e.Tenant, "endpoint", e.ID, "error", err)
 		}
 		e.News = nil
 	})

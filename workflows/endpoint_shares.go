@@ -9,58 +9,56 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// demandOf is a worker's to a share.
-type demandOf struct {
+// demand is what a worker wants of an endpoint's pace.
+type demand struct {
 	worker       string
-	demand       int // in flight, and asking for a turn
+	permits      int // in flight, and waited for
 	hasShare     bool
-	starvedSince time.Time // since when it has got nothing
+	starvedSince time.Time // since when it has had no share
 }
 
-// rank is lower for whoever comes first, where there is not enough for all: who
-// has waited for a lease time, then who has a share already, so that shares do not
-// wander for nothing.
-func (c demandOf) rank(now time.Time) int {
+// rank orders the demands where there is not enough for all: first those that have starved
+// for a lease time, then those that have a share, so that shares do not move needlessly.
+func (d demand) rank(now time.Time) int {
 	switch {
-	case !c.starvedSince.IsZero() && now.Sub(c.starvedSince) >= protocol.LeaseTime:
+	case !d.starvedSince.IsZero() && now.Sub(d.starvedSince) >= protocol.LeaseTime:
 		return 0
-	case c.hasShare:
+	case d.hasShare:
 		return 1
 	}
 	return 2
 }
 
-// fairShare is the worker's share of pace: max-min fair by demand, and of what
-// nobody asks for as much as every other. It is nothing, or at least one in flight;
-// and of a rate so many have a share as its burst allows, each with one token of it
-// at least: else more than the burst could begin at one moment.
-func fairShare(pace postdate.Pace, claims []demandOf, worker string, now time.Time) postdate.Pace {
-	slices.SortStableFunc(claims, func(a, b demandOf) int {
+// fairShare is the worker's share of the pace: max-min fair by demand, with an even part of
+// what is not demanded. It is nothing, or at least one in flight. No more workers have a
+// share of a rate than its burst allows, each with at least one token: otherwise more than
+// the burst could begin at one moment.
+func fairShare(pace postdate.Pace, demands []demand, worker string, now time.Time) postdate.Pace {
+	slices.SortStableFunc(demands, func(a, b demand) int {
 		return cmp.Or(a.rank(now)-b.rank(now), a.starvedSince.Compare(b.starvedSince))
 	})
-	many := min(len(claims), pace.InFlight)
+	many := min(len(demands), pace.InFlight)
 	if pace.PerSecond > 0 {
 		many = min(many, pace.Burst)
 	}
-	claims = claims[:many]
-	at := slices.IndexFunc(claims, func(c demandOf) bool { return c.worker == worker })
+	demands = demands[:many]
+	at := slices.IndexFunc(demands, func(d demand) bool { return d.worker == worker })
 	if at < 0 {
 		return postdate.Pace{}
 	}
-	demands, beyond := make([]float64, many), make([]float64, many)
-	for i, c := range claims {
-		demands[i], beyond[i] = float64(c.demand), float64(max(0, c.demand-1))
+	permits, beyondFirst := make([]float64, many), make([]float64, many)
+	for i, d := range demands {
+		permits[i], beyondFirst[i] = float64(d.permits), float64(max(0, d.permits-1))
 	}
-	share := postdate.Pace{InFlight: 1 + round(waterfill(float64(pace.InFlight-many), beyond), pace.InFlight-many)[at]}
+	share := postdate.Pace{InFlight: 1 + round(waterfill(float64(pace.InFlight-many), beyondFirst), pace.InFlight-many)[at]}
 	if pace.PerSecond > 0 {
-		share.PerSecond = waterfill(pace.PerSecond, demands)[at]
+		share.PerSecond = waterfill(pace.PerSecond, permits)[at]
 		share.Burst = 1 + (pace.Burst-many)/many
 	}
 	return share
 }
 
-// waterfill fills demands up evenly until there is nothing left, and shares out what
-// nobody asks for.
+// waterfill fills the demands up evenly until total is used, and divides the rest evenly.
 func waterfill(total float64, demands []float64) []float64 {
 	shares, open := make([]float64, len(demands)), len(demands)
 	order := make([]int, len(demands))
@@ -80,7 +78,7 @@ func waterfill(total float64, demands []float64) []float64 {
 	return shares
 }
 
-// round rounds shares down, and gives what remains of total to the first of them.
+// round rounds shares down, and adds the rest of total to the first of them.
 func round(shares []float64, total int) []int {
 	rounded, left := make([]int, len(shares)), total
 	for i, s := range shares {

@@ -1,6 +1,6 @@
-// Command river is what a Go team would write in Postdate's place where it has
-// PostgreSQL: a River queue of scheduled jobs, and a worker that signs and posts
-// each message. The bench runs it as a child, and hands messages to it over HTTP.
+// Command river is what a Go team with PostgreSQL would write in Postdate's place: a
+// River queue of scheduled jobs, and a worker that signs and posts each message. The
+// bench runs it as a child process, and posts messages to it over HTTP.
 package main
 
 import (
@@ -73,8 +73,8 @@ func connect(ctx context.Context, database string) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, errors.New("the database is not a PostgreSQL URL")
 	}
-	// Those who insert and those who work share them. pgxpool's own default, four
-	// or one for each core, would have most of them wait.
+	// Inserts and workers share them. With pgxpool's own default, four or one for each
+	// core, most of them would wait.
 	config.MaxConns = 30
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -107,13 +107,12 @@ func newQueue(pool *pgxpool.Pool, workers int) (*river.Client[pgx.Tx], error) {
 	return queue, nil
 }
 
-// intake takes messages as the bench hands them over: POST, answered 204 once
-// the job is committed.
+// intake takes messages by POST, and answers 204 once the job is committed.
 type intake struct{ queue *river.Client[pgx.Tx] }
 
 func (i intake) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if req.Method != http.MethodPost {
-		return // only whether we are ready is asked
+		return // a check whether the program is ready
 	}
 	var m message
 	if err := json.NewDecoder(req.Body).Decode(&m); err != nil {

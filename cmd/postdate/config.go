@@ -22,15 +22,20 @@ import (
 type config struct {
 	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" doc:"Where the API listens. \"worker\" serves its health and metrics there. The flag --http overrides it."`
 
+	AllowedHosts []string `env:"ALLOWED_HOSTS" doc:"Host names under which the API is reached, with commas between. A request for another name is refused with 421. Where none is given, an API that listens on loopback answers to loopback's names alone, and any other one to all."`
+	MetricsAddr  string   `env:"METRICS_ADDR" doc:"Where /metrics is served instead of the API's address, for example 127.0.0.1:9090: then only who reaches that address reads it."`
+
 	AdminKey      string `env:"ADMIN_KEY" doc:"The operator's key: at least 16 characters. \"dev\" makes one and keeps it under --data. Secret."`
 	SigningSecret string `env:"SIGNING_SECRET" doc:"What the default tenant's deliveries to bare urls are signed with, until that secret is first rotated: whsec_ and base64. \"dev\" makes one and keeps it under --data. Secret."`
 
 	EncryptionKeys string `env:"ENCRYPTION_KEYS" doc:"The keys that payloads are encrypted with before they reach Temporal: id:key with commas between, each key 32 bytes in base64. The first encrypts, all decrypt. To rotate, add the new key last everywhere, then move it to the front everywhere; remove the old one only when nothing that it encrypted is kept. \"dev\" makes one and keeps it under --data. Secret."`
 
 	AllowHTTP     bool           `env:"ALLOW_HTTP" envDefault:"false" doc:"Deliver to plain http urls too. \"dev\" always does."`
-	AllowNetworks []netip.Prefix `env:"ALLOW_NETWORKS" doc:"Networks that may be delivered to though they are not public, as prefixes with commas between: 10.1.0.0/16,fd00::/8. \"dev\" adds loopback."`
+	AllowNetworks []netip.Prefix `env:"ALLOW_NETWORKS" doc:"Networks that may be delivered to though they are not public, as prefixes with commas between: 10.1.0.0/16,fd00::/8. For loopback see --allow-loopback of \"dev\"."`
 
 	UIURL string `env:"UI_URL" envDefault:"http://127.0.0.1:8233" doc:"Where people find the Temporal Web UI, for the links in answers. \"dev\" knows its own."`
+
+	DB string `env:"DB" doc:"The PostgreSQL in which \"dev\" keeps the engine's data, as --db, but not to be seen in the list of processes: postgres://user:password@host:port/database. Secret."`
 
 	RateLimit    int           `env:"RATE_LIMIT" envDefault:"100" doc:"How many requests a second each key of a tenant may make of one process, and twice as many at once. 0: as many as it likes. The operator's key is never limited."`
 	DisableAfter time.Duration `env:"DISABLE_AFTER" envDefault:"120h" doc:"How long an endpoint may fail before it is disabled: what is due to it is parked then, until it is resumed."`
@@ -44,8 +49,11 @@ type config struct {
 	Retention         time.Duration `env:"RETENTION" envDefault:"168h" doc:"How long the engine of \"dev\" keeps deliveries that are over, at least 24h: so long they can be read, a dead letter retried, and an id is recognised as used."`
 	SQLiteSynchronous string        `env:"SQLITE_SYNCHRONOUS" envDefault:"full" doc:"full: what was accepted survives the loss of power. normal: faster, survives the kill of the process, may lose the last moments when power is lost. Only for \"dev\" on SQLite."`
 
-	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error. Each delivery attempt is one line at info, or at warn where it failed."`
-	LogFormat logFormat  `env:"LOG_FORMAT" envDefault:"text" doc:"text or json."`
+	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error. Each delivery attempt is one line at info, or at warn where it failed."`
+	// fromEnvironment: the operator's key was given, not made.
+	fromEnvironment bool
+
+	LogFormat logFormat `env:"LOG_FORMAT" envDefault:"text" doc:"text or json."`
 }
 
 const prefix = "POSTDATE_"
@@ -62,6 +70,7 @@ func loadConfig(environ []string) (config, error) {
 	if err != nil {
 		return config{}, fmt.Errorf("configuration: %w", oneLine(err))
 	}
+	c.fromEnvironment = c.AdminKey != ""
 	return c, c.validate()
 }
 

@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 
 	"github.com/caarlos0/env/v11"
 	"github.com/spf13/cobra"
@@ -26,6 +30,7 @@ type dev struct {
 	memory               bool
 	http                 string
 	uiPort, temporalPort int
+	allowLoopback        loopback
 }
 
 func newDev(environ []string) *cobra.Command {
@@ -37,8 +42,8 @@ func newDev(environ []string) *cobra.Command {
 with nothing to install. It keeps its data, and the keys that it makes, under
 --data, and goes on where it was when it is started again.
 
-It delivers to plain http and to loopback addresses, so that a receiver can run
-beside it; "postdate listen" is one.`,
+It delivers to plain http, and for the default tenant to loopback addresses, so that
+a receiver can run beside it; "postdate listen" is one.`,
 		Example: `  postdate dev
   postdate dev --memory
   postdate dev --db postgres://postdate:secret@127.0.0.1:5432/postdate`,
@@ -50,10 +55,12 @@ beside it; "postdate listen" is one.`,
 	flags := cmd.Flags()
 	flags.StringVar(&d.data, "data", defaultData, "folder for SQLite's files and for the keys")
 	flags.BoolVar(&d.memory, "memory", false, "keep nothing: engine and keys live in memory")
-	flags.StringVar(&d.db, "db", "", "keep the engine's data in PostgreSQL: postgres://user:password@host:port/database")
+	flags.StringVar(&d.db, "db", "", "keep the engine's data in PostgreSQL: postgres://user:password@host:port/database (default $POSTDATE_DB)")
 	flags.StringVar(&d.http, "http", "", "where the API listens (default $POSTDATE_HTTP_ADDR or 127.0.0.1:8080)")
 	flags.IntVar(&d.uiPort, "ui-port", 8233, "port of the Temporal Web UI, 0 for none")
 	flags.IntVar(&d.temporalPort, "temporal-port", 7233, "port of the Temporal engine")
+	d.allowLoopback = defaultTenantOnly
+	flags.Var(&d.allowLoopback, "allow-loopback", "whose messages may go to loopback addresses: default (the default tenant's and the operator's own), all, or none")
 	cmd.MarkFlagsMutuallyExclusive("memory", "db")
 	return cmd
 }
@@ -70,17 +77,28 @@ func (d dev) run(ctx context.Context, environ []string, stdout, stderr io.Writer
 	if d.memory {
 		keys = ""
 	}
+	made := c.AdminKey == "" && !exists(filepath.Join(keys, adminKeyFile))
 	if c, err = c.withSecrets(keys); err != nil {
 		return err
 	}
+	if d.db == "" && !d.memory {
+		d.db = c.DB
+	}
 	c.AllowHTTP = true
-	c.AllowNetworks = append(c.AllowNetworks, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
 	log := c.logger(stderr)
 	if _, set := env.ToMap(environ)["GOGC"]; !set {
 		debug.SetGCPercent(engine.GCPercent)
 	}
 
-	running, err := engine.Start(ctx, d.engineConfig(c, log))
+	login, err := codec.NewLogin(codec.LoginConfig{Keys: []string{c.AdminKey}, UIURL: d.uiURL(), Log: log})
+	if err != nil {
+		return err
+	}
+	settings := d.engineConfig(c, log)
+	settings.UIGuard = func(ui http.Handler) http.Handler {
+		return checkHost(login.GuardUI(ui), net.JoinHostPort("127.0.0.1", "0"), c.AllowedHosts)
+	}
+	running, err := engine.Start(ctx, settings)
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}
@@ -88,10 +106,11 @@ func (d dev) run(ctx context.Context, environ []string, stdout, stderr io.Writer
 	c.UIURL = running.UIURL()
 
 	n := process{
-		config: c, api: true, worker: true, log: log, environ: environ,
+		config: c, api: true, worker: true, log: log, environ: environ, login: login,
+		ownPorts: append(running.Ports(), d.uiPort), loopback: d.allowLoopback,
 		temporal: client.Options{HostPort: running.Address(), Namespace: client.DefaultNamespace},
 	}
-	n.ready = func() { d.printBanner(stdout, c, running) }
+	n.ready = func() { d.printBanner(stdout, c, running, made && isTerminal(stdout)) }
 	return n.run(ctx)
 }
 
@@ -107,9 +126,73 @@ func (d dev) engineConfig(c config, log *slog.Logger) engine.Config {
 	}
 }
 
-// printBanner tells where everything is and what to try. It writes the keys, for
-// whoever started this on their own terminal has no other way to learn them.
-func (d dev) printBanner(w io.Writer, c config, running *engine.Engine) {
+// whereKey says what the operator's key is, or where it is kept, and how a shell gets it.
+func (d dev) whereKey(c config, show bool) (key, bearer string) {
+	file := filepath.Join(d.data, adminKeyFile)
+	switch {
+	case d.memory && c.fromEnvironment:
+		return "$POSTDATE_ADMIN_KEY", "$POSTDATE_ADMIN_KEY"
+	case d.memory: // there is no other way to learn it
+		return c.AdminKey, c.AdminKey
+	case c.fromEnvironment:
+		return "$POSTDATE_ADMIN_KEY", "$POSTDATE_ADMIN_KEY"
+	case show:
+		return c.AdminKey + "    (kept in " + file + ")", "$(cat " + file + ")"
+	default:
+		return "kept in " + file, "$(cat " + file + ")"
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// isTerminal reports whether a person reads w.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// uiURL is where the Web UI will be.
+func (d dev) uiURL() string {
+	if d.uiPort == 0 {
+		return ""
+	}
+	return "http://127.0.0.1:" + strconv.Itoa(d.uiPort)
+}
+
+// loopback says whose messages may go to loopback addresses.
+type loopback string
+
+const (
+	defaultTenantOnly loopback = "default"
+	everyTenant       loopback = "all"
+	nobody            loopback = "none"
+)
+
+// Set, String and Type make loopback a flag.
+func (l *loopback) Set(text string) error {
+	switch *l = loopback(text); *l {
+	case defaultTenantOnly, everyTenant, nobody:
+		return nil
+	}
+	return errors.New("default, all or none")
+}
+
+func (l *loopback) String() string { return string(*l) }
+
+// Type names the values in the help text.
+func (*loopback) Type() string { return "default|all|none" }
+
+// printBanner prints where everything is and what to try. It shows the operator's key
+// once, on a terminal, when it was just made; afterwards it says where it is kept.
+func (d dev) printBanner(w io.Writer, c config, running *engine.Engine, showKey bool) {
+	key, bearer := d.whereKey(c, showKey)
 	kept := "in memory, nothing is kept"
 	if d.db != "" {
 		kept = "in PostgreSQL"
@@ -117,7 +200,7 @@ func (d dev) printBanner(w io.Writer, c config, running *engine.Engine) {
 		kept = "in " + filepath.Clean(d.data)
 	}
 	listen := "bin/postdate listen"
-	if d.memory {
+	if d.memory && !c.fromEnvironment {
 		listen = "POSTDATE_SIGNING_SECRET=" + c.SigningSecret + " " + listen
 	}
 	if d.data != defaultData {
@@ -142,14 +225,14 @@ Receive, in another terminal:
 Send a message that is due in 5 seconds:
 
   curl http://%[3]s/v1/schedules \
-    -H 'Authorization: Bearer %[6]s' -H 'Content-Type: application/json' \
+    -H "Authorization: Bearer %[8]s" -H 'Content-Type: application/json' \
     -d '{"type": "hello", "delay": "5s", "data": {"to": "the future"}, "to": {"url": "http://127.0.0.1:9000/"}}'
 
 Or POST {"url": "http://127.0.0.1:9000/", "event_types": ["*"]} to /v1/endpoints,
 have "postdate listen" verify by the answer's "secret", with --secret, and publish
 what happens to all who subscribed: POST {"type": "hello"} to /v1/events.
 
-`, version, kept, reachable(c.HTTPAddr), ui, running.Address(), c.AdminKey, listen)
+`, version, kept, reachable(c.HTTPAddr), ui, running.Address(), key, listen, bearer)
 }
 
 // reachable is an address that a client on this machine can use, for one that

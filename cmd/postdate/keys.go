@@ -46,7 +46,7 @@ func (c config) withSecrets(dir string) (config, error) {
 	return c, c.validate()
 }
 
-// hasData tells whether the engine has kept something in dir, though the keys
+// hasData reports whether the engine has kept something in dir, though the keys
 // that it was encrypted with are not there.
 func hasData(dir string) bool {
 	if dir == "" {
@@ -57,7 +57,7 @@ func hasData(dir string) bool {
 	return errors.Is(noKeys, fs.ErrNotExist) && noData == nil
 }
 
-// keep answers what file holds, or what generate answers, kept there from then on.
+// keep returns what file holds, or what generate returns, kept there from then on.
 func keep(dir, file string, generate func() string) (string, error) {
 	if dir == "" {
 		return generate(), nil
@@ -83,7 +83,7 @@ func readKept(path string) (string, error) {
 	}
 	text := strings.TrimSpace(string(kept))
 	if text == "" {
-		return "", fmt.Errorf("data folder: %s is empty: put back what it held, or move the whole folder away to begin anew", path)
+		return "", fmt.Errorf("data folder: %s is empty: put back what it held, or move the whole folder away to start over", path)
 	}
 	return text, nil
 }

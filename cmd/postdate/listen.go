@@ -11,8 +11,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -47,7 +49,7 @@ key, with --secret.`,
 			return l.run(cmd.Context(), environ, cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().StringVar(&l.addr, "addr", ":9000", "where to listen")
+	cmd.Flags().StringVar(&l.addr, "addr", "127.0.0.1:9000", "where to listen: :9000 for all addresses of this machine")
 	cmd.Flags().StringVar(&l.data, "data", defaultData, `the data folder of "postdate dev"`)
 	cmd.Flags().StringVar(&l.secret, "secret", "", "what to verify with: a secret, whsec_…, or a public key, whpk_…")
 	cmd.Flags().IntVar(&l.status, "status", http.StatusOK, "the HTTP status to answer with")
@@ -109,15 +111,32 @@ func (l listener) receive(verifier signature.Verifier, out io.Writer) http.Handl
 		}
 		var text bytes.Buffer
 		fmt.Fprintf(&text, "%s  %s  %s, answered %d\n", time.Now().Format("15:04:05.000"),
-			r.Header.Get(signature.HeaderID), verdict, status)
+			printable(r.Header.Get(signature.HeaderID)), verdict, status)
 		text.WriteString("  ")
-		if err := json.Indent(&text, body, "  ", "  "); err != nil {
-			text.Write(body)
+		var indented bytes.Buffer
+		if err := json.Indent(&indented, body, "  ", "  "); err != nil {
+			indented.Reset()
+			indented.Write(body)
 		}
+		text.WriteString(printable(indented.String()))
 		text.WriteString("\n\n")
 		_, _ = text.WriteTo(out) // in one write, so that two deliveries do not mix
 		w.WriteHeader(status)
 	})
+}
+
+// printable is text whose control characters are written as escapes, so that what was
+// sent cannot command the terminal on which it is read. Lines stay lines.
+func printable(text string) string {
+	var out strings.Builder
+	for _, r := range text {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			out.WriteRune(r)
+			continue
+		}
+		out.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+	}
+	return out.String()
 }
 
 // serveUntil serves until ctx is done, then waits up to drain for the requests

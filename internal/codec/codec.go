@@ -27,9 +27,12 @@ var (
 	// ErrUnreadable tells that a payload was altered after it was encrypted, or
 	// encrypted by something else, or with another key of the same id.
 	ErrUnreadable = errors.New("does not open it: it was altered, or made with another key of the same id")
+	// ErrUnencrypted tells that a payload did not come from us: whoever reaches Temporal
+	// can send Updates and Signals, and only who has a key can encrypt them.
+	ErrUnencrypted = errors.New("the payload is not encrypted: it was sent by something that has no key")
 )
 
-// isOurs tells whether err is the codec's, rather than the data converter's.
+// isOurs reports whether err is the codec's, rather than the data converter's.
 func isOurs(err error) bool { return errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnreadable) }
 
 // codec is the payload codec of a ring.
@@ -69,6 +72,23 @@ func (c codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error)
 	}
 	return decoded, nil
 }
+
+// sealedOnly is a codec that refuses what is not encrypted.
+type sealedOnly struct{ converter.PayloadCodec }
+
+// Decode implements [converter.PayloadCodec].
+func (c sealedOnly) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
+	for _, payload := range payloads {
+		if string(payload.GetMetadata()[converter.MetadataEncoding]) != encoding {
+			return nil, ErrUnencrypted
+		}
+	}
+	return c.PayloadCodec.Decode(payloads)
+}
+
+// KeyID is the id of the key that a payload was encrypted with: empty where it is not
+// encrypted.
+func KeyID(payload *commonpb.Payload) string { return string(payload.GetMetadata()[metadataKeyID]) }
 
 func encrypt(k *key, payload *commonpb.Payload) (*commonpb.Payload, error) {
 	buf := make([]byte, headerSize, headerSize+proto.Size(payload)+gcmOverhead)

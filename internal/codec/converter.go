@@ -12,7 +12,7 @@ import (
 )
 
 // NewDataConverter answers Temporal's default data converter with all that it
-// makes encrypted, and raw JSON kept byte for byte. It is for
+// makes encrypted, and raw JSON kept byte for byte. What is not encrypted it refuses. It is for
 // client.Options.DataConverter, together with [NewFailureConverter].
 //
 // In workflow code a payload that cannot be decrypted stops the workflow task,
@@ -20,38 +20,38 @@ import (
 // would fail the workflow, drop the signal or look like a failed activity: a key
 // missing for a minute would end what slept for years.
 func NewDataConverter(ring *Ring) converter.DataConverter {
-	sealed := converter.NewCodecDataConverter(plain(), New(ring))
-	return &dataConverter{DataConverter: sealed, insistent: insistent{sealed}}
+	sealed := converter.NewCodecDataConverter(plain(), sealedOnly{New(ring)})
+	return &dataConverter{DataConverter: sealed, taskFailing: taskFailing{sealed}}
 }
 
 type dataConverter struct {
 	converter.DataConverter
-	insistent insistent
+	taskFailing taskFailing
 }
 
 var _ converter.ContextAware = (*dataConverter)(nil)
 
 // WithWorkflowContext answers the converter for workflow code.
 func (c *dataConverter) WithWorkflowContext(converter.WorkflowContext) converter.DataConverter {
-	return &c.insistent
+	return &c.taskFailing
 }
 
 // WithContext answers c: activities are repeated when they fail.
 func (c *dataConverter) WithContext(context.Context) converter.DataConverter { return c }
 
-// insistent panics where a payload cannot be decrypted, which the SDK makes a
+// taskFailing panics where a payload cannot be decrypted, which the SDK makes a
 // failed workflow task of, under its default policy.
-type insistent struct{ converter.DataConverter }
+type taskFailing struct{ converter.DataConverter }
 
-func (c *insistent) FromPayload(payload *commonpb.Payload, valuePtr any) error {
-	return insist(c.DataConverter.FromPayload(payload, valuePtr))
+func (c *taskFailing) FromPayload(payload *commonpb.Payload, valuePtr any) error {
+	return failTask(c.DataConverter.FromPayload(payload, valuePtr))
 }
 
-func (c *insistent) FromPayloads(payloads *commonpb.Payloads, valuePtrs ...any) error {
-	return insist(c.DataConverter.FromPayloads(payloads, valuePtrs...))
+func (c *taskFailing) FromPayloads(payloads *commonpb.Payloads, valuePtrs ...any) error {
+	return failTask(c.DataConverter.FromPayloads(payloads, valuePtrs...))
 }
 
-func insist(err error) error {
+func failTask(err error) error {
 	if isOurs(err) {
 		panic(err)
 	}

@@ -16,7 +16,7 @@ import (
 
 const (
 	// Path is where the API serves [NewHandler]: the codec endpoint that the Web
-	// UI and the temporal command are told of is the API's URL with Path.
+	// UI and the temporal command are given is the API's URL with Path.
 	Path = "/codec"
 	// LoginPath is where it serves a [Login].
 	LoginPath = Path + "/login"
@@ -35,7 +35,7 @@ type HandlerConfig struct {
 	// Hide takes what nobody may see out of the JSON that is shown, where it is
 	// not nil.
 	Hide func([]byte) []byte
-	// Authorize tells whether the caller may read and write payloads of every
+	// Authorize reports whether the caller may read and write payloads of every
 	// tenant. A [Login]'s Authorized is one.
 	Authorize func(*http.Request) bool
 }

@@ -14,11 +14,19 @@ import (
 )
 
 const (
-	cookieName = "postdate_codec"
+	// cookieName is the cookie by which payloads are read, and uiCookieName that by
+	// which the Web UI changes anything in Temporal.
+	cookieName   = "postdate_codec"
+	uiCookieName = "postdate_ui"
+	uiPath       = "/api" // of the Web UI's own requests
 	// sessionLife is how long a browser that signed in may read: a working day.
 	sessionLife = 12 * time.Hour
 	// maxForm bounds the sign-in form, in bytes.
 	maxForm = 8 << 10
+	// wrongKeyDelay is how long the answer to a wrong key takes, and maxWrongKeys how
+	// many may wait for theirs: more are refused at once.
+	wrongKeyDelay = time.Second
+	maxWrongKeys  = 10
 )
 
 //go:embed login.html
@@ -28,8 +36,9 @@ var loginPage = template.Must(template.New("login").Parse(loginHTML))
 
 // LoginConfig is what a [Login] needs to know.
 type LoginConfig struct {
-	// Key is the operator's key. It must not be empty.
-	Key string
+	// Keys are the operator's keys, of which each opens: two while one is rotated. The
+	// first signs the sessions.
+	Keys []string
 	// UIURL is the Web UI's address, where people go once signed in.
 	UIURL string
 	// Log takes a line for each wrong key, and each sign-in: slog's default where it is nil.
@@ -43,8 +52,9 @@ type LoginConfig struct {
 // API and Web UI must share a host name, or a registrable domain and scheme;
 // ports do not matter.
 type Login struct {
-	key      [sha256.Size]byte
-	sessions sessions
+	keys     [][sha256.Size]byte
+	sessions *sessions
+	wrong    chan struct{}
 	uiURL    string
 	origin   string
 	log      *slog.Logger
@@ -54,27 +64,31 @@ type Login struct {
 
 // NewLogin answers an error where there is no key, or UIURL is none.
 func NewLogin(c LoginConfig) (*Login, error) {
-	if c.Key == "" {
+	if len(c.Keys) == 0 {
 		return nil, errors.New("the codec endpoint's login needs the operator's key")
 	}
 	origin, err := originOf(c.UIURL)
 	if err != nil {
 		return nil, err
 	}
-	sessions, err := newSessions(c.Key)
+	sessions, err := newSessions(c.Keys[0])
 	if err != nil {
 		return nil, err
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	return &Login{
-		key: sha256.Sum256([]byte(c.Key)), sessions: sessions, uiURL: c.UIURL, origin: origin,
+	l := &Login{
+		sessions: sessions, wrong: make(chan struct{}, maxWrongKeys), uiURL: c.UIURL, origin: origin,
 		log: c.Log, guard: http.NewCrossOriginProtection(), now: time.Now,
-	}, nil
+	}
+	for _, key := range c.Keys {
+		l.keys = append(l.keys, sha256.Sum256([]byte(key)))
+	}
+	return l, nil
 }
 
-// Authorized tells whether r carries the key, as "Authorization: Bearer <key>",
+// Authorized reports whether r carries the key, as "Authorization: Bearer <key>",
 // or comes from a browser that signed in.
 func (l *Login) Authorized(r *http.Request) bool {
 	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -87,14 +101,41 @@ func (l *Login) Authorized(r *http.Request) bool {
 
 // isKey compares hashes, which takes as long whatever is alike.
 func (l *Login) isKey(given string) bool {
-	hash := sha256.Sum256([]byte(given))
-	return subtle.ConstantTimeCompare(hash[:], l.key[:]) == 1
+	hash, equal := sha256.Sum256([]byte(given)), 0
+	for _, key := range l.keys {
+		equal |= subtle.ConstantTimeCompare(hash[:], key[:])
+	}
+	return equal == 1
+}
+
+// GuardUI lets everybody look at the Web UI, and only who signed in change anything in
+// Temporal by it: cancel, terminate, signal, start.
+func (l *Login) GuardUI(ui http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && (l.guard.Check(r) != nil || !l.mayAct(r)) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = w.Write([]byte(`{"code":7,"message":"the Web UI is read-only for who has not signed in: sign in at ` + LoginPath + ` of the API"}`))
+			return
+		}
+		ui.ServeHTTP(w, r)
+	})
+}
+
+// mayAct reports whether a request comes from a browser that signed in.
+func (l *Login) mayAct(r *http.Request) bool {
+	for _, cookie := range r.CookiesNamed(uiCookieName) {
+		if _, _, ok := l.sessions.open(cookie.Value, acting, l.now()); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // session is when the browser's session ends, if it has one.
 func (l *Login) session(r *http.Request) (time.Time, bool) {
 	for _, cookie := range r.CookiesNamed(cookieName) {
-		if expiry, ok := l.sessions.expiry(cookie.Value, l.now()); ok {
+		if _, expiry, ok := l.sessions.open(cookie.Value, reading, l.now()); ok {
 			return expiry, true
 		}
 	}
@@ -122,25 +163,50 @@ func (l *Login) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // enter signs in who sent the key, and out who sent sign_out.
 func (l *Login) enter(w http.ResponseWriter, r *http.Request) {
 	if r.PostFormValue("sign_out") != "" {
-		http.SetCookie(w, l.cookie("", -1))
+		for _, cookie := range r.CookiesNamed(cookieName) {
+			if session, expiry, ok := l.sessions.open(cookie.Value, reading, l.now()); ok {
+				l.sessions.end(session, expiry, l.now())
+			}
+		}
+		http.SetCookie(w, l.cookie(cookieName, Path, "", -1))
+		http.SetCookie(w, l.cookie(uiCookieName, uiPath, "", -1))
 		http.Redirect(w, r, LoginPath, http.StatusSeeOther)
 		return
 	}
 	if !l.isKey(strings.TrimSpace(r.PostFormValue("key"))) {
-		l.log.WarnContext(r.Context(), "codec: sign-in with a wrong key", "remote", r.RemoteAddr)
-		l.show(w, r, http.StatusUnauthorized, true)
+		l.refuse(w, r)
 		return
 	}
-	l.log.InfoContext(r.Context(), "codec: signed in to read payloads", "remote", r.RemoteAddr)
-	http.SetCookie(w, l.cookie(l.sessions.token(l.now().Add(sessionLife)), int(sessionLife.Seconds())))
-	http.Redirect(w, r, cmp.Or(l.uiURL, LoginPath), http.StatusSeeOther)
+	l.log.InfoContext(r.Context(), "signed in to read payloads", "remote", r.RemoteAddr)
+	until, seconds := l.now().Add(sessionLife), int(sessionLife.Seconds())
+	session := l.sessions.begin(until)
+	http.SetCookie(w, l.cookie(cookieName, Path, l.sessions.token(session, reading), seconds))
+	http.SetCookie(w, l.cookie(uiCookieName, uiPath, l.sessions.token(session, acting), seconds))
+	http.Redirect(w, r, cmp.Or(l.uiURL, LoginPath), http.StatusSeeOther) //nolint:gosec // the operator's own address
+}
+
+// refuse answers a wrong key, after a while: so that guessing takes time.
+func (l *Login) refuse(w http.ResponseWriter, r *http.Request) {
+	select {
+	case l.wrong <- struct{}{}:
+		defer func() { <-l.wrong }()
+	default:
+		http.Error(w, "too many sign-ins with wrong keys: try again in a moment", http.StatusTooManyRequests)
+		return
+	}
+	l.log.WarnContext(r.Context(), "failed to sign in to read payloads: not the operator's key", "remote", r.RemoteAddr)
+	select {
+	case <-time.After(wrongKeyDelay):
+	case <-r.Context().Done():
+	}
+	l.show(w, r, http.StatusUnauthorized, true)
 }
 
 // cookie holds token for maxAge seconds; a negative maxAge deletes it. Browsers
 // send it to a Web UI served by https only over https.
-func (l *Login) cookie(token string, maxAge int) *http.Cookie {
+func (l *Login) cookie(name, path, token string, maxAge int) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // Secure over plain http would keep it from being sent at all
-		Name: cookieName, Value: token, Path: Path, MaxAge: maxAge,
+		Name: name, Value: token, Path: path, MaxAge: maxAge,
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: strings.HasPrefix(l.origin, "https://"),
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -19,7 +20,7 @@ import (
 func newLoginOf(t *testing.T, change ...func(*LoginConfig)) (*Login, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
-	c := LoginConfig{Key: operatorKey, UIURL: uiURL, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	c := LoginConfig{Keys: []string{operatorKey}, UIURL: uiURL, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	for _, each := range change {
 		each(&c)
 	}
@@ -157,7 +158,13 @@ func TestLogin_GivesACookieThatHoldsNoKey(t *testing.T) {
 
 func TestLogin_RefusesAWrongKey(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, refusesAWrongKey)
+}
+
+func refusesAWrongKey(t *testing.T) {
+	t.Helper()
 	login, log := newLoginOf(t)
+	began := time.Now()
 	for _, form := range []string{"", "key=", "key=hunter2", "key=" + operatorKey + "x", "key=" + strings.Repeat("x", maxForm)} {
 		answer := submit(login, form, nil)
 		require.Equal(t, http.StatusUnauthorized, answer.Code)
@@ -166,7 +173,8 @@ func TestLogin_RefusesAWrongKey(t *testing.T) {
 		require.Contains(t, page, "This is not the key")
 		require.NotContains(t, page, "hunter2")
 	}
-	require.Equal(t, 5, strings.Count(log.String(), "wrong key"))
+	require.Equal(t, 5*wrongKeyDelay, time.Since(began), "each takes a while")
+	require.Equal(t, 5, strings.Count(log.String(), "not the operator's key"))
 	require.NotContains(t, log.String(), "hunter2")
 }
 
@@ -228,7 +236,7 @@ func TestLogin_KnowsSessionsOfItsKeyAlone(t *testing.T) {
 	t.Parallel()
 	login, _ := newLoginOf(t)
 	again, _ := newLoginOf(t)
-	other, _ := newLoginOf(t, func(c *LoginConfig) { c.Key = "pd_another-key-of-the-operator" })
+	other, _ := newLoginOf(t, func(c *LoginConfig) { c.Keys = []string{"pd_another-key-of-the-operator"} })
 	r := signIn(t, login)
 	require.True(t, again.Authorized(r), "the same key in another process")
 	require.False(t, other.Authorized(r))
@@ -237,7 +245,7 @@ func TestLogin_KnowsSessionsOfItsKeyAlone(t *testing.T) {
 func TestLogin_RefusesTokensItDidNotMake(t *testing.T) {
 	t.Parallel()
 	login, _ := newLoginOf(t)
-	made := login.sessions.token(time.Now().Add(time.Hour))
+	made := login.sessions.token(login.sessions.begin(time.Now().Add(time.Hour)), reading)
 	until, signature, _ := strings.Cut(made, ".")
 	for _, token := range []string{
 		"", ".", until, until + ".", "." + signature, "9" + until + "." + signature,
@@ -267,6 +275,44 @@ func TestNewLogin_WantsAKey(t *testing.T) {
 	t.Parallel()
 	_, err := NewLogin(LoginConfig{UIURL: uiURL})
 	require.Error(t, err)
-	_, err = NewLogin(LoginConfig{Key: operatorKey, UIURL: "nowhere"})
+	_, err = NewLogin(LoginConfig{Keys: []string{operatorKey}, UIURL: "nowhere"})
 	require.Error(t, err)
+}
+
+func TestLogin_SignOutEndsTheSessionItself(t *testing.T) {
+	t.Parallel()
+	login, _ := newLoginOf(t)
+	r := signIn(t, login)
+	kept := r.Header.Get("Cookie")
+	require.True(t, login.Authorized(r))
+	answer := submit(login, "sign_out=1", http.Header{"Cookie": {kept}})
+	require.Equal(t, http.StatusSeeOther, answer.Code)
+	require.False(t, login.Authorized(r), "whoever copied the cookie is signed out too")
+}
+
+func TestLogin_TheWebUIIsReadOnlyForStrangers(t *testing.T) {
+	t.Parallel()
+	login, _ := newLoginOf(t)
+	ui := login.GuardUI(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	ask := func(method string, cookies ...*http.Cookie) int {
+		r := httptest.NewRequest(method, "/api/v1/namespaces/default/workflows/x/terminate", http.NoBody)
+		for _, cookie := range cookies {
+			r.AddCookie(cookie)
+		}
+		w := httptest.NewRecorder()
+		ui.ServeHTTP(w, r)
+		return w.Code
+	}
+	require.Equal(t, http.StatusNoContent, ask(http.MethodGet))
+	require.Equal(t, http.StatusForbidden, ask(http.MethodPost))
+
+	answer := submit(login, "key="+operatorKey, nil)
+	cookies := answer.Result().Cookies()
+	require.Len(t, cookies, 2)
+	require.Equal(t, http.StatusNoContent, ask(http.MethodPost, cookies...))
+	reading := *cookies[0]
+	reading.Name = uiCookieName
+	require.Equal(t, http.StatusForbidden, ask(http.MethodPost, &reading), "a token to read payloads is none to act by")
+	submit(login, "sign_out=1", http.Header{"Cookie": {cookies[0].String()}})
+	require.Equal(t, http.StatusForbidden, ask(http.MethodPost, cookies...))
 }

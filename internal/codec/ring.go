@@ -78,16 +78,21 @@ func (r *Ring) find(id string) *key {
 	return nil
 }
 
+// IDs are the ids of the keys, the one that encrypts first.
+func (r *Ring) IDs() []string {
+	ids := make([]string, len(r.keys))
+	for i, k := range r.keys {
+		ids[i] = k.id
+	}
+	return ids
+}
+
 // String tells the ids of the keys, the one that encrypts first.
 func (r *Ring) String() string {
 	if r == nil {
 		return "codec.Ring(none)"
 	}
-	ids := make([]string, len(r.keys))
-	for i, k := range r.keys {
-		ids[i] = k.id
-	}
-	return "codec.Ring(" + strings.Join(ids, ", ") + ")"
+	return "codec.Ring(" + strings.Join(r.IDs(), ", ") + ")"
 }
 
 // Format prints r as [Ring.String] does, whatever the verb.

@@ -24,7 +24,7 @@ type Event struct {
 	Execution postdate.Execution
 }
 
-// EventDelivery is where a delivery of an event stands.
+// EventDelivery is a delivery of an event, with its state.
 type EventDelivery struct {
 	postdate.DeliveryRef
 	State postdate.State
@@ -57,9 +57,9 @@ func (s *Store) GetEvent(ctx context.Context, tenant, id string) (*Event, error)
 	return event, nil
 }
 
-// states says where the deliveries of an event stand, by endpoint. What was
-// delivered in a group is known from there; of the others the engine's list
-// tells, which is a little behind: where it matters, they are asked one by one.
+// states are the states of an event's deliveries, by endpoint. Those delivered in a
+// group are read from the group. Those of the others come from Temporal's list, which is
+// a little behind: where it matters, they are read one by one.
 func (s *Store) states(ctx context.Context, tenant string, root *group, event protocol.Publication) (map[string]postdate.State, error) {
 	states := make(map[string]postdate.State)
 	if err := s.listStates(ctx, tenant, event.Message.ID, states); err != nil {
@@ -77,16 +77,16 @@ func (s *Store) states(ctx context.Context, tenant string, root *group, event pr
 			parts[number] = part
 		}
 		state, listed := states[endpoint]
-		switch carrier := parts[number]; {
+		switch part := parts[number]; {
 		case listed && state.Final():
-		case carrier != nil && carrier.has(event.Message.ID, endpoint):
+		case part != nil && part.has(event.Message.ID, endpoint):
 			states[endpoint] = postdate.Delivered
-		case carrier != nil && carrier.inLine(event.Message.ID, endpoint):
+		case part != nil && part.inLine(event.Message.ID, endpoint):
 			states[endpoint] = cmp.Or(state, postdate.Waiting)
 			unsure = append(unsure, endpoint)
 		case listed:
 			unsure = append(unsure, endpoint)
-		case carrier == nil || !carrier.running():
+		case part == nil || !part.running():
 			missing = append(missing, endpoint)
 		default:
 			states[endpoint] = postdate.Sending
@@ -105,7 +105,7 @@ func (g *group) inLine(event, endpoint string) bool {
 	return ok
 }
 
-// listStates asks the engine's list for the deliveries of an event that have
+// listStates adds the states of those of an event's deliveries that Temporal lists with
 // executions of their own.
 func (s *Store) listStates(ctx context.Context, tenant, event string, states map[string]postdate.State) error {
 	now := s.now()
@@ -122,7 +122,7 @@ func (s *Store) listStates(ctx context.Context, tenant, event string, states map
 		for _, info := range page.GetExecutions() {
 			_, id, _ := protocol.ParseDeliveryID(info.GetExecution().GetWorkflowId())
 			_, endpoint, _ := postdate.SplitDeliveryID(id)
-			if states[endpoint] == "" { // else it was retried: the newest run comes first
+			if states[endpoint] == "" { // an older run was retried: the newest comes first
 				states[endpoint] = stateOf(info, now)
 			}
 		}
@@ -133,33 +133,33 @@ func (s *Store) listStates(ctx context.Context, tenant, event string, states map
 	}
 }
 
-// maxUnsure bounds how many deliveries of an event are asked one by one. Of
-// the others the list's word is taken.
+// maxUnsure bounds how many deliveries of an event are read one by one. The others have
+// the states of the list.
 const maxUnsure = 100
 
-// resolve reads deliveries one by one where they stand.
+// resolve reads the states of deliveries one by one.
 func (s *Store) resolve(ctx context.Context, tenant, event string, endpoints []string, states map[string]postdate.State) error {
-	answers := make([]postdate.State, min(len(endpoints), maxUnsure))
-	asking, ctx := errgroup.WithContext(ctx)
-	asking.SetLimit(maxParallel)
-	for i := range answers {
-		asking.Go(func() error {
+	found := make([]postdate.State, min(len(endpoints), maxUnsure))
+	reading, ctx := errgroup.WithContext(ctx)
+	reading.SetLimit(maxParallel)
+	for i := range found {
+		reading.Go(func() error {
 			read, err := s.read(ctx, tenant, postdate.DeliveryID(event, endpoints[i]))
 			if postdate.CodeOf(err) == postdate.NotFound {
 				return nil
 			}
 			if err == nil {
-				answers[i] = read.state(s.now())
+				found[i] = read.state(s.now())
 			}
 			return err
 		})
 	}
-	if err := asking.Wait(); err != nil {
+	if err := reading.Wait(); err != nil {
 		return err
 	}
 	for i, endpoint := range endpoints {
-		if i < len(answers) && answers[i] != "" {
-			states[endpoint] = answers[i]
+		if i < len(found) && found[i] != "" {
+			states[endpoint] = found[i]
 		}
 		if states[endpoint] == "" {
 			states[endpoint] = postdate.Sending // on its way out of its group

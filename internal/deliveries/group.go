@@ -14,28 +14,28 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// group is what was seen of a Dispatch.
+// group is what was read of a Dispatch.
 type group struct {
 	info  *workflowpb.WorkflowExecutionInfo
 	input protocol.DispatchInput
-	// parts are how its deliveries are shared out: the first are its own.
+	// parts are how its deliveries are distributed: those of the first are its own.
 	parts     []protocol.DispatchInput
 	delivered []protocol.GroupDelivery
 	queued    []protocol.QueuedDelivery
 }
 
-// running tells whether first attempts are still made in g.
+// running reports whether g still makes first attempts.
 func (g *group) running() bool {
 	return g.info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
 }
 
-// completed tells whether all that is g's own was delivered or has left it.
+// completed reports whether all of g's own deliveries were delivered or have left it.
 func (g *group) completed() bool {
 	return g.info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
 }
 
-// part is the number of the Dispatch that carries an event to endpoint: 0 is g
-// itself, where it is the one in which the event was accepted.
+// part is the number of the part that carries an event's delivery to endpoint: 0 is g
+// itself, where the event was accepted in g.
 func (g *group) part(event, endpoint string) (int, bool) {
 	number := slices.IndexFunc(g.parts, func(part protocol.DispatchInput) bool {
 		return slices.ContainsFunc(part.Events, func(p protocol.Publication) bool {
@@ -54,7 +54,7 @@ func (g *group) publication(event string) (protocol.Publication, bool) {
 	return g.input.Events[place], true
 }
 
-// attempt is the one by which g itself delivered an event to endpoint.
+// attempt is the attempt with which g itself delivered an event to endpoint.
 func (g *group) attempt(event, endpoint string) (postdate.Attempt, bool) {
 	for _, d := range g.delivered {
 		if d.Endpoint == endpoint && g.parts[0].Events[d.Event].Message.ID == event {
@@ -64,8 +64,7 @@ func (g *group) attempt(event, endpoint string) (postdate.Attempt, bool) {
 	return postdate.Attempt{}, false
 }
 
-// line is the id of the one in which an event's delivery to endpoint waits, or has
-// waited, since it left g.
+// line is the id of the line for which an event's delivery to endpoint left g.
 func (g *group) line(event, endpoint string) (id string, ok bool) {
 	for _, q := range g.queued {
 		if q.Endpoint == endpoint && g.parts[0].Events[q.Event].Message.ID == event {
@@ -83,7 +82,7 @@ func groupID(tenant, event string) string {
 	return protocol.EventID(tenant, event)
 }
 
-// readGroup reads a Dispatch. id is how its caller knows what is in it.
+// readGroup reads a Dispatch. An error names what the caller looks for by id.
 func (s *Store) readGroup(ctx context.Context, workflowID, id string) (*group, error) {
 	described, err := s.executions.Describe(ctx, workflowID, id)
 	if err != nil {
@@ -112,14 +111,14 @@ func (s *Store) readGroup(ctx context.Context, workflowID, id string) (*group, e
 }
 
 const (
-	// moveTimeout is how long a delivery may be on its way out of its group: seen in
-	// it no more, and not yet in its own execution.
+	// moveTimeout bounds how long a delivery may be on its way out of its group: no
+	// longer shown by it, and not yet in its own execution.
 	moveTimeout  = 2 * time.Second
 	moveInterval = 50 * time.Millisecond
 )
 
-// readGrouped reads a delivery that has no execution of its own: it is in the
-// group of its event, or has left it just now.
+// readGrouped reads a delivery that has no execution of its own: it is in the group of
+// its event, or has just left it.
 func (s *Store) readGrouped(ctx context.Context, tenant, event, endpoint string) (*record, error) {
 	id := postdate.DeliveryID(event, endpoint)
 	for deadline := time.Now().Add(moveTimeout); ; {
@@ -143,37 +142,38 @@ func (s *Store) readGrouped(ctx context.Context, tenant, event, endpoint string)
 // delivery is still there, or in the line that it left the group for.
 func (s *Store) readFromGroup(ctx context.Context, tenant, event, endpoint string) (read *record, there bool, err error) {
 	id := postdate.DeliveryID(event, endpoint)
-	carrier, err := s.groupOf(ctx, tenant, event, endpoint)
+	g, err := s.groupOf(ctx, tenant, event, endpoint)
 	if err != nil {
 		return nil, false, err
 	}
-	read = &record{grouped: true, info: carrier.info}
-	if line, queued := carrier.line(event, endpoint); queued {
+	read = &record{grouped: true, info: g.info}
+	if line, queued := g.line(event, endpoint); queued {
 		return s.readQueued(ctx, lineID(tenant, endpoint, line), id)
 	}
-	made, delivered := carrier.attempt(event, endpoint)
+	attempt, delivered := g.attempt(event, endpoint)
 	switch {
 	case delivered:
-		read.attempts = postdate.Attempts{made}
-	case carrier.completed():
+		read.attempts = postdate.Attempts{attempt}
+	case g.completed():
 		return nil, false, nil
-	case !carrier.running():
+	case !g.running():
 		read.failure = "its group was ended by the operator, in Temporal"
 	}
-	publication, _ := carrier.publication(event)
-	shipment := protocol.DeliveryTask{
+	publication, _ := g.publication(event)
+	task := protocol.DeliveryTask{
 		DeliveryID: id,
 		Message:    publication.Message,
 		To:         postdate.Destination{Endpoint: endpoint},
-		DueAt:      carrier.input.At,
+		DueAt:      g.input.At,
 	}
-	read.accepted = protocol.Accepted{To: shipment.To, At: carrier.input.At}
-	read.input.Shipment = shipment
+	read.accepted = protocol.Accepted{To: task.To, At: g.input.At}
+	read.input.Shipment = task
 	return read, true, s.readTenant(ctx, read)
 }
 
-// readTenant reads what is configured for the tenant of a delivery that has no
-// execution of its own: how its endpoint is retried is decided when it gets one.
+// readTenant reads what is configured for the tenant of a delivery that has no execution
+// of its own. Its retry plan is that of the endpoint now: it gets its own with its own
+// execution.
 func (s *Store) readTenant(ctx context.Context, r *record) (err error) {
 	if r.tenant, err = s.tenants.Tenant(ctx, r.input.Shipment.Message.Tenant); err != nil {
 		return err
@@ -183,8 +183,8 @@ func (s *Store) readTenant(ctx context.Context, r *record) (err error) {
 	return nil
 }
 
-// groupOf reads the Dispatch that carries an event's delivery to endpoint: that
-// in which the event was accepted or, of many deliveries, a further one.
+// groupOf reads the Dispatch that carries an event's delivery to endpoint: the one in
+// which the event was accepted, or a part of it.
 func (s *Store) groupOf(ctx context.Context, tenant, event, endpoint string) (*group, error) {
 	id := postdate.DeliveryID(event, endpoint)
 	root, err := s.readGroup(ctx, groupID(tenant, event), id)
@@ -198,14 +198,14 @@ func (s *Store) groupOf(ctx context.Context, tenant, event, endpoint string) (*g
 	if number == 0 {
 		return root, nil
 	}
-	further, err := s.readPart(ctx, root, number, id)
+	part, err := s.readPart(ctx, root, number, id)
 	if postdate.CodeOf(err) == postdate.NotFound && root.running() {
-		return root, nil // it is not started yet
+		return root, nil // the part has not started yet
 	}
-	return further, err
+	return part, err
 }
 
-// readPart reads the Dispatch that carries a part of what root holds.
+// readPart reads a part of root.
 func (s *Store) readPart(ctx context.Context, root *group, number int, id string) (*group, error) {
 	return s.readGroup(ctx, protocol.PartID(root.info.GetExecution().GetWorkflowId(), number), id)
 }

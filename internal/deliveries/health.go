@@ -19,14 +19,14 @@ import (
 )
 
 const (
-	// healthTimeout bounds the question for an endpoint's health, and positionTimeout
-	// what is asked beside a delivery, which is shown without it too.
+	// healthTimeout bounds the read of an endpoint's health, and positionTimeout that of
+	// a position in its queue: a delivery is shown without one too.
 	healthTimeout   = 10 * time.Second
 	positionTimeout = 2 * time.Second
 )
 
-// Health tells how an endpoint takes what it is sent. One that needs no execution
-// is sent to at its full pace, and nothing waits for it.
+// Health reads how an endpoint does. One that has no execution is sent to at its full
+// pace, and no delivery waits for it.
 func (s *Store) Health(ctx context.Context, tenant string, e postdate.Endpoint) (postdate.Health, error) {
 	ctx, stop := context.WithTimeout(ctx, healthTimeout)
 	defer stop()
@@ -43,7 +43,7 @@ func (s *Store) Health(ctx context.Context, tenant string, e postdate.Endpoint) 
 		return postdate.Health{}, err
 	}
 	health := known.Health
-	health.State = e.State // as it is configured by now
+	health.State = e.State // as it is configured now
 	if health.Reason == "" {
 		health.Reason = e.Reason
 	}
@@ -52,8 +52,8 @@ func (s *Store) Health(ctx context.Context, tenant string, e postdate.Endpoint) 
 	return health, nil
 }
 
-// readWaiting finds out who waits by now: an endpoint hears of what it called of a
-// line when that is over.
+// readWaiting reads how many deliveries wait now. The endpoint counts those of a line
+// that it woke until the line reports that it is done.
 func (s *Store) readWaiting(ctx context.Context, tenant, endpoint string, h *protocol.EndpointHealth) error {
 	if len(h.Head) == 0 {
 		return nil
@@ -73,10 +73,10 @@ func (s *Store) readWaiting(ctx context.Context, tenant, endpoint string, h *pro
 	return nil
 }
 
-// headLine is one of the first lines, as it is now.
+// headLine is what was read of one of the first lines.
 type headLine struct {
 	waiting int
-	oldest  time.Time // where any wait
+	oldest  time.Time // zero where none wait
 }
 
 // readHead reads the first lines, side by side.
@@ -88,13 +88,13 @@ func (s *Store) readHead(ctx context.Context, tenant, endpoint string, lines []p
 		reading.Go(func() error {
 			n, err := s.readLine(ctx, protocol.LineID(tenant, endpoint, known.ID), known.ID)
 			if postdate.CodeOf(err) == postdate.NotFound {
-				return nil // it is over for long
+				return nil // it ended long ago
 			}
 			if err != nil {
 				return err
 			}
 			count, first := n.before(len(n.input.Entries), s.now())
-			// Some of those in it may have been superseded, as the endpoint knows.
+			// Some of its entries may have been superseded, which the endpoint knows.
 			if heads[i].waiting = min(count, known.Waiting); count > 0 {
 				heads[i].oldest = n.input.Entries[first].At
 			}
@@ -109,7 +109,7 @@ func (s *Store) queryEndpoint(ctx context.Context, tenant, endpoint string, into
 	err = retry.With(ctx, func(ctx context.Context) error {
 		answer, err := s.temporal.QueryWorkflowWithOptions(ctx, &client.QueryWorkflowWithOptionsRequest{
 			WorkflowID: protocol.EndpointID(tenant, endpoint), QueryType: query, Args: args,
-			// What one knew that has ended is old.
+			// What one that has ended knew is out of date.
 			QueryRejectCondition: enumspb.QUERY_REJECT_CONDITION_NOT_OPEN,
 		})
 		if _, none := errors.AsType[*serviceerror.NotFound](err); none || err == nil && answer.QueryRejected != nil {
@@ -127,8 +127,8 @@ func (s *Store) queryEndpoint(ctx context.Context, tenant, endpoint string, into
 	return found, nil
 }
 
-// readPosition reads where r stands in its endpoint's queue, if it waits. What cannot
-// be read stays unknown.
+// readPosition reads the position of r in its endpoint's queue, if it waits. Where that
+// fails the position stays unknown.
 func (s *Store) readPosition(ctx context.Context, r *record) {
 	now := s.now()
 	if r.state(now) != postdate.Waiting || r.lineID == "" {
@@ -136,8 +136,8 @@ func (s *Store) readPosition(ctx context.Context, r *record) {
 	}
 	ctx, stop := context.WithTimeout(ctx, positionTimeout)
 	defer stop()
-	shipment := r.input.Shipment
-	tenant, endpoint := shipment.Message.Tenant, shipment.To.Endpoint
+	task := r.input.Shipment
+	tenant, endpoint := task.Message.Tenant, task.To.Endpoint
 	var position postdate.QueuePosition
 	var health protocol.EndpointHealth
 	if found, err := s.queryEndpoint(ctx, tenant, endpoint, &health, protocol.QueryHealth); err != nil || !found {

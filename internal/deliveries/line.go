@@ -18,14 +18,13 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// line is what was seen of a Line.
+// line is what was read of a Line.
 type line struct {
 	info  *workflowpb.WorkflowExecutionInfo
 	input protocol.LineInput
-	// By the place of their waiter: made are the attempts, cancelled says why it was,
-	// cancelledAt when, left that it has an execution of its own, and sending that its
-	// attempt is under way.
-	made        map[int]postdate.Attempt
+	// By the place of their entry: its attempt, why and when it was cancelled, whether
+	// it has left for an execution of its own, and whether its attempt is under way.
+	attempts    map[int]postdate.Attempt
 	cancelled   map[int]string
 	cancelledAt map[int]time.Time
 	left        map[int]bool
@@ -42,19 +41,20 @@ func lineID(tenant, endpoint, id string) string {
 	return prefix + strings.TrimPrefix(id, prefix)
 }
 
-// state is where the waiter at a place stands. There is none of one that has left
-// n: whose first attempt failed does so at once, or when its line's call is over.
+// state is the state of the entry at a place. It reports false for one that has left n:
+// an entry whose attempt failed leaves at once, or when all that were woken with it are
+// done.
 func (n *line) state(place int, now time.Time) (postdate.State, bool) {
 	_, cancelled := n.cancelled[place]
-	made := n.made[place]
+	attempt := n.attempts[place]
 	switch {
 	case n.left[place]:
 		return "", false
 	case cancelled:
 		return postdate.Cancelled, true
-	case made.Outcome == postdate.Accepted:
+	case attempt.Outcome == postdate.Accepted:
 		return postdate.Delivered, true
-	case protocol.Attempted(made.Outcome):
+	case protocol.Attempted(attempt.Outcome):
 		return postdate.Retrying, n.running()
 	case n.running() && n.sending[place]:
 		return postdate.Sending, true
@@ -65,18 +65,18 @@ func (n *line) state(place int, now time.Time) (postdate.State, bool) {
 	return state, state != postdate.Delivered
 }
 
-// endedAt is when the waiter at a place ended: zero where it has not.
+// endedAt is when the entry at a place ended: zero where it has not.
 func (n *line) endedAt(place int) time.Time {
 	if at, cancelled := n.cancelledAt[place]; cancelled {
 		return at
 	}
-	if made := n.made[place]; made.Outcome == postdate.Accepted {
-		return made.At.Add(time.Duration(made.DurationMS) * time.Millisecond)
+	if attempt := n.attempts[place]; attempt.Outcome == postdate.Accepted {
+		return attempt.At.Add(time.Duration(attempt.DurationMS) * time.Millisecond)
 	}
 	return asTime(n.info.GetCloseTime())
 }
 
-// before is how many wait in n before that place, and first is where the first does.
+// before is how many entries wait in n before a place, and the place of the first.
 func (n *line) before(place int, now time.Time) (count, first int) {
 	for earlier := place - 1; earlier >= 0; earlier-- {
 		if state, in := n.state(earlier, now); in && state == postdate.Waiting {
@@ -86,14 +86,14 @@ func (n *line) before(place int, now time.Time) (count, first int) {
 	return count, first
 }
 
-// readLine reads a Line. id is how its caller knows what is in it.
+// readLine reads a Line. An error names what the caller looks for by id.
 func (s *Store) readLine(ctx context.Context, workflowID, id string) (*line, error) {
 	described, err := s.executions.Describe(ctx, workflowID, id)
 	if err != nil {
 		return nil, err
 	}
 	n := &line{
-		info: described.GetWorkflowExecutionInfo(), made: make(map[int]postdate.Attempt),
+		info: described.GetWorkflowExecutionInfo(), attempts: make(map[int]postdate.Attempt),
 		cancelled: make(map[int]string), cancelledAt: make(map[int]time.Time), left: make(map[int]bool), sending: make(map[int]bool),
 	}
 	if err := s.executions.ReadInput(ctx, n.info, &n.input); err != nil {
@@ -127,9 +127,9 @@ func (s *Store) readLine(ctx context.Context, workflowID, id string) (*line, err
 	return n, nil
 }
 
-// addProgress adds what a call came to so far.
+// addProgress adds what has happened since the line was woken.
 func (n *line) addProgress(progress protocol.LineProgress) {
-	maps.Copy(n.made, progress.Made)
+	maps.Copy(n.attempts, progress.Made)
 	for _, place := range progress.Moved {
 		n.left[place] = true
 	}
@@ -138,15 +138,15 @@ func (n *line) addProgress(progress protocol.LineProgress) {
 	}
 }
 
-// addResult adds who is over.
+// addResult adds the entries that are done.
 func (n *line) addResult(done protocol.LineResult) {
-	maps.Copy(n.made, done.Delivered)
+	maps.Copy(n.attempts, done.Delivered)
 	maps.Copy(n.cancelled, done.Cancelled)
 	maps.Copy(n.cancelledAt, done.CancelledAt)
 }
 
-// addCancelled adds whose memo says that they were cancelled: of whom nobody cancelling
-// so no event of a running line does.
+// addCancelled adds the entries that the memo shows as cancelled: the history of a running
+// line has no event for those that no Update cancelled.
 func (n *line) addCancelled(group protocol.Group) {
 	for _, event := range group.Events {
 		place, ok := n.input.Place(postdate.DeliveryID(event.ID, n.input.Endpoint))
@@ -160,14 +160,14 @@ func (n *line) addCancelled(group protocol.Group) {
 	}
 }
 
-// readLineHistory reads what became of the waiters so far: a Line is called a few
-// times at most.
+// readLineHistory reads what became of the entries so far. The history is short: a line
+// is woken a few times at most.
 func (s *Store) readLineHistory(ctx context.Context, n *line) error {
 	run := n.info.GetExecution()
 	events := s.temporal.GetWorkflowHistory(ctx, run.GetWorkflowId(), run.GetRunId(),
 		false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	sending := make(map[int64]bool)      // the events by which SendLine was scheduled
-	cancelling := make(map[int64]string) // by whose cancellation was accepted, the deliveries' ids
+	cancelling := make(map[int64]string) // the deliveries' ids, by the event that accepted the Update
 	for events.HasNext() {
 		event, err := events.Next()
 		if err == nil {
@@ -221,8 +221,8 @@ func (s *Store) readLineEvent(event *historypb.HistoryEvent, n *line, sending ma
 	return nil
 }
 
-// readQueued reads a delivery that is carried by a line. It reports whether the
-// delivery is still there.
+// readQueued reads a delivery that a line carries. It reports whether the delivery is
+// still there.
 func (s *Store) readQueued(ctx context.Context, workflowID, id string) (read *record, there bool, err error) {
 	n, err := s.readLine(ctx, workflowID, id)
 	if err != nil {
@@ -237,8 +237,8 @@ func (s *Store) readQueued(ctx context.Context, workflowID, id string) (read *re
 	}
 	entry := n.input.Entries[place]
 	read = &record{info: n.info, line: n, lineID: workflowID, place: place, failure: n.cancelled[place]}
-	if made := n.made[place]; protocol.Attempted(made.Outcome) {
-		read.attempts = postdate.Attempts{}.Append(made)
+	if attempt := n.attempts[place]; protocol.Attempted(attempt.Outcome) {
+		read.attempts = postdate.Attempts{}.Append(attempt)
 	}
 	read.input.Shipment = protocol.DeliveryTask{
 		DeliveryID: id, Message: *entry.Message, To: postdate.Destination{Endpoint: n.input.Endpoint}, DueAt: entry.At,
@@ -249,8 +249,8 @@ func (s *Store) readQueued(ctx context.Context, workflowID, id string) (read *re
 }
 
 // groupRows are the deliveries that a group or a line carries, in the order of their
-// ids: some may leave it between two pages of a list. In a line that is sending each is
-// read, since their states change from moment to moment.
+// ids: some may leave it between two pages of a list. A line that is sending is read
+// itself, since the states in it change all the time.
 func (s *Store) groupRows(ctx context.Context, info *workflowpb.WorkflowExecutionInfo, now time.Time) ([]row, error) {
 	var group protocol.Group
 	if err := s.executions.ReadMemo(info, protocol.MemoGroup, &group); err != nil {

@@ -133,7 +133,7 @@ func (s *Store) matches(ctx context.Context, f postdate.Filter, info *workflowpb
 			f.Type != "" && f.Type != r.Type ||
 			f.Endpoint != "" && f.Endpoint != r.To.Endpoint ||
 			f.State != "" && f.State != r.State ||
-			!f.AcceptedBefore.IsZero() && r.CreatedAt.After(f.AcceptedBefore)
+			f.AcceptedBefore != nil && r.CreatedAt.After(*f.AcceptedBefore)
 	})
 	if info.GetType().GetName() != protocol.DeliverWorkflow && executions.IsRunning(info) {
 		return s.withoutMoved(ctx, f.Tenant, rows)

@@ -11,9 +11,9 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// query asks the engine for executions that carry what f means, and maybe more:
-// what they carry is held against f all the same. Whatever else it asks, it asks
-// for the tenant's own only.
+// query is the query for executions that carry deliveries which f matches. It may match
+// more executions: the deliveries are compared with f afterwards. It always names the
+// tenant.
 func query(f postdate.Filter, now time.Time) string {
 	conditions := []string{executions.Equals(protocol.AttrTenant, f.Tenant)}
 	if f.SchedulesOnly {
@@ -32,29 +32,29 @@ func query(f postdate.Filter, now time.Time) string {
 			conditions = append(conditions, executions.Equals(list.key, list.value))
 		}
 	}
-	if !f.DueBefore.IsZero() {
-		conditions = append(conditions, "ExecutionTime < "+executions.QuoteTime(f.DueBefore))
+	if f.DueBefore != nil {
+		conditions = append(conditions, "ExecutionTime < "+executions.QuoteTime(*f.DueBefore))
 	}
-	if !f.DueAfter.IsZero() {
-		conditions = append(conditions, "ExecutionTime >= "+executions.QuoteTime(f.DueAfter))
+	if f.DueAfter != nil {
+		conditions = append(conditions, "ExecutionTime >= "+executions.QuoteTime(*f.DueAfter))
 	}
 	return strings.Join(conditions, " AND ")
 }
 
-// conditionOf says of executions what [stateOf] says of one, or of what one
-// carries: in a line that was called some are delivered before it ends, and one
-// that ended may have ended with some cancelled. A comparison with an executions.Attribute
-// that is not set is never true, so that is asked for by name.
+// conditionOf is the condition for executions that carry deliveries in a state: those of
+// which [stateOf] says so, and lines that were woken (some in them are delivered before
+// the line ends) or that ended with some cancelled. A comparison with an attribute that
+// is not set is never true, hence IS NULL.
 func conditionOf(state postdate.State, now time.Time) string {
-	mark := protocol.AttrState.GetName()
+	attribute := protocol.AttrState.GetName()
 	switch state {
 	case postdate.Scheduled:
-		return fmt.Sprintf("ExecutionStatus = 'Running' AND %s IS NULL AND ExecutionTime > %s", mark, executions.QuoteTime(now))
+		return fmt.Sprintf("ExecutionStatus = 'Running' AND %s IS NULL AND ExecutionTime > %s", attribute, executions.QuoteTime(now))
 	case postdate.Sending:
 		return fmt.Sprintf("ExecutionStatus = 'Running' AND (%[1]s = %[2]s OR %[1]s IS NULL AND ExecutionTime <= %[3]s)",
-			mark, executions.Quote(string(postdate.Sending)), executions.QuoteTime(now))
-	case postdate.Waiting, postdate.Retrying: // of what was called, some may wait on, and some have failed
-		return fmt.Sprintf("ExecutionStatus = 'Running' AND %s IN (%s, %s)", mark, executions.Quote(string(state)), executions.Quote(string(postdate.Sending)))
+			attribute, executions.Quote(string(postdate.Sending)), executions.QuoteTime(now))
+	case postdate.Waiting, postdate.Retrying: // in a line that was woken some still wait, and some have failed
+		return fmt.Sprintf("ExecutionStatus = 'Running' AND %s IN (%s, %s)", attribute, executions.Quote(string(state)), executions.Quote(string(postdate.Sending)))
 	case postdate.Parked:
 		return "ExecutionStatus = 'Running' AND " + executions.Equals(protocol.AttrState, string(state))
 	case postdate.Delivered:
@@ -67,7 +67,7 @@ func conditionOf(state postdate.State, now time.Time) string {
 		return "ExecutionStatus IN ('Failed', 'TimedOut') AND " + executions.Equals(protocol.AttrState, string(postdate.Expired))
 	case postdate.Dead:
 		return fmt.Sprintf("ExecutionStatus IN ('Failed', 'TimedOut') AND (%[1]s IS NULL OR %[1]s != %[2]s)",
-			mark, executions.Quote(string(postdate.Expired)))
+			attribute, executions.Quote(string(postdate.Expired)))
 	default:
 		return ""
 	}

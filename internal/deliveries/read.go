@@ -88,7 +88,7 @@ func (s *Store) readOwn(ctx context.Context, tenant, id string) (*record, error)
 	return read, nil
 }
 
-// readProgress reads which attempts were made, wherever they are kept by now.
+// readProgress reads the attempts, wherever they are recorded at this point.
 func (s *Store) readProgress(ctx context.Context, r *record) error {
 	if r.info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
 		return s.readEnd(ctx, r)
@@ -108,8 +108,8 @@ func (s *Store) readProgress(ctx context.Context, r *record) error {
 	return s.readHistory(ctx, r)
 }
 
-// readHistory reads the attempts that a retry started from, which has not
-// reported any of its own yet, or with which one ended that was parked.
+// readHistory reads the attempts before the activity that retries: it has recorded none
+// of its own yet, or has ended because the delivery was parked.
 func (s *Store) readHistory(ctx context.Context, r *record) error {
 	run := r.info.GetExecution()
 	events := s.temporal.GetWorkflowHistory(ctx, run.GetWorkflowId(), run.GetRunId(),
@@ -127,16 +127,16 @@ func (s *Store) readHistory(ctx context.Context, r *record) error {
 		if scheduled.GetActivityType().GetName() != protocol.RetryActivity {
 			continue
 		}
-		var handed protocol.RetryInput
-		if err := s.executions.Decode(scheduled.GetInput(), &handed); err != nil {
+		var retry protocol.RetryInput
+		if err := s.executions.Decode(scheduled.GetInput(), &retry); err != nil {
 			return err
 		}
-		r.attempts = handed.Attempts
+		r.attempts = retry.Attempts
 	}
 	return nil
 }
 
-// readEnd reads how it ended from the event that says so.
+// readEnd reads how the delivery ended from the event that closed its execution.
 func (s *Store) readEnd(ctx context.Context, r *record) error {
 	end, err := s.executions.LastEvent(ctx, r.info.GetExecution())
 	if err != nil {
@@ -150,9 +150,9 @@ func (s *Store) readEnd(ctx context.Context, r *record) error {
 	case end.GetWorkflowExecutionFailedEventAttributes() != nil:
 		return s.readFailure(r, end.GetWorkflowExecutionFailedEventAttributes().GetFailure())
 	case end.GetWorkflowExecutionTerminatedEventAttributes() != nil:
-		r.failure = "terminated by the operator, in the engine: " + end.GetWorkflowExecutionTerminatedEventAttributes().GetReason()
+		r.failure = "terminated by the operator, in Temporal: " + end.GetWorkflowExecutionTerminatedEventAttributes().GetReason()
 	case end.GetWorkflowExecutionTimedOutEventAttributes() != nil:
-		r.failure = "timed out, in the engine"
+		r.failure = "timed out, in Temporal"
 	}
 	return nil
 }
@@ -176,7 +176,7 @@ func (s *Store) readFailure(r *record, failure *failurepb.Failure) error {
 	return app.Details(&r.attempts)
 }
 
-// message is what failure says to people.
+// message is the text of a failure.
 func (s *Store) message(failure *failurepb.Failure) string {
 	if failure == nil {
 		return ""

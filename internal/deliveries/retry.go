@@ -31,7 +31,7 @@ func (s *Store) Retry(ctx context.Context, tenant, id string) (postdate.Delivery
 	options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY
 	run, err := s.executions.Start(ctx, options, protocol.DeliverWorkflow, in)
 	if errors.Is(err, executions.ErrExists) {
-		return postdate.Delivery{}, postdate.Errorf(postdate.Conflict, "", "somebody else has retried it just now")
+		return postdate.Delivery{}, postdate.Errorf(postdate.Conflict, "", "it was retried just now by another request")
 	}
 	if err != nil {
 		return postdate.Delivery{}, err

@@ -1,6 +1,3 @@
-// Package deliveries reads deliveries and changes their course. It keeps nothing:
-// whatever it returns was read from Temporal, wherever the delivery is carried, in a
-// group, in a line, or by an execution of its own.
 package deliveries
 
 import (
@@ -15,7 +12,7 @@ import (
 	"github.com/postdate/postdate/internal/executions"
 )
 
-// Tenants knows what is configured for tenants.
+// Tenants reads what is configured for tenants.
 type Tenants interface {
 	Tenant(ctx context.Context, name string) (*postdate.Tenant, error)
 }

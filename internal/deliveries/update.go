@@ -20,8 +20,8 @@ import (
 // waited for.
 const updateTimeout = postdate.MaxTimeout + 10*time.Second
 
-// CancelDelivery cancels a delivery, or finds it cancelled. One whose first
-// attempt is under way in its group is waited for.
+// CancelDelivery cancels a delivery, or finds it cancelled. Where its first attempt is
+// under way in its group, it waits for the attempt's end.
 func (s *Store) CancelDelivery(ctx context.Context, tenant, id string) error {
 	err := s.Update(ctx, tenant, id, protocol.UpdateCancel)
 	if postdate.CodeOf(err) == postdate.Conflict {
@@ -38,9 +38,8 @@ func (s *Store) ReleaseDelivery(ctx context.Context, tenant, id string) error {
 	return s.signal(ctx, tenant, id, protocol.SignalRelease)
 }
 
-// Update has a delivery do what the Update called name says, and answers when it
-// is done or refused. The caller may go away meanwhile: it is done all the same,
-// and the same request finds that.
+// Update sends an Update to a delivery, and returns when it is done or refused. It is
+// done even if the caller goes away: the same request finds that later.
 func (s *Store) Update(ctx context.Context, tenant, id, name string, args ...any) error {
 	if err := postdate.ValidateDeliveryID("/id", id); err != nil {
 		return err
@@ -70,35 +69,35 @@ func (s *Store) Update(ctx context.Context, tenant, id, name string, args ...any
 			return err
 		}
 	}
-	return postdate.Errorf(postdate.Unavailable, "", "it is being started anew: try again")
+	return postdate.Errorf(postdate.Unavailable, "", "it is being restarted: try again")
 }
 
-// updateTries is how often an Update is asked for of an execution that is to come
-// at any moment: the next run, or that of what leaves its group.
+// updateTries is how often an Update is sent to an execution that is about to start: the
+// next run, or that of a delivery which leaves its group.
 const updateTries = 4
 
 var (
-	// errGrouped says that a delivery cannot be changed for it travels in a group.
+	// errGrouped says that a delivery cannot be changed while a group carries it.
 	errGrouped = errors.New("its first attempt is under way in its group")
-	// errRestarted says that the execution asked is not the one any more that carries it.
-	errRestarted = errors.New("it is being started anew")
+	// errRestarted says that another execution carries the delivery now.
+	errRestarted = errors.New("it is being restarted")
 
 	errTooLate = postdate.Errorf(postdate.Unavailable, "",
 		"no worker has done it in time: it may still be done, so ask for it, or try again")
 )
 
-// queuedError says that a delivery cannot be changed for it travels in that line.
+// queuedError says that a delivery cannot be changed while this line carries it.
 type queuedError string
 
 func (e queuedError) Error() string { return "it waits in line" }
 
-// updateQueued has a line give up one of its deliveries. Nothing else can be done
-// to one that has no execution of its own.
+// updateQueued cancels a delivery that a line carries. A delivery without an execution of
+// its own cannot be changed in any other way.
 func (s *Store) updateQueued(ctx context.Context, tenant, id, line, name string) error {
 	if name != protocol.UpdateCancel {
 		return postdate.Errorf(postdate.Conflict, "", "it waits for its turn")
 	}
-	// Of many that are cancelled at once the engine refuses some.
+	// Of many that are cancelled at once Temporal refuses some.
 	err := retry.With(ctx, func(ctx context.Context) error {
 		handle, err := s.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 			WorkflowID: line, UpdateName: protocol.UpdateCancelWaiter, Args: []any{id},
@@ -108,11 +107,11 @@ func (s *Store) updateQueued(ctx context.Context, tenant, id, line, name string)
 			err = handle.Get(ctx, nil)
 		}
 		if _, over := errors.AsType[*serviceerror.NotFound](err); over {
-			return errRestarted // what became of it is found where it went
+			return errRestarted // it is found where it went
 		}
 		return err
 	})
-	if told, refused := protocol.DecodeError(err); refused && told.Code == postdate.NotFound {
+	if refusal, refused := protocol.DecodeError(err); refused && refusal.Code == postdate.NotFound {
 		return errRestarted // it has left
 	}
 	return s.refused(ctx, tenant, id, err)
@@ -129,23 +128,22 @@ func (s *Store) update(ctx context.Context, tenant, id, name string, args []any)
 	return s.refused(ctx, tenant, id, err)
 }
 
-// refused says why an Update of a delivery was not carried out, if err says so.
+// refused is why an Update of a delivery was not carried out.
 func (s *Store) refused(ctx context.Context, tenant, id string, err error) error {
-	told, isRefusal := protocol.DecodeError(err)
+	refusal, isRefusal := protocol.DecodeError(err)
 	_, isOver := errors.AsType[*serviceerror.NotFound](err)
 	_, isLate := errors.AsType[*client.WorkflowUpdateServiceTimeoutOrCanceledError](err)
 	switch {
 	case err == nil:
 		return nil
 	case isRefusal:
-		return told
+		return refusal
 	case isLate:
 		return errTooLate
 	case !isOver:
 		return err
 	}
-	// It has ended, before the Update or while it waited, or never had an
-	// execution of its own.
+	// It ended before the Update or during it, or it never had an execution of its own.
 	found, err := s.read(ctx, tenant, id)
 	if err != nil {
 		return err
@@ -161,16 +159,16 @@ func (s *Store) refused(ctx context.Context, tenant, id string, err error) error
 	return errRestarted
 }
 
-// awaitMove waits until a delivery has left the group of its event, at the latest
-// when the group ends. Where it ended there, that is the answer.
+// awaitMove waits until the group that carries a delivery has ended: by then the delivery
+// has left it, or ended in it.
 func (s *Store) awaitMove(ctx context.Context, tenant, id string) error {
 	event, endpoint, _ := postdate.SplitDeliveryID(id)
-	carrier, err := s.groupOf(ctx, tenant, event, endpoint)
+	g, err := s.groupOf(ctx, tenant, event, endpoint)
 	if err != nil {
 		return err
 	}
-	run := carrier.info.GetExecution()
-	// How it ended does not matter: what became of the delivery is looked up.
+	run := g.info.GetExecution()
+	// How it ended does not matter: the delivery is read afterwards.
 	_ = s.temporal.GetWorkflow(ctx, run.GetWorkflowId(), run.GetRunId()).Get(ctx, nil)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return errTooLate

@@ -54,9 +54,9 @@ func Main(m *testing.M, start func() (stop func(), err error)) {
 	stop, err := start()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		os.Exit(1) //nolint:revive // it is a package's TestMain
 	}
 	code := m.Run()
 	stop()
-	os.Exit(code)
+	os.Exit(code) //nolint:revive // the same
 }

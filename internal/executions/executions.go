@@ -1,5 +1,5 @@
-// Package executions starts and reads Temporal executions: what those who accept
-// deliveries and those who read them have in common.
+// Package executions starts and reads Temporal executions: what ingest and deliveries
+// have in common.
 package executions
 
 import (
@@ -37,8 +37,8 @@ type Config struct {
 	DataConverter converter.DataConverter
 	// Namespace is "default" where it is empty.
 	Namespace string
-	// EagerStart hands what is due at once straight to a worker in this process,
-	// if one runs here on the same Temporal client.
+	// EagerStart hands executions that are due at once straight to a worker in this
+	// process, if one runs on the same Temporal client.
 	EagerStart bool
 }
 
@@ -69,9 +69,9 @@ func New(c Config) *Client {
 // Namespace is Temporal's namespace of all executions.
 func (c *Client) Namespace() string { return c.namespace }
 
-// Start starts an execution, or returns [ErrExists]. Once begun it does not stop
-// when the caller goes away: Temporal may have handed this process the first task,
-// which would be lost until it times out.
+// Start starts an execution, or returns [ErrExists]. It does not stop when ctx is
+// cancelled: Temporal may have handed this process the first workflow task, which would
+// be lost until it times out.
 func (c *Client) Start(ctx context.Context, options client.StartWorkflowOptions, workflow string, input any) (client.WorkflowRun, error) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
 	defer stop()
@@ -83,8 +83,8 @@ func (c *Client) Start(ctx context.Context, options client.StartWorkflowOptions,
 	return run, err
 }
 
-// Describe describes the newest run of a workflow. Where there is none, the error
-// names it by id, which is how the caller knows it.
+// Describe describes the newest run of a workflow. Where there is none, the error names
+// it by id, as the caller does.
 func (c *Client) Describe(ctx context.Context, workflowID, id string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	described, err := c.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
 	if _, missing := errors.AsType[*serviceerror.NotFound](err); missing {

@@ -25,7 +25,7 @@ func TestControl_OfANameOfBothKindsOnlyThePublicAddressIsDialled(t *testing.T) {
 	dns := newDNS(t, func(int) []string { return answers })
 
 	var admitted, refused sync.Map
-	g := New(nil)
+	g := New(Config{})
 	dialer := &net.Dialer{Resolver: dns.resolver(), Control: func(network, address string, c syscall.RawConn) error {
 		host := netip.MustParseAddrPort(address).Addr().String()
 		if err := g.Control(network, address, c); err != nil {
@@ -55,7 +55,7 @@ func TestControl_HoldsAgainstAResolverThatChangesItsAnswer(t *testing.T) {
 		}
 		return []string{"93.184.216.34"}
 	})
-	g := New(nil)
+	g := New(Config{})
 	dialer := &net.Dialer{Resolver: dns.resolver(), Control: g.Control}
 
 	require.NoError(t, g.CheckHost("rebinding.example"))
@@ -78,7 +78,7 @@ func TestControl_HoldsAgainstAResolverThatNeverAnswersTheSame(t *testing.T) {
 	dns := newDNS(t, func(n int) []string {
 		return []string{[]string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "0.0.0.0"}[n%4]}
 	})
-	dialer := &net.Dialer{Resolver: dns.resolver(), Control: New(nil).Control}
+	dialer := &net.Dialer{Resolver: dns.resolver(), Control: New(Config{}).Control}
 	for range 16 {
 		_, err := dialer.DialContext(t.Context(), "tcp", net.JoinHostPort("spinning.example", trap.port()))
 		require.ErrorIs(t, err, ErrRefused)
@@ -90,13 +90,13 @@ func TestControl_SeesAddressesAsTheyAreDialled(t *testing.T) {
 	t.Parallel()
 	trap := newTrap(t)
 	for _, host := range []string{"127.0.0.1", "::ffff:127.0.0.1", "0.0.0.0", "127.0.0.2"} {
-		dialer := &net.Dialer{Control: New(nil).Control}
+		dialer := &net.Dialer{Control: New(Config{}).Control}
 		_, err := dialer.DialContext(t.Context(), "tcp", net.JoinHostPort(host, trap.port()))
 		require.ErrorIs(t, err, ErrRefused, host)
 	}
 	trap.requireUntouched(t)
 
-	dialer := &net.Dialer{Control: New([]netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}).Control}
+	dialer := &net.Dialer{Control: New(Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}).Control}
 	conn, err := dialer.DialContext(t.Context(), "tcp", net.JoinHostPort("127.0.0.1", trap.port()))
 	require.NoError(t, err)
 	require.NoError(t, conn.Close())

@@ -9,7 +9,9 @@ package guard
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 
 	"code.dny.dev/ssrf"
@@ -20,6 +22,23 @@ import (
 type Guard struct {
 	allow  []netip.Prefix
 	public *ssrf.Guardian
+	// ownPorts are refused at the addresses of this machine, and deny everywhere,
+	// whatever is allowed.
+	ownPorts []uint16
+	own      []netip.Addr
+	deny     []netip.AddrPort
+}
+
+// Config says what a guard admits and refuses beyond the public internet.
+type Config struct {
+	// Allow are networks that may be dialled though they are not public.
+	Allow []netip.Prefix
+	// OwnPorts are those on which this process, and what belongs to it, listens: no
+	// address of this machine is dialled there, whatever is allowed.
+	OwnPorts []int
+	// Deny are addresses that are never dialled: those of the Temporal that this
+	// process is connected to.
+	Deny []netip.AddrPort
 }
 
 // platform is Azure's "wire server": public by its number, but answered by the
@@ -27,13 +46,33 @@ type Guard struct {
 var platform = netip.MustParsePrefix("168.63.129.16/32")
 
 // New makes a guard that admits the public internet and, besides, exactly the
-// networks of allow.
-func New(allow []netip.Prefix) *Guard {
-	g := &Guard{public: ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(platform))}
-	for _, prefix := range allow {
+// networks that c allows.
+func New(c Config) *Guard {
+	g := &Guard{public: ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(platform)), own: ownAddresses()}
+	for _, prefix := range c.Allow {
 		g.allow = append(g.allow, unmap(prefix))
 	}
+	for _, port := range c.OwnPorts {
+		g.ownPorts = append(g.ownPorts, uint16(port)) //nolint:gosec // a TCP port
+	}
+	for _, target := range c.Deny {
+		g.deny = append(g.deny, netip.AddrPortFrom(target.Addr().Unmap().WithZone(""), target.Port()))
+	}
 	return g
+}
+
+// ownAddresses are those of this machine's interfaces, as they are at the start.
+func ownAddresses() (own []netip.Addr) {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil // loopback is known without them
+	}
+	for _, addr := range addrs {
+		if prefix, err := netip.ParsePrefix(addr.String()); err == nil {
+			own = append(own, prefix.Addr().Unmap().WithZone(""))
+		}
+	}
+	return own
 }
 
 // Control answers nil if a connection to address ("ip:port") may be made, and
@@ -46,7 +85,20 @@ func (g *Guard) Control(network, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return &RefusedError{Host: address, Reason: "is not an address with a port"}
 	}
+	if g.isOurs(target) {
+		return &RefusedError{Addr: target.Addr(), Reason: "and this port are Postdate's own"}
+	}
 	return g.check(target.Addr())
+}
+
+// isOurs reports whether a target is a port of this process, or of its Temporal.
+func (g *Guard) isOurs(target netip.AddrPort) bool {
+	addr := target.Addr().Unmap().WithZone("")
+	if slices.Contains(g.deny, netip.AddrPortFrom(addr, target.Port())) {
+		return true
+	}
+	here := addr.IsLoopback() || addr.IsUnspecified() || slices.Contains(g.own, addr)
+	return here && slices.Contains(g.ownPorts, target.Port())
 }
 
 // check answers nil if addr may be dialled.

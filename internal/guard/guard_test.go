@@ -17,7 +17,7 @@ func control(g *Guard, addr string) error {
 
 func TestControl_RefusesWhatIsNotPublic(t *testing.T) {
 	t.Parallel()
-	g := New(nil)
+	g := New(Config{})
 	for reason, addrs := range map[string][]string{
 		"unspecified": {"0.0.0.0", "0.1.2.3", "::"},
 		"loopback":    {"127.0.0.1", "127.0.0.2", "127.255.255.255", "::1"},
@@ -61,7 +61,7 @@ func TestControl_RefusesWhatIsNotPublic(t *testing.T) {
 
 func TestControl_JudgesAMappedAddressAsWhatIsDialled(t *testing.T) {
 	t.Parallel()
-	g := New(nil)
+	g := New(Config{})
 	for _, addr := range []string{"127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1", "0.0.0.0", "224.0.0.1"} {
 		require.ErrorIs(t, control(g, "::ffff:"+addr), ErrRefused, addr)
 	}
@@ -70,7 +70,7 @@ func TestControl_JudgesAMappedAddressAsWhatIsDialled(t *testing.T) {
 
 func TestControl_AdmitsThePublicInternetOnAnyPort(t *testing.T) {
 	t.Parallel()
-	g := New(nil)
+	g := New(Config{})
 	for _, addr := range []string{
 		"1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255",
 		"128.0.0.0", "168.63.129.15", "169.253.255.255", "169.255.0.0", "172.15.255.255", "172.32.0.0",
@@ -86,7 +86,7 @@ func TestControl_AdmitsThePublicInternetOnAnyPort(t *testing.T) {
 
 func TestControl_RefusesWhatItCannotJudge(t *testing.T) {
 	t.Parallel()
-	g := New([]netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")})
+	g := New(Config{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}})
 	for _, c := range [][2]string{
 		{"udp4", "8.8.8.8:53"},
 		{"unix", "/run/docker.sock"},
@@ -128,7 +128,7 @@ func TestNew_AnAllowedNetworkAdmitsJustThat(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := New([]netip.Prefix{netip.MustParsePrefix(c.allow)})
+			g := New(Config{Allow: []netip.Prefix{netip.MustParsePrefix(c.allow)}})
 			for _, addr := range c.admitted {
 				require.NoError(t, control(g, addr))
 			}
@@ -141,7 +141,7 @@ func TestNew_AnAllowedNetworkAdmitsJustThat(t *testing.T) {
 
 func TestNew_ANetworkOfNothingAllowsNothing(t *testing.T) {
 	t.Parallel()
-	g := New([]netip.Prefix{{}})
+	g := New(Config{Allow: []netip.Prefix{{}}})
 	require.ErrorIs(t, control(g, "127.0.0.1"), ErrRefused)
 	require.NoError(t, control(g, "8.8.8.8"))
 }

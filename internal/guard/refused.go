@@ -16,7 +16,7 @@ type RefusedError struct {
 	Addr netip.Addr
 	// Reason follows Host or Addr in a sentence: "is private".
 	Reason string
-	// Allowable tells whether the operator could allow it.
+	// Allowable reports whether the operator could allow it.
 	Allowable bool
 }
 

@@ -5,12 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"time"
 
 	"github.com/postdate/postdate"
 )
 
-// Digest is the same for bodies that are written alike. What callers may write in
-// different orders or lengths is to be normalised first: see [Sorted].
+// Digest is the same for equal bodies. What callers may write in different ways is to be
+// normalised first: see [Sorted].
 func Digest(body any) string {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -20,33 +21,46 @@ func Digest(body any) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// Sorted is data with the fields of its objects in order. Numbers stay as written.
-func Sorted(data json.RawMessage) json.RawMessage {
+// Sorted is data with the fields of its objects in order. Numbers stay as written. Data
+// that no decoder takes is the JSON string of its bytes.
+func Sorted(data []byte) json.RawMessage {
 	if data == nil {
 		return nil
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
 	var value any
-	if err := decoder.Decode(&value); err != nil {
-		panic(err) // it was valid JSON when the request was read
+	if decoder.Decode(&value) != nil {
+		value = data
 	}
 	text, err := json.Marshal(value)
 	if err != nil {
-		panic(err)
+		panic(err) // what was decoded can be encoded
 	}
 	return text
 }
 
-// digestOf is the same for requests to publish the same events.
+// normalised is an event as its digest is made.
+type normalised struct {
+	ID         string               `json:"id,omitempty"`
+	Type       string               `json:"type"`
+	Entity     string               `json:"entity,omitempty"`
+	Data       json.RawMessage      `json:"data,omitempty"`
+	Timestamp  *time.Time           `json:"timestamp,omitempty"`
+	CloudEvent *postdate.CloudEvent `json:"cloudevent,omitempty"`
+}
+
+// digestOf is the digest of a request to publish these events.
 func digestOf(events ...postdate.Event) string {
-	normalised := make([]postdate.Event, len(events))
+	all := make([]normalised, len(events))
 	for i, event := range events {
-		event.Data = Sorted(event.Data)
-		if !event.Timestamp.IsZero() {
-			event.Timestamp = event.Timestamp.UTC()
+		all[i] = normalised{
+			ID: event.ID, Type: event.Type, Entity: event.Entity, Data: Sorted(event.Data),
+			CloudEvent: event.CloudEvent,
 		}
-		normalised[i] = event
+		if event.Timestamp != nil {
+			all[i].Timestamp = new(event.Timestamp.UTC())
+		}
 	}
-	return Digest(normalised)
+	return Digest(all)
 }

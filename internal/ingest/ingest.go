@@ -1,9 +1,9 @@
-// Package ingest is the way in: it starts the executions that carry schedules and
-// events, and enqueues deliveries for endpoints that take no more for now.
+// Package ingest accepts schedules and events: it starts the executions that carry them,
+// and enqueues deliveries whose endpoints have no permit for them.
 //
-// What the callers name has an execution of its own. What they leave unnamed is
-// batched: what arrives while a start is on its way to Temporal travels with the next
-// one. Nothing is acknowledged before the execution that carries it is durably started.
+// A message that its caller names has an execution of its own. Unnamed ones are batched:
+// those that arrive while a start is on its way to Temporal share the next execution.
+// Nothing is acknowledged before the execution that carries it is durably started.
 package ingest
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/postdate/postdate/internal/executions"
 )
 
-// Tenants knows what is configured for tenants.
+// Tenants reads what is configured for tenants.
 type Tenants interface {
 	Tenant(ctx context.Context, name string) (*postdate.Tenant, error)
 }
@@ -63,7 +63,6 @@ func New(c Config) *Ingester {
 		now:         c.Now,
 		batcher:     newBatcher(),
 		queues:      newQueueBuilder(),
-		bursts:      newBurstLimiter(c.TenantBurstPerSecond, c.Executions.CountOpen),
 	}
 	if i.log == nil {
 		i.log = slog.Default()
@@ -71,5 +70,6 @@ func New(c Config) *Ingester {
 	if i.now == nil {
 		i.now = time.Now
 	}
+	i.bursts = newBurstLimiter(c.TenantBurstPerSecond, c.Executions.CountOpen, i.now)
 	return i
 }

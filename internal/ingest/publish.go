@@ -14,14 +14,14 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// Batch asks for events to be published.
+// Batch is a request to publish events.
 type Batch struct {
 	Tenant string
-	// Events are valid. Those without an id travel together: with a Key in one
-	// execution, else with others of the tenant, in as few as can be. Each other one
-	// has an execution of its own.
+	// Events are valid. Each that has an id has an execution of its own. Those without
+	// share one where there is a Key, and else as few as can be, also with events of
+	// other requests of the tenant.
 	Events []postdate.Event
-	// Key is the caller's Idempotency-Key, which stands for the ids not given.
+	// Key is the caller's Idempotency-Key: it stands for the ids that were not given.
 	Key         string
 	TraceParent string
 }
@@ -29,16 +29,15 @@ type Batch struct {
 // Published is the result for one event.
 type Published struct {
 	ID string
-	// Duplicate: it was published before, and the result is that of the first time.
+	// Duplicate says that it was published before: the result is that of the first time.
 	Duplicate  bool
 	Deliveries []postdate.DeliveryRef
-	// Err is why it was not accepted: a [postdate.Conflict] where its id is that
-	// of another event.
+	// Err is why it was not accepted: a [postdate.Conflict] where another event has its id.
 	Err error
 }
 
-// Publish publishes a named event to its subscribers, once however often it is
-// called, and returns how many they are.
+// Publish publishes a named event to its subscribers, and returns how many they are.
+// Repeating it publishes the event once.
 func (i *Ingester) Publish(ctx context.Context, tenant string, e postdate.Event, traceParent string) (int, error) {
 	results, err := i.PublishBatch(ctx, Batch{Tenant: tenant, Events: []postdate.Event{e}, TraceParent: traceParent})
 	if err != nil {
@@ -47,7 +46,7 @@ func (i *Ingester) Publish(ctx context.Context, tenant string, e postdate.Event,
 	return len(results[0].Deliveries), results[0].Err
 }
 
-// publishRun is a batch on its way to Temporal.
+// publishRun is one call of [Ingester.PublishBatch].
 type publishRun struct {
 	*Ingester
 	Batch
@@ -59,8 +58,8 @@ type publishRun struct {
 // maxParallel is how many starts one request makes side by side.
 const maxParallel = 16
 
-// PublishBatch publishes events to their subscribers. It returns once that is
-// durable, with a result for each event in its place.
+// PublishBatch publishes events to their subscribers. It returns once they are durable,
+// with a result for each event in its place.
 func (i *Ingester) PublishBatch(ctx context.Context, b Batch) ([]Published, error) {
 	tenant, err := i.tenants.Tenant(ctx, b.Tenant)
 	if err != nil {
@@ -79,13 +78,13 @@ func (i *Ingester) PublishBatch(ctx context.Context, b Batch) ([]Published, erro
 	return r.results, nil
 }
 
-// byExecution groups the indexes of the events by what carries them: all that have no
-// id together, and all those of the same id.
+// byExecution groups the indexes of the events by the execution that carries them: all
+// that have no id, and all that have the same id.
 func (r *publishRun) byExecution() [][]int {
 	var groups [][]int
 	first := make(map[string]int)
 	for index, event := range r.Events {
-		if at, seen := first[event.ID]; seen {
+		if at, ok := first[event.ID]; ok {
 			groups[at] = append(groups[at], index)
 			continue
 		}
@@ -95,8 +94,8 @@ func (r *publishRun) byExecution() [][]int {
 	return groups
 }
 
-// publish publishes the events at these indexes: all that have no id, or, one after
-// another, those of one id, of which the first counts.
+// publish publishes the events at these indexes: all that have no id, or those of one id,
+// one after another, of which the first counts.
 func (r *publishRun) publish(ctx context.Context, indexes []int) {
 	if id := r.Events[indexes[0]].ID; id != "" {
 		for _, index := range indexes {
@@ -116,14 +115,14 @@ func (r *publishRun) publish(ctx context.Context, indexes []int) {
 	r.start(ctx, protocol.GroupID(r.Tenant, group), ids, indexes)
 }
 
-// keyedGroup is the id of the group that a tenant's idempotency key makes, always.
+// keyedGroup is the id of the group of a tenant's idempotency key.
 func keyedGroup(tenant, key string) string {
 	sum := sha256.Sum256([]byte(tenant + "\n" + key))
 	return hex.EncodeToString(sum[:16])
 }
 
 // publishUnnamed publishes the events at these indexes in executions that may carry
-// others too.
+// events of other requests too.
 func (r *publishRun) publishUnnamed(ctx context.Context, indexes []int) {
 	items := make([]*item, len(indexes))
 	for n, publication := range r.publications(indexes) {
@@ -136,8 +135,8 @@ func (r *publishRun) publishUnnamed(ctx context.Context, indexes []int) {
 	}
 }
 
-// start starts the execution that carries the events at these indexes under these
-// ids, or finds what was started before.
+// start starts the execution that carries the events at these indexes under these ids,
+// or finds the one that an earlier request started.
 func (r *publishRun) start(ctx context.Context, workflowID string, ids []string, indexes []int) {
 	in := r.input(ids, indexes)
 	duplicate := false
@@ -163,8 +162,8 @@ func (r *publishRun) setResults(indexes []int, publications []protocol.Publicati
 	}
 }
 
-// maxDeliveries bounds the deliveries of one execution and its parts: its input
-// names them all, and Temporal takes 2 MB of it.
+// maxDeliveries bounds the deliveries of one execution and its parts: its input names
+// them all, and Temporal accepts 2 MB of input.
 const maxDeliveries = 30_000
 
 var errTooMany error = postdate.Errorf(postdate.Invalid, "/events",
@@ -178,8 +177,8 @@ func deliveriesOf(publications []protocol.Publication) int {
 	return deliveries
 }
 
-// findExisting reads what the execution carries whose id is taken: by an earlier
-// request like in, or by another.
+// findExisting reads the events of the execution that has this id already. It returns a
+// conflict unless an equal request started it.
 func (r *publishRun) findExisting(ctx context.Context, workflowID string, in protocol.DispatchInput) ([]protocol.Publication, error) {
 	id := in.Events[0].Message.ID
 	described, err := r.executions.Describe(ctx, workflowID, id)
@@ -199,7 +198,7 @@ func (r *publishRun) findExisting(ctx context.Context, workflowID string, in pro
 	return in.Events, postdate.Errorf(postdate.Conflict, "", "%q exists already, from a request with another body", id)
 }
 
-// input is what carries the events at these indexes under these ids.
+// input is the input of the execution that carries the events at these indexes.
 func (r *publishRun) input(ids []string, indexes []int) protocol.DispatchInput {
 	events := make([]postdate.Event, len(indexes))
 	in := protocol.DispatchInput{At: r.at, Events: r.publications(indexes)}
@@ -211,17 +210,18 @@ func (r *publishRun) input(ids []string, indexes []int) protocol.DispatchInput {
 	return in
 }
 
-// publications are the events at these indexes, without ids, with their subscribers.
+// publications are the events at these indexes with their subscribers, without ids.
 func (r *publishRun) publications(indexes []int) []protocol.Publication {
 	publications := make([]protocol.Publication, len(indexes))
 	for n, index := range indexes {
 		event := r.Events[index]
-		if event.Timestamp.IsZero() {
-			event.Timestamp = r.at
+		happened := r.at
+		if event.Timestamp != nil {
+			happened = event.Timestamp.UTC()
 		}
 		publications[n] = protocol.Publication{
 			Message: postdate.Message{
-				Tenant: r.Tenant, Entity: event.Entity, Type: event.Type, Timestamp: event.Timestamp.UTC(),
+				Tenant: r.Tenant, Entity: event.Entity, Type: event.Type, Timestamp: happened,
 				Data: event.Data, TraceParent: r.TraceParent, CloudEvent: event.CloudEvent,
 			},
 			Endpoints: r.tenant.Subscribers(event.Type),

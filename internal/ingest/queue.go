@@ -19,17 +19,17 @@ import (
 )
 
 const (
-	// lineInterval is how long entries gather before their line starts: their first
-	// attempts are later by so much at most, and they wait anyway.
+	// lineInterval is how long a line takes entries before it starts. They wait for
+	// permits anyway.
 	lineInterval = 500 * time.Millisecond
 	// queuedRecently is how long an endpoint counts as queued after something was
 	// enqueued for it.
 	queuedRecently = 2 * time.Second
-	// maxQueuedEndpoints is of how many endpoints this is remembered before the old
-	// ones are dropped.
+	// maxQueuedEndpoints is how many endpoints are remembered as queued before old ones
+	// are dropped.
 	maxQueuedEndpoints = 1000
-	// lineTimeout bounds how long an endpoint's execution may take to note a line: an
-	// activity's time is a little longer.
+	// lineTimeout bounds an Update of an endpoint's execution. The timeout of the
+	// activity that sends it is a little longer.
 	lineTimeout = 8 * time.Second
 )
 
@@ -39,7 +39,7 @@ type queueBuilder struct {
 	mu sync.Mutex
 	// open are the lines that have not started, by endpoint.
 	open map[protocol.EndpointRef]*openLine
-	// queuedAt is when something was enqueued last by this process.
+	// queuedAt is when this process last enqueued a delivery for an endpoint.
 	queuedAt map[protocol.EndpointRef]time.Time
 }
 
@@ -53,23 +53,23 @@ func newQueueBuilder() *queueBuilder {
 type openLine struct {
 	capacity protocol.LineCapacity
 	in       protocol.LineInput
-	full     chan struct{} // closed: it starts now
-	started  chan struct{} // closed: it has, or err says why not
+	full     chan struct{} // closed when it is to start now
+	started  chan struct{} // closed when it has started, or err says why not
 	err      error
 }
 
 // Enqueue enqueues deliveries for their endpoints, in their order, and returns the id of
-// the line of each. Those that come at about the same time share one.
+// the line of each. Deliveries that come at about the same time share a line.
 func (i *Ingester) Enqueue(ctx context.Context, requests []protocol.EnqueueRequest) ([]string, error) {
 	ids := make([]string, len(requests))
 	lines := make([]*openLine, len(requests))
 	for n, request := range requests {
 		if request.Line != "" {
-			there, err := i.isWaitingIn(ctx, request)
+			running, err := i.isRunning(ctx, request)
 			if err != nil {
 				return nil, err
 			}
-			if there {
+			if running {
 				ids[n] = request.Line
 				continue
 			}
@@ -79,7 +79,7 @@ func (i *Ingester) Enqueue(ctx context.Context, requests []protocol.EnqueueReque
 		}
 		line, first := i.queues.add(request, i.now())
 		if first {
-			go i.flushLine(context.WithoutCancel(ctx), line) // it serves others too
+			go i.flushLine(context.WithoutCancel(ctx), line) // it serves other callers too
 		}
 		lines[n] = line
 	}
@@ -106,8 +106,8 @@ func (l *openLine) await(ctx context.Context) (id string, err error) {
 	}
 }
 
-// isWaitingIn reports whether the line in which a delivery has waited still runs.
-func (i *Ingester) isWaitingIn(ctx context.Context, request protocol.EnqueueRequest) (bool, error) {
+// isRunning reports whether the line in which a delivery has waited still runs.
+func (i *Ingester) isRunning(ctx context.Context, request protocol.EnqueueRequest) (bool, error) {
 	described, err := i.executions.Describe(ctx, protocol.LineID(request.Tenant, request.Endpoint, request.Line), request.Line)
 	if postdate.CodeOf(err) == postdate.NotFound {
 		return false, nil
@@ -115,7 +115,7 @@ func (i *Ingester) isWaitingIn(ctx context.Context, request protocol.EnqueueRequ
 	return executions.IsRunning(described.GetWorkflowExecutionInfo()), err
 }
 
-// add adds an entry to a line, and reports whether it is the first in it.
+// add adds an entry to the endpoint's open line, and reports whether it is the first.
 func (b *queueBuilder) add(request protocol.EnqueueRequest, now time.Time) (line *openLine, first bool) {
 	ref := protocol.EndpointRef{Tenant: request.Tenant, Endpoint: request.Endpoint}
 	b.mu.Lock()
@@ -125,7 +125,7 @@ func (b *queueBuilder) add(request protocol.EnqueueRequest, now time.Time) (line
 	}
 	line = b.open[ref]
 	if line != nil && !line.capacity.Add(request.Endpoint, request.Entry) {
-		close(line.full) // with the entries that are in it
+		close(line.full) // it starts with the entries that it has
 		line = nil
 	}
 	if first = line == nil; first {
@@ -146,7 +146,7 @@ func (b *queueBuilder) add(request protocol.EnqueueRequest, now time.Time) (line
 	return line, first
 }
 
-// onlyQueues reports whether an event can only be queued, at all its endpoints.
+// onlyQueues reports whether an event can only be queued at all of its endpoints.
 func (b *queueBuilder) onlyQueues(tenant string, event protocol.Publication, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -163,7 +163,7 @@ func (b *queueBuilder) onlyQueues(tenant string, event protocol.Publication, now
 	return len(event.Endpoints) > 0
 }
 
-// close takes no more entries for a line.
+// close closes a line to further entries.
 func (b *queueBuilder) close(line *openLine) {
 	ref := protocol.EndpointRef{Tenant: line.in.Tenant, Endpoint: line.in.Endpoint}
 	b.mu.Lock()
@@ -173,7 +173,7 @@ func (b *queueBuilder) close(line *openLine) {
 	}
 }
 
-// flushLine starts a line once it is full, or has taken entries for long enough.
+// flushLine starts a line once it is full, or after lineInterval.
 func (i *Ingester) flushLine(ctx context.Context, line *openLine) {
 	defer close(line.started)
 	wait := time.NewTimer(lineInterval)
@@ -207,8 +207,8 @@ func (i *Ingester) LeaveLine(ctx context.Context, line protocol.LineStatus) erro
 	return i.updateEndpoint(ctx, protocol.UpdateLeave, line)
 }
 
-// updateEndpoint sends an Update to an endpoint's execution, which is started where
-// there is none.
+// updateEndpoint sends an Update to an endpoint's execution, which it starts where there
+// is none.
 func (i *Ingester) updateEndpoint(ctx context.Context, update string, line protocol.LineStatus) error {
 	ctx, stop := context.WithTimeout(ctx, lineTimeout)
 	defer stop()

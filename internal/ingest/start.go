@@ -23,7 +23,7 @@ func (i *Ingester) Start(ctx context.Context, in protocol.DeliverInput, accepted
 	tenant, due := in.Shipment.Message.Tenant, in.Shipment.DueAt
 	delay := i.bursts.delay(ctx, tenant, due)
 	if !in.ExpiresAt.IsZero() {
-		delay = min(delay, in.ExpiresAt.Sub(due)/2) // no burst makes it expire
+		delay = min(delay, in.ExpiresAt.Sub(due)/2) // no burst lets it expire
 	}
 	if delay > 0 {
 		options.StartDelay = min(options.StartDelay+delay, postdate.MaxDelay)
@@ -54,8 +54,8 @@ func (i *Ingester) start(
 	return delivery, nil
 }
 
-// StartDelivery starts the execution of a delivery that leaves its group. It is no
-// error that it was started before.
+// StartDelivery starts the execution of a delivery that leaves its group. That it was
+// started before is no error.
 func (i *Ingester) StartDelivery(ctx context.Context, in protocol.DeliverInput, accepted protocol.Accepted) error {
 	_, err := i.Start(ctx, in, accepted)
 	if errors.Is(err, executions.ErrExists) {

@@ -6,22 +6,21 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// timerSlack is how much of a token may be saved up beyond the burst while
-// somebody waits: timers ring late, and where the burst is 1 what is lost by that
-// would be missing from the rate. It is little enough that three workers do not
-// make a whole attempt of it.
+// timerSlack is how much of a token may be saved beyond the burst while a request waits.
+// Timers fire late, and with a burst of 1 the time lost would be missing from the rate. It
+// is so little that three processes together do not gain a whole attempt.
 const timerSlack = 0.3
 
-// bucket holds the tokens of a rate: each attempt takes one. A share grows by
-// tokens that are given, which rate.Limiter has no way to take.
+// bucket holds the tokens of a rate: each attempt takes one. A lease adds tokens to it,
+// which rate.Limiter has no way to take.
 type bucket struct {
-	rate   float64 // a second; 0: no bound
+	rate   float64 // tokens a second; 0: no bound
 	burst  float64
 	tokens float64
 	at     time.Time
 }
 
-// fill saves up what has come since.
+// fill adds the tokens of the time that has passed.
 func (b *bucket) fill(now time.Time, waited bool) {
 	most := b.burst
 	if waited {
@@ -33,20 +32,21 @@ func (b *bucket) fill(now time.Time, waited bool) {
 	b.at = now
 }
 
-// share has b go on by another share, with the tokens that come with it.
-func (b *bucket) share(pace postdate.Pace, tokens float64, now time.Time, waited bool) {
+// setShare changes b's rate and burst to another share, with the tokens that come with it.
+func (b *bucket) setShare(pace postdate.Pace, tokens float64, now time.Time, waited bool) {
 	b.fill(now, waited)
 	b.rate, b.burst = pace.PerSecond, float64(pace.Burst)
 	b.tokens = min(b.tokens+tokens, b.burst+timerSlack)
 }
 
-// saved is how much of the burst is saved up.
+// saved is the number of saved tokens, without the slack.
 func (b *bucket) saved() float64 { return min(b.tokens, b.burst) }
 
 // epsilon is what rounding may have taken from a token.
 const epsilon = 1e-6
 
-// take takes n tokens, after fill, or tells when there will be as many.
+// take takes n tokens. Where there are fewer it takes none, and returns when there will be
+// as many. It expects a filled bucket.
 func (b *bucket) take(n int) (bool, time.Time) {
 	missing := float64(n) - b.tokens
 	switch {

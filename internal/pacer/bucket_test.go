@@ -17,41 +17,41 @@ func TestLease_ARateIsKept(t *testing.T) {
 	for _, limit := range []postdate.RateLimit{{PerSecond: 50}, {PerSecond: 50, Burst: 1}, {PerSecond: 3, Burst: 10}, {PerMinute: 30}} {
 		t.Run(fmt.Sprintf("%+v", limit), func(t *testing.T) {
 			t.Parallel()
-			at(t, postdate.Endpoint{RateLimit: &limit}, Config{}, func(t *testing.T, b *fixture) {
+			at(t, postdate.Endpoint{RateLimit: &limit}, Config{}, func(t *testing.T, f *fixture) {
 				t.Helper()
-				pace := b.e.Pace(100)
+				pace := f.e.Pace(100)
 				first := true
-				b.gives(func(a asked) (protocol.Lease, error) {
+				f.gives(func(r leaseCall) (protocol.Lease, error) {
 					lease := lend(pace)
-					if first { // the burst was saved up
+					if first { // the pool is full
 						lease.Tokens = float64(pace.Burst)
 					}
 					first = false
 					return lease, nil
 				})
-				b.takes = 7 * time.Millisecond
+				f.takes = 7 * time.Millisecond
 				const length, window = 2 * time.Minute, 10 * time.Second
-				var begun []time.Duration
+				var issued []time.Duration
 				done := make(chan struct{})
-				turns := make(chan throttle.Permit)
+				permits := make(chan throttle.Permit)
 				for range 8 {
 					go func() {
-						for b.after() < length {
-							turn, err := b.p.Acquire(t.Context(), "acme", b.e, patient(time.Minute))
-							if err != nil || turn == nil {
+						for f.after() < length {
+							permit, err := f.p.Acquire(t.Context(), "acme", f.e, dequeued(time.Minute))
+							if err != nil || permit == nil {
 								break
 							}
-							turns <- turn
+							permits <- permit
 							time.Sleep(31 * time.Millisecond)
-							turn.Release(accepted)
+							permit.Release(accepted)
 						}
 						done <- struct{}{}
 					}()
 				}
 				for running := 8; running > 0; {
 					select {
-					case <-turns:
-						begun = append(begun, b.after())
+					case <-permits:
+						issued = append(issued, f.after())
 					case <-done:
 						running--
 					}
@@ -59,12 +59,12 @@ func TestLease_ARateIsKept(t *testing.T) {
 				in := pace.PerSecond * window.Seconds()
 				for from := time.Duration(0); from+window < length; from += 10 * time.Millisecond {
 					n := 0
-					for _, at := range begun {
+					for _, at := range issued {
 						if at >= from && at < from+window {
 							n++
 						}
 					}
-					// One more or less: where a window begins is by chance.
+					// One more or less, by where the window begins.
 					require.LessOrEqual(t, float64(n), in+float64(pace.Burst)+1e-6, "from %s", from)
 					require.GreaterOrEqual(t, float64(n), 0.98*in-1, "from %s", from)
 				}

@@ -8,58 +8,58 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestClose_GivesLeasesBackAndEndsAllWaiting(t *testing.T) {
+func TestClose_ReturnsLeasesAndResolvesAllWaiters(t *testing.T) {
 	t.Parallel()
-	leased(t, 1, func(t *testing.T, b *fixture) {
+	leased(t, 1, func(t *testing.T, f *fixture) {
 		t.Helper()
-		turn := b.first()
-		w := b.wait(patient(time.Minute))
-		b.takes = 100 * time.Millisecond
+		permit := f.first()
+		w := f.wait(dequeued(time.Minute))
+		f.takes = 100 * time.Millisecond
 		pass(950 * time.Millisecond)
-		turn.Release(unmade)
+		permit.Release(unmade)
 		synctest.Wait()
 		require.True(t, w.answered())
-		w.turn.Release(accepted)
-		late := b.wait(patient(time.Minute))
+		w.permit.Release(accepted)
+		late := f.wait(dequeued(time.Minute))
 		require.True(t, late.answered())
-		other := b.wait(patient(time.Minute))
-		late.turn.Release(accepted)
+		other := f.wait(dequeued(time.Minute))
+		late.permit.Release(accepted)
 		<-other.done
-		other.turn.Release(accepted)
+		other.permit.Release(accepted)
 
-		b.p.Close()
-		require.Zero(t, b.last().InFlight+b.last().Waiting)
-		require.Equal(t, 3, b.last().Feedback.Succeeded)
-		_, err := b.p.Acquire(t.Context(), "acme", b.e, patient(time.Minute))
+		f.p.Close()
+		require.Zero(t, f.last().InFlight+f.last().Waiting)
+		require.Equal(t, 3, f.last().Feedback.Succeeded)
+		_, err := f.p.Acquire(t.Context(), "acme", f.e, dequeued(time.Minute))
 		require.ErrorIs(t, err, errClosed)
-		many := len(b.all())
-		b.p.Close()
+		many := len(f.all())
+		f.p.Close()
 		pass(time.Minute)
-		require.Len(t, b.all(), many)
+		require.Len(t, f.all(), many)
 	})
 }
 
-func TestClose_EndsAllWaiting(t *testing.T) {
+func TestClose_ResolvesAllWaiters(t *testing.T) {
 	t.Parallel()
-	leased(t, 1, func(t *testing.T, b *fixture) {
+	leased(t, 1, func(t *testing.T, f *fixture) {
 		t.Helper()
-		turn := b.first()
-		w := b.wait(patient(time.Minute))
-		b.p.Close()
+		permit := f.first()
+		w := f.wait(dequeued(time.Minute))
+		f.p.Close()
 		<-w.done
 		require.ErrorIs(t, w.err, errClosed)
-		turn.Release(accepted) // it was good
+		permit.Release(accepted) // permits that were issued stay good
 	})
 }
 
-func TestClose_WaitsNoLongerThanItMay(t *testing.T) {
+func TestClose_IsBounded(t *testing.T) {
 	t.Parallel()
-	leased(t, 10, func(t *testing.T, b *fixture) {
+	leased(t, 10, func(t *testing.T, f *fixture) {
 		t.Helper()
-		b.first().Release(accepted)
-		b.takes = time.Hour
+		f.first().Release(accepted)
+		f.takes = time.Hour
 		began := time.Now()
-		b.p.Close()
+		f.p.Close()
 		require.LessOrEqual(t, time.Since(began), closeTimeout)
 	})
 }

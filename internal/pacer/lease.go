@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -16,215 +17,222 @@ import (
 )
 
 const (
-	// retryInterval is how often a share is asked for that is less than what is wanted.
+	// retryInterval is how often a lease is requested whose share is less than is needed.
 	retryInterval = time.Second
-	// minInterval is the least time between two requests for one endpoint, and how long
-	// one that has nothing to do keeps its share.
+	// minInterval is the least time between two requests for one endpoint, and how long an
+	// idle limiter keeps its share.
 	minInterval = 250 * time.Millisecond
-	// reportInterval is about how often a calm endpoint is told of.
+	// reportInterval is about how often an unleased endpoint's results are reported.
 	reportInterval = time.Minute
-	// unleaseAfter is how long an endpoint without a pace must have been well until it is
-	// sent to without a lease again.
+	// unleaseAfter is how long an endpoint without a pace must have been well to be
+	// unleased.
 	unleaseAfter = 5 * time.Second
-	// requestTimeout bounds a request, with all that it takes to ask again.
+	// requestTimeout bounds a lease request, with its retries.
 	requestTimeout = 5 * time.Second
 )
 
-// source gives shares of what endpoints may be sent.
+// leaseSource grants leases.
 type leaseSource interface {
-	request(ctx context.Context, tenant, id string, a protocol.LeaseRequest) (protocol.Lease, error)
+	request(ctx context.Context, tenant, id string, r protocol.LeaseRequest) (protocol.Lease, error)
 }
 
-// endpointLeases has the endpoint's execution give them.
+// endpointLeases are granted by the endpoints' executions.
 type endpointLeases struct{ temporal client.Client }
 
-func (e endpointLeases) request(ctx context.Context, tenant, id string, a protocol.LeaseRequest) (protocol.Lease, error) {
+func (e endpointLeases) request(ctx context.Context, tenant, id string, r protocol.LeaseRequest) (protocol.Lease, error) {
 	var lease protocol.Lease
 	err := retry.Update(ctx, e.temporal, &retry.Start{
 		Options: protocol.EndpointOptions(tenant, id), Workflow: protocol.EndpointWorkflow,
-		Input: protocol.EndpointInput{Tenant: tenant, ID: id, Settings: a.Settings},
-	}, protocol.EndpointID(tenant, id), protocol.UpdateLease, a, &lease)
+		Input: protocol.EndpointInput{Tenant: tenant, ID: id, Settings: r.Settings},
+	}, protocol.EndpointID(tenant, id), protocol.UpdateLease, r, &lease)
 	return lease, err
 }
 
-// jittered is about d, so that what began together does not stay so.
+// jittered is about d, so that what began together does not stay together.
 func jittered(d time.Duration) time.Duration { return d/2 + rand.N(d) }
 
-// scheduleWake asks for a lease if it is time to, and else sees to it that g is woken in
-// time: for that, or for the next turn, where that is known.
-func (g *limiter) scheduleWake(now, turn time.Time) {
-	at := turn
-	if ask := g.nextRequestAt(now); !ask.IsZero() && !g.requesting {
-		if !ask.After(now) {
-			if g.request(now) {
+// scheduleWake requests a lease where that is due. Otherwise it sets the timer for the
+// next request or, where that is sooner, for the next token.
+func (l *limiter) scheduleWake(now, nextToken time.Time) {
+	at := nextToken
+	if request := l.nextRequestAt(now); !request.IsZero() && !l.requesting {
+		if !request.After(now) {
+			if l.request(now) {
 				return
 			}
-			ask = g.nextRequestAt(now)
+			request = l.nextRequestAt(now)
 		}
-		if at.IsZero() || ask.Before(at) {
-			at = ask
+		if at.IsZero() || request.Before(at) {
+			at = request
 		}
 	}
-	if at.IsZero() || g.dropped || !g.wakeAt.IsZero() && !g.wakeAt.After(at) {
+	if at.IsZero() || l.dropped || !l.wakeAt.IsZero() && !l.wakeAt.After(at) {
 		return
 	}
-	g.wakeAt = at
-	if g.timer == nil {
-		g.timer = time.AfterFunc(at.Sub(now), g.wake)
+	l.wakeAt = at
+	if l.timer == nil {
+		l.timer = time.AfterFunc(at.Sub(now), l.wake)
 		return
 	}
-	g.timer.Reset(at.Sub(now))
+	l.timer.Reset(at.Sub(now))
 }
 
-func (g *limiter) wake() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.wakeAt = time.Time{}
-	if !g.dropped {
-		g.grant(g.p.config.Now())
+func (l *limiter) wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wakeAt = time.Time{}
+	if !l.dropped {
+		l.grant(l.p.config.Now())
 	}
 }
 
-// nextRequestAt is when to ask: zero where there is nothing to ask for.
-func (g *limiter) nextRequestAt(now time.Time) time.Time {
-	unseen := g.feedback == throttle.Feedback{}
+// nextRequestAt is when the next lease request or report is due: zero where none is.
+func (l *limiter) nextRequestAt(now time.Time) time.Time {
+	reported := l.feedback == throttle.Feedback{}
 	switch {
-	case !g.leased && unseen:
+	case !l.leased && reported:
 		return time.Time{}
-	case !g.leased:
-		return g.reportAt
-	case g.urgent:
-		return g.requestedAt.Add(minInterval)
-	case len(g.waiting) > 0:
-		return g.requestedAt.Add(retryInterval)
-	case g.inFlight > 0:
-		return g.requestedAt.Add(g.renewInterval())
-	case g.err != nil && !unseen:
-		return g.requestedAt.Add(retryInterval)
-	case g.live(now) || !unseen:
-		return later(g.idleAt, g.requestedAt).Add(minInterval)
+	case !l.leased:
+		return l.reportAt
+	case l.urgent:
+		return l.requestedAt.Add(minInterval)
+	case len(l.waiting) > 0:
+		return l.requestedAt.Add(retryInterval)
+	case l.inFlight > 0:
+		return l.requestedAt.Add(l.renewInterval())
+	case l.err != nil && !reported:
+		return l.requestedAt.Add(retryInterval)
+	case l.live(now) || !reported:
+		return later(l.idleAt, l.requestedAt).Add(minInterval)
 	}
 	return time.Time{}
 }
 
-// renewInterval is how often a share is renewed that is enough.
-func (g *limiter) renewInterval() time.Duration {
-	if g.err != nil || !g.usable(g.requestedAt) {
+// renewInterval is how often a lease is renewed whose share suffices.
+func (l *limiter) renewInterval() time.Duration {
+	if l.err != nil || !l.usable(l.requestedAt) {
 		return retryInterval
 	}
 	return protocol.LeaseRenewal
 }
 
-// request asks for a lease, or tells what was seen. It answers false where it is
-// not its turn to.
-func (g *limiter) request(now time.Time) bool {
-	if !g.leased && !g.p.reports.AllowN(now, 1) {
-		g.reportAt = now.Add(jittered(time.Second))
+// request begins a lease request or a report. It returns false where a report has to wait
+// for this process's other reports.
+func (l *limiter) request(now time.Time) bool {
+	if !l.leased && !l.p.reports.AllowN(now, 1) {
+		l.reportAt = now.Add(jittered(time.Second))
 		return false
 	}
-	if !g.p.begin() {
+	if !l.p.beginRequest() {
 		return true
 	}
-	ask := g.leaseRequest(now)
-	known := g.holdSeq
-	g.requesting = true
+	r := l.leaseRequest(now)
+	holdSeq := l.holdSeq
+	l.requesting = true
 	go func() {
-		defer g.p.requests.Done()
-		lease, err := g.requestLease(ask)
-		g.onLease(ask, lease, err, now, known)
+		defer l.p.requests.Done()
+		lease, err := l.requestLease(r)
+		l.onLease(r, lease, err, now, holdSeq)
 	}()
 	return true
 }
 
-// leaseRequest is what to ask for now.
-func (g *limiter) leaseRequest(now time.Time) protocol.LeaseRequest {
-	ask := protocol.LeaseRequest{
-		Worker: g.p.worker, InFlight: g.inFlight, Waiting: g.waitingPermits, Feedback: g.feedback,
-		ReportOnly: !g.leased || g.canUnlease(now),
+// leaseRequest is the request that is due now. It takes the feedback along, and returns
+// the lease where none is needed.
+func (l *limiter) leaseRequest(now time.Time) protocol.LeaseRequest {
+	r := protocol.LeaseRequest{
+		Worker: l.p.worker, InFlight: l.inFlight, Waiting: l.waitingPermits, Feedback: l.feedback,
+		ReportOnly: !l.leased || l.canUnlease(now),
 	}
-	if g.live(now) {
-		ask.Has = g.lease.Pace
-		g.bucket.fill(now, false)
-		if g.lease.Pace.PerSecond > 0 {
-			ask.Tokens = max(0, g.bucket.saved())
+	if l.live(now) {
+		r.Has = l.lease.Pace
+		l.bucket.fill(now, false)
+		if l.lease.Pace.PerSecond > 0 {
+			r.Tokens = max(0, l.bucket.saved())
 		}
 	}
-	if ask.ReportOnly || ask.InFlight+ask.Waiting == 0 {
-		g.until = time.Time{} // it is given back: nothing may begin by it any more
+	if !wantsShare(r) {
+		l.until = time.Time{} // the lease is returned: nothing may begin by it any more
 	}
-	g.feedback, g.urgent, g.requestedAt = throttle.Feedback{}, false, now
-	return ask
+	l.feedback, l.urgent, l.requestedAt = throttle.Feedback{}, false, now
+	return r
 }
 
-// canUnlease tells whether the endpoint may be sent to without a lease again.
-func (g *limiter) canUnlease(now time.Time) bool {
-	return !g.hasPace && g.live(now) && !g.lease.Required && len(g.waiting) == 0 && g.consecutiveFailures == 0 && now.Sub(g.failedAt) >= unleaseAfter
+// wantsShare reports whether r asks for a share, and does not return it.
+func wantsShare(r protocol.LeaseRequest) bool { return !r.ReportOnly && r.InFlight+r.Waiting > 0 }
+
+// canUnlease reports whether the endpoint may be sent to without a lease again.
+func (l *limiter) canUnlease(now time.Time) bool {
+	return !l.hasPace && l.live(now) && !l.lease.Required && len(l.waiting) == 0 && l.consecutiveFailures == 0 && now.Sub(l.failedAt) >= unleaseAfter
 }
 
-func (g *limiter) requestLease(ask protocol.LeaseRequest) (protocol.Lease, error) {
-	ctx, stop := context.WithTimeout(g.p.ctx, requestTimeout)
+func (l *limiter) requestLease(r protocol.LeaseRequest) (protocol.Lease, error) {
+	ctx, stop := context.WithTimeout(l.p.ctx, requestTimeout)
 	defer stop()
-	tenant, err := g.p.config.Tenants.Tenant(ctx, g.tenant)
+	tenant, err := l.p.config.Tenants.Tenant(ctx, l.tenant)
 	if err != nil {
 		return protocol.Lease{}, fmt.Errorf("read its settings: %w", err)
 	}
-	ask.Settings = protocol.SettingsOf(tenant, g.id, g.p.config.MaxInFlight)
-	return g.p.source.request(ctx, g.tenant, g.id, ask)
+	r.Settings = protocol.SettingsOf(tenant, l.id, l.p.config.MaxInFlight)
+	return l.p.source.request(ctx, l.tenant, l.id, r)
 }
 
-// onLease takes over the answer to what was asked at that moment.
-func (g *limiter) onLease(ask protocol.LeaseRequest, lease protocol.Lease, err error, asked time.Time, known int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now := g.p.config.Now()
-	g.requesting, g.err = false, err
+// onLease applies the answer to r, which was requested at that moment and reported the
+// bursts of failures up to holdSeq.
+func (l *limiter) onLease(r protocol.LeaseRequest, lease protocol.Lease, err error, requestedAt time.Time, holdSeq int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.p.config.Now()
+	l.requesting, l.err = false, err
 	if err != nil {
-		g.feedback = merge(ask.Feedback, g.feedback)
-		g.reportAt = now.Add(jittered(reportInterval))
-		g.p.config.Log.LogAttrs(g.p.ctx, slog.LevelWarn, "ask for a share of an endpoint",
-			slog.String("tenant", g.tenant), slog.String("endpoint", g.id), slog.String("error", err.Error()))
-		if !g.live(now) && len(g.waiting) > 0 {
-			g.requestedAt = now // not at once again
+		l.feedback = merge(r.Feedback, l.feedback)
+		l.reportAt = now.Add(jittered(reportInterval))
+		l.p.config.Log.LogAttrs(l.p.ctx, slog.LevelWarn, "failed to request a lease",
+			slog.String("tenant", l.tenant), slog.String("endpoint", l.id), slog.String("error", err.Error()))
+		if !l.live(now) && len(l.waiting) > 0 {
+			l.requestedAt = now // the next request waits for its interval
 		}
-		g.grant(now)
+		l.grant(now)
 		return
 	}
-	g.ackSeq = max(g.ackSeq, known)
-	given := !ask.ReportOnly && ask.InFlight+ask.Waiting > 0
-	switch {
-	case given:
-		g.applyLease(lease, asked, now)
-	default:
-		g.lease = lease
-		g.lease.Pace = postdate.Pace{}
-		if !g.hasPace && !lease.Required && len(g.waiting) == 0 && !g.urgent {
-			g.leased, g.ackSeq = false, g.holdSeq
-		} else if lease.Required && !g.leased {
-			g.requireLease(now)
-		}
-		if lease.BlockedUntil.After(now) { // there is no need to ask before that
-			g.queueUntil = earlier(lease.BlockedUntil, now.Add(protocol.LeaseTime))
-		}
-		g.urgent = g.urgent || len(g.waiting) > 0
+	l.ackSeq = max(l.ackSeq, holdSeq)
+	if wantsShare(r) {
+		l.applyLease(lease, requestedAt, now)
+	} else {
+		l.applyReport(lease, now)
 	}
-	g.grant(now)
+	l.grant(now)
 }
 
-// applyLease has turns given by lease.
-func (g *limiter) applyLease(lease protocol.Lease, asked, now time.Time) {
-	if !g.live(now) || g.lease.Pace.InFlight == 0 {
-		g.bucket = bucket{at: now}
+// applyReport applies the answer to a request that asked for no share.
+func (l *limiter) applyReport(lease protocol.Lease, now time.Time) {
+	l.lease = lease
+	l.lease.Pace = postdate.Pace{}
+	if !l.hasPace && !lease.Required && len(l.waiting) == 0 && !l.urgent {
+		l.leased, l.ackSeq = false, l.holdSeq
+	} else if lease.Required && !l.leased {
+		l.requireLease(now)
 	}
-	g.lease, g.until = lease, asked.Add(lease.TTL.Duration())
-	g.bucket.share(lease.Pace, lease.Tokens, now, len(g.waiting) > 0)
-	if !g.onlyDequeued() {
+	if lease.BlockedUntil.After(now) { // a request before that is no use
+		l.queueUntil = earlier(lease.BlockedUntil, now.Add(protocol.LeaseTime))
+	}
+	l.urgent = l.urgent || len(l.waiting) > 0
+}
+
+// applyLease issues permits by lease from now on.
+func (l *limiter) applyLease(lease protocol.Lease, requestedAt, now time.Time) {
+	if !l.live(now) || l.lease.Pace.InFlight == 0 {
+		l.bucket = bucket{at: now}
+	}
+	l.lease, l.until = lease, requestedAt.Add(lease.TTL.Duration())
+	l.bucket.setShare(lease.Pace, lease.Tokens, now, len(l.waiting) > 0)
+	if !l.onlyDequeued() {
 		return
 	}
-	for i := len(g.waiting) - 1; i >= 0; i = min(i, len(g.waiting)) - 1 {
-		if w := g.waiting[i]; !w.dequeued {
-			g.resolve(w, nil, nil)
-			g.queueUntil = now.Add(queueFor)
-			i = len(g.waiting) // the others have moved
+	for _, w := range slices.Clone(l.waiting) {
+		if !w.dequeued {
+			l.resolve(w, nil, nil)
+			l.queueUntil = now.Add(queueFor)
 		}
 	}
 }
@@ -236,27 +244,27 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// close ends all waiting, and tells whether there is something to be given back.
-func (g *limiter) close() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.dropped = true
-	if g.timer != nil {
-		g.timer.Stop()
+// close resolves all waiters, and reports whether there is a lease or a result to return.
+func (l *limiter) close() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dropped = true
+	if l.timer != nil {
+		l.timer.Stop()
 	}
-	for len(g.waiting) > 0 {
-		g.resolve(g.waiting[0], nil, errClosed)
+	for len(l.waiting) > 0 {
+		l.resolve(l.waiting[0], nil, errClosed)
 	}
-	return g.live(g.p.config.Now()) || g.leased && g.feedback != throttle.Feedback{}
+	return l.live(l.p.config.Now()) || l.leased && l.feedback != throttle.Feedback{}
 }
 
-// giveBack gives the lease back, for good.
-func (g *limiter) giveBack() {
-	g.mu.Lock()
-	ask := g.leaseRequest(g.p.config.Now())
-	g.mu.Unlock()
-	if _, err := g.requestLease(ask); err != nil { // it comes back when its time is over
-		g.p.config.Log.LogAttrs(g.p.ctx, slog.LevelInfo, "give back a share of an endpoint",
-			slog.String("tenant", g.tenant), slog.String("endpoint", g.id), slog.String("error", err.Error()))
+// returnLease returns the lease for good.
+func (l *limiter) returnLease() {
+	l.mu.Lock()
+	r := l.leaseRequest(l.p.config.Now())
+	l.mu.Unlock()
+	if _, err := l.requestLease(r); err != nil { // the lease ends by itself
+		l.p.config.Log.LogAttrs(l.p.ctx, slog.LevelInfo, "failed to return a lease",
+			slog.String("tenant", l.tenant), slog.String("endpoint", l.id), slog.String("error", err.Error()))
 	}
 }

@@ -25,28 +25,28 @@ var (
 	errAway = errors.New("the engine is away")
 )
 
-// asked is a request for a lease, and when it came.
-type asked struct {
+// leaseCall is a lease request, and when it came.
+type leaseCall struct {
 	protocol.LeaseRequest
 
 	At time.Duration
 }
 
-// leaseSourceFake gives the leases that a test says, where an endpoint's execution would.
+// leaseSourceFake grants leases in the place of an endpoint's execution.
 type leaseSourceFake struct {
 	// takes is how long an answer takes.
 	takes time.Duration
 
 	mu    sync.Mutex
 	start time.Time
-	asks  []asked
-	give  func(asked) (protocol.Lease, error)
+	calls []leaseCall
+	give  func(leaseCall) (protocol.Lease, error)
 }
 
-func (o *leaseSourceFake) request(ctx context.Context, _, _ string, a protocol.LeaseRequest) (protocol.Lease, error) {
+func (o *leaseSourceFake) request(ctx context.Context, _, _ string, r protocol.LeaseRequest) (protocol.Lease, error) {
 	o.mu.Lock()
-	one := asked{a, time.Since(o.start)}
-	o.asks = append(o.asks, one)
+	one := leaseCall{r, time.Since(o.start)}
+	o.calls = append(o.calls, one)
 	lease, err := o.give(one)
 	o.mu.Unlock()
 	select {
@@ -57,47 +57,47 @@ func (o *leaseSourceFake) request(ctx context.Context, _, _ string, a protocol.L
 	}
 }
 
-// gives has the office answer like that from now on.
-func (o *leaseSourceFake) gives(give func(asked) (protocol.Lease, error)) {
+// gives sets the answer to the requests from now on.
+func (o *leaseSourceFake) gives(give func(leaseCall) (protocol.Lease, error)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.give = give
 }
 
-func (o *leaseSourceFake) all() []asked {
+func (o *leaseSourceFake) all() []leaseCall {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.asks
+	return o.calls
 }
 
-func (o *leaseSourceFake) last() asked {
+func (o *leaseSourceFake) last() leaseCall {
 	all := o.all()
 	if len(all) == 0 {
-		return asked{}
+		return leaseCall{}
 	}
 	return all[len(all)-1]
 }
 
-// lend is a lease of that pace.
+// lend returns a lease of that pace.
 func lend(pace postdate.Pace) protocol.Lease {
 	return protocol.Lease{TTL: postdate.Duration(protocol.LeaseTime), Pace: pace, Required: true}
 }
 
-// always is the same lease for whoever wants one.
-func always(lease protocol.Lease) func(asked) (protocol.Lease, error) {
-	return func(a asked) (protocol.Lease, error) {
+// always grants the same lease to every request for a share.
+func always(lease protocol.Lease) func(leaseCall) (protocol.Lease, error) {
+	return func(r leaseCall) (protocol.Lease, error) {
 		given := lease
-		if a.ReportOnly || a.InFlight+a.Waiting == 0 {
+		if r.ReportOnly || r.InFlight+r.Waiting == 0 {
 			given.Pace = postdate.Pace{}
 		}
 		return given, nil
 	}
 }
 
-func never(asked) (protocol.Lease, error) { return protocol.Lease{}, errAway }
+func never(leaseCall) (protocol.Lease, error) { return protocol.Lease{}, errAway }
 
-// fixture is a pacer and an endpoint on a clock of its own, which goes on by itself
-// when everybody waits.
+// fixture is a pacer and an endpoint on a fake clock, which advances when all goroutines
+// are blocked.
 type fixture struct {
 	*leaseSourceFake
 
@@ -106,29 +106,29 @@ type fixture struct {
 	e postdate.Endpoint
 }
 
-// at runs a test in a booth.
-func at(t *testing.T, e postdate.Endpoint, c Config, test func(t *testing.T, b *fixture)) {
+// at runs a test with a fixture for that endpoint.
+func at(t *testing.T, e postdate.Endpoint, c Config, test func(t *testing.T, f *fixture)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		e.ID, e.State = "ep_1", postdate.Enabled
-		b := &fixture{leaseSourceFake: &leaseSourceFake{start: time.Now(), give: never}, t: t, e: e}
+		f := &fixture{leaseSourceFake: &leaseSourceFake{start: time.Now(), give: never}, t: t, e: e}
 		c.Tenants = &tenants{postdate.Tenant{Version: 7, Endpoints: []postdate.Endpoint{e}}}
-		b.p = newPacer(c, b.leaseSourceFake)
-		t.Cleanup(b.p.Close)
-		test(t, b)
+		f.p = newPacer(c, f.leaseSourceFake)
+		t.Cleanup(f.p.Close)
+		test(t, f)
 	})
 }
 
 // tenAtOnce is an endpoint that is always sent to by lease.
 var tenAtOnce = postdate.Endpoint{MaxInFlight: 10}
 
-// leased runs a test in a booth of [tenAtOnce], where each lease is of so many in flight.
-func leased(t *testing.T, inFlight int, test func(t *testing.T, b *fixture)) {
+// leased runs a test with [tenAtOnce], where each lease allows so many in flight.
+func leased(t *testing.T, inFlight int, test func(t *testing.T, f *fixture)) {
 	t.Helper()
-	at(t, tenAtOnce, Config{}, func(t *testing.T, b *fixture) {
+	at(t, tenAtOnce, Config{}, func(t *testing.T, f *fixture) {
 		t.Helper()
-		b.gives(always(lend(postdate.Pace{InFlight: inFlight})))
-		test(t, b)
+		f.gives(always(lend(postdate.Pace{InFlight: inFlight})))
+		test(t, f)
 	})
 }
 
@@ -136,49 +136,49 @@ type tenants struct{ one postdate.Tenant }
 
 func (t *tenants) Tenant(context.Context, string) (*postdate.Tenant, error) { return &t.one, nil }
 
-// take takes a turn, for which it need not wait.
-func (b *fixture) take() throttle.Permit {
-	b.t.Helper()
-	turn, waited := b.try(throttle.PermitRequest{Dequeued: true, Since: time.Now()})
-	require.NotNil(b.t, turn, "a turn")
-	require.Zero(b.t, waited)
-	return turn
+// take acquires a permit, which must be free.
+func (f *fixture) take() throttle.Permit {
+	f.t.Helper()
+	permit, waited := f.try(throttle.PermitRequest{Dequeued: true, Since: time.Now()})
+	require.NotNil(f.t, permit)
+	require.Zero(f.t, waited)
+	return permit
 }
 
-// first takes the first turn that comes by lease.
-func (b *fixture) first() throttle.Permit {
-	b.t.Helper()
-	turn, _ := b.try(throttle.PermitRequest{Dequeued: true, Since: time.Now()})
-	require.NotNil(b.t, turn, "a turn")
-	return turn
+// first acquires the first permit of a lease, which has to be requested.
+func (f *fixture) first() throttle.Permit {
+	f.t.Helper()
+	permit, _ := f.try(throttle.PermitRequest{Dequeued: true, Since: time.Now()})
+	require.NotNil(f.t, permit)
+	return permit
 }
 
-// try waits for a turn, and tells for how long it did.
-func (b *fixture) try(c throttle.PermitRequest) (throttle.Permit, time.Duration) {
-	b.t.Helper()
+// try requests a permit, and returns how long it waited.
+func (f *fixture) try(c throttle.PermitRequest) (throttle.Permit, time.Duration) {
+	f.t.Helper()
 	began := time.Now()
-	turn, err := b.p.Acquire(b.t.Context(), "acme", b.e, c)
+	permit, err := f.p.Acquire(f.t.Context(), "acme", f.e, c)
 	if !errors.Is(err, throttle.ErrNoPermit) {
-		require.NoError(b.t, err)
+		require.NoError(f.t, err)
 	}
-	return turn, time.Since(began)
+	return permit, time.Since(began)
 }
 
-// waiting is a claim that waits.
+// waiting is a request that may be waiting.
 type waiting struct {
-	turn throttle.Permit
-	err  error
-	took time.Duration
-	done chan struct{}
+	permit throttle.Permit
+	err    error
+	took   time.Duration
+	done   chan struct{}
 }
 
-// wait has a claim wait, and goes on once it does.
-func (b *fixture) wait(c throttle.PermitRequest) *waiting {
-	b.t.Helper()
+// wait requests a permit, and returns once the request is resolved or waits.
+func (f *fixture) wait(c throttle.PermitRequest) *waiting {
+	f.t.Helper()
 	w, began := &waiting{done: make(chan struct{})}, time.Now()
 	go func() {
 		defer close(w.done)
-		w.turn, w.err = b.p.Acquire(b.t.Context(), "acme", b.e, c)
+		w.permit, w.err = f.p.Acquire(f.t.Context(), "acme", f.e, c)
 		if errors.Is(w.err, throttle.ErrNoPermit) {
 			w.err = nil
 		}
@@ -188,7 +188,7 @@ func (b *fixture) wait(c throttle.PermitRequest) *waiting {
 	return w
 }
 
-// answered tells whether it is, without waiting.
+// answered reports whether the request is resolved.
 func (w *waiting) answered() bool {
 	select {
 	case <-w.done:
@@ -198,25 +198,25 @@ func (w *waiting) answered() bool {
 	}
 }
 
-// patient is the claim of who waits for that long, and was called.
-func patient(d time.Duration) throttle.PermitRequest {
+// dequeued is a request of a delivery whose line was woken.
+func dequeued(d time.Duration) throttle.PermitRequest {
 	return throttle.PermitRequest{Dequeued: true, Since: time.Now(), MaxWait: d}
 }
 
-// pass has time pass.
+// pass advances the clock.
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// after is how long after the beginning it is.
-func (b *fixture) after() time.Duration { return time.Since(b.start) }
+// after is the time since the test began.
+func (f *fixture) after() time.Duration { return time.Since(f.start) }
 
-func TestBooth_IsOnAClockOfItsOwn(t *testing.T) {
+func TestFixture_HasAClockOfItsOwn(t *testing.T) {
 	t.Parallel()
-	at(t, postdate.Endpoint{}, Config{}, func(t *testing.T, b *fixture) {
+	at(t, postdate.Endpoint{}, Config{}, func(t *testing.T, f *fixture) {
 		t.Helper()
 		pass(time.Hour)
-		assert.Equal(t, time.Hour, b.after())
+		assert.Equal(t, time.Hour, f.after())
 	})
 }

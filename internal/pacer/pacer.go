@@ -1,7 +1,3 @@
-// Package pacer gives turns at endpoints, so that no receiver gets more than it
-// can take. An endpoint that has a pace, or is in trouble, is sent to by lease: a
-// share of what it may be sent, which its execution gives to this process for a
-// few seconds. All others are sent to at once.
 package pacer
 
 import (
@@ -20,19 +16,19 @@ import (
 	"github.com/postdate/postdate/internal/throttle"
 )
 
-// Tenants knows what is configured for tenants.
+// Tenants reads what is configured for tenants.
 type Tenants interface {
 	Tenant(ctx context.Context, name string) (*postdate.Tenant, error)
 }
 
-// Config is what a pacer needs.
+// Config configures a pacer.
 type Config struct {
 	Temporal client.Client
 	Tenants  Tenants
-	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
-	// their own. Default 100.
+	// MaxInFlight bounds the attempts in flight at endpoints without a bound of their
+	// own. Default 100.
 	MaxInFlight int
-	// MaxWait is how long a claim that says nothing else waits in place. Default 1 s.
+	// MaxWait is how long a request without a MaxWait of its own waits in place. Default 1 s.
 	MaxWait time.Duration
 	Log     *slog.Logger
 	Now     func() time.Time
@@ -40,33 +36,33 @@ type Config struct {
 
 const (
 	defaultMaxWait = time.Second
-	// dropAfter is after how long an endpoint that nobody asked for is dropped, and
-	// clearing how often they are looked for.
+	// dropAfter is how long a limiter is kept without a request, and dropInterval how
+	// often such limiters are looked for.
 	dropAfter    = time.Minute
 	dropInterval = 5 * time.Second
-	// reportsPerSecond bounds what this process tells of endpoints that are well.
+	// reportsPerSecond bounds this process's reports about unleased endpoints.
 	reportsPerSecond = 5
-	// closeTimeout bounds the giving back of leases, when it is over.
+	// closeTimeout bounds the return of leases when the pacer closes.
 	closeTimeout = 5 * time.Second
 )
 
-var errClosed = errors.New("this process gives no turns any more")
+var errClosed = errors.New("this process is stopping and issues no permits")
 
-// Pacer gives turns. It is safe for concurrent use.
+// Pacer issues permits. It is safe for concurrent use.
 type Pacer struct {
 	config  Config
 	source  leaseSource
 	worker  string
 	reports *rate.Limiter
 
-	ctx  context.Context //nolint:containedctx // the requests' own: they serve all who wait, not who happened to come
+	ctx  context.Context //nolint:containedctx // lease requests serve all waiting requests, not the one that caused them
 	stop context.CancelFunc
 
-	mu       sync.Mutex
-	limiters map[limiterKey]*limiter
-	cleared  time.Time
-	closed   bool
-	requests sync.WaitGroup // requests under way
+	mu        sync.Mutex
+	limiters  map[limiterKey]*limiter
+	droppedAt time.Time
+	closed    bool
+	requests  sync.WaitGroup // lease requests under way
 }
 
 type limiterKey struct{ tenant, id string }
@@ -74,7 +70,7 @@ type limiterKey struct{ tenant, id string }
 // New makes a pacer.
 func New(c Config) *Pacer { return newPacer(c, endpointLeases{c.Temporal}) }
 
-func newPacer(c Config, l leaseSource) *Pacer {
+func newPacer(c Config, s leaseSource) *Pacer {
 	c.MaxInFlight = cmp.Or(c.MaxInFlight, postdate.DefaultInFlight)
 	c.MaxWait = cmp.Or(c.MaxWait, defaultMaxWait)
 	if c.Log == nil {
@@ -84,58 +80,60 @@ func newPacer(c Config, l leaseSource) *Pacer {
 		c.Now = time.Now
 	}
 	p := &Pacer{
-		config: c, source: l, worker: uuid.NewString(), limiters: make(map[limiterKey]*limiter),
+		config: c, source: s, worker: uuid.NewString(), limiters: make(map[limiterKey]*limiter),
 		reports: rate.NewLimiter(reportsPerSecond, 1),
 	}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	return p
 }
 
-// Acquire implements the limiter of activities.
-func (p *Pacer) Acquire(ctx context.Context, tenant string, e postdate.Endpoint, c throttle.PermitRequest) (throttle.Permit, error) {
+// Acquire returns a permit for attempts at an endpoint. It waits for one as long as the
+// request says, and returns [throttle.ErrNoPermit] where none comes so soon.
+func (p *Pacer) Acquire(ctx context.Context, tenant string, e postdate.Endpoint, r throttle.PermitRequest) (throttle.Permit, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	for {
-		g, err := p.limiter(limiterKey{tenant, e.ID})
+		l, err := p.limiter(limiterKey{tenant, e.ID})
 		if err != nil {
 			return nil, err
 		}
-		if w, here := g.acquire(e, c); here { //nolint:contextcheck // see Pacer.ctx
+		if w, ok := l.acquire(e, r); ok { //nolint:contextcheck // see Pacer.ctx
 			if w == nil {
 				return nil, throttle.ErrNoPermit
 			}
-			return g.await(ctx, w, cmp.Or(c.MaxWait, p.config.MaxWait))
+			return l.await(ctx, w, cmp.Or(r.MaxWait, p.config.MaxWait))
 		}
 	}
 }
 
-// limiter is the endpoint's, made where there is none.
+// limiter returns the endpoint's limiter, and makes it where there is none.
 func (p *Pacer) limiter(key limiterKey) (*limiter, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, errClosed
 	}
-	g, ok := p.limiters[key]
+	l, ok := p.limiters[key]
 	if ok {
-		return g, nil
+		return l, nil
 	}
-	if now := p.config.Now(); now.Sub(p.cleared) > dropInterval {
-		p.cleared = now
-		for other, g := range p.limiters {
-			if g.drop(now) {
+	if now := p.config.Now(); now.Sub(p.droppedAt) > dropInterval {
+		p.droppedAt = now
+		for other, l := range p.limiters {
+			if l.drop(now) {
 				delete(p.limiters, other)
 			}
 		}
 	}
-	g = &limiter{p: p, limiterKey: key}
-	p.limiters[key] = g
-	return g, nil
+	l = &limiter{p: p, limiterKey: key}
+	p.limiters[key] = l
+	return l, nil
 }
 
-// begin notes a request that is about to be made: false once it is over.
-func (p *Pacer) begin() bool {
+// beginRequest counts a lease request that is about to be made. It returns false once
+// the pacer is closed.
+func (p *Pacer) beginRequest() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -145,32 +143,32 @@ func (p *Pacer) begin() bool {
 	return true
 }
 
-// Close gives all leases back, and tells what is still to be told of endpoints
-// that are sent to by lease. Turns that were given remain good.
+// Close returns all leases, with the results that were not reported yet. Permits that
+// were issued stay good.
 func (p *Pacer) Close() {
 	p.mu.Lock()
-	all := p.limiters
+	limiters := p.limiters
 	first := !p.closed
 	p.closed, p.limiters = true, nil
 	p.mu.Unlock()
 	if !first {
 		return
 	}
-	late := time.AfterFunc(closeTimeout, p.stop)
-	defer late.Stop()
+	timeout := time.AfterFunc(closeTimeout, p.stop)
+	defer timeout.Stop()
 	defer p.stop()
-	p.requests.Wait() // those under way
-	var last sync.WaitGroup
+	p.requests.Wait()
+	var returns sync.WaitGroup
 	slots := make(chan struct{}, 2*reportsPerSecond)
-	for _, g := range all {
-		if !g.close() {
+	for _, l := range limiters {
+		if !l.close() {
 			continue
 		}
 		slots <- struct{}{}
-		last.Go(func() {
+		returns.Go(func() {
 			defer func() { <-slots }()
-			g.giveBack()
+			l.returnLease()
 		})
 	}
-	last.Wait()
+	returns.Wait()
 }

@@ -1,4 +1,4 @@
-// Package retry asks the engine until it has time for an answer.
+// Package retry repeats requests that Temporal refuses for a moment only.
 package retry
 
 import (
@@ -14,13 +14,13 @@ const (
 	longestPause = time.Second
 )
 
-// With calls ask until it has an answer, as long as it is the engine that is
-// busy: it takes ten Updates of an execution at a time, and none while that
-// continues as new. When ctx ends, the answer is the last of the engine's.
-func With(ctx context.Context, ask func(context.Context) error) error {
+// With calls do until it succeeds, or fails for a reason that stays. Temporal accepts
+// ten Updates of an execution at a time, and none while the execution continues as new.
+// When ctx ends, With returns the last error of do.
+func With(ctx context.Context, do func(context.Context) error) error {
 	pause := firstPause
 	for {
-		err := ask(ctx)
+		err := do(ctx)
 		if err == nil || !isTransient(err) {
 			return err
 		}
@@ -33,8 +33,7 @@ func With(ctx context.Context, ask func(context.Context) error) error {
 	}
 }
 
-// isTransient tells whether err is one of the engine's that the same call may not
-// meet again.
+// isTransient reports whether the same call may succeed later.
 func isTransient(err error) bool {
 	if _, is := errors.AsType[*serviceerror.ResourceExhausted](err); is {
 		return true
@@ -45,12 +44,12 @@ func isTransient(err error) bool {
 	if _, is := errors.AsType[*serviceerror.WorkflowNotReady](err); is {
 		return true
 	}
-	gone, is := errors.AsType[*serviceerror.NotFound](err)
-	return is && abortedMessages[gone.Message]
+	notFound, is := errors.AsType[*serviceerror.NotFound](err)
+	return is && abortedMessages[notFound.Message]
 }
 
-// abortedMessages are the engine's words for an Update that came just as the execution
-// continued as new.
+// abortedMessages are the messages with which Temporal refuses an Update of an execution
+// that is just continuing as new.
 var abortedMessages = map[string]bool{
 	"workflow update was aborted by closing workflow": true,
 	"workflow execution already completed":            true,

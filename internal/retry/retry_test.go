@@ -14,44 +14,44 @@ import (
 	"github.com/postdate/postdate/internal/retry"
 )
 
-func TestWith_AsksAgainWhileTheEngineIsBusy(t *testing.T) {
+func TestWith_RepeatsWhatTemporalRefusesForAMoment(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		answers := []error{
+		failures := []error{
 			&serviceerror.ResourceExhausted{Message: "ten at a time"},
 			serviceerror.NewUnavailable("a moment"),
 			serviceerror.NewWorkflowNotReady("not yet"),
 			serviceerror.NewNotFound("workflow update was aborted by closing workflow"),
 			serviceerror.NewNotFound("workflow execution already completed"),
 		}
-		asked := 0
+		calls := 0
 		require.NoError(t, retry.With(t.Context(), func(context.Context) error {
-			if asked == len(answers) {
+			if calls == len(failures) {
 				return nil
 			}
-			asked++
-			return answers[asked-1]
+			calls++
+			return failures[calls-1]
 		}))
-		assert.Equal(t, len(answers), asked)
+		assert.Equal(t, len(failures), calls)
 	})
 }
 
-func TestWith_AnswersAtOnceWhatWouldStayTheSame(t *testing.T) {
+func TestWith_ReturnsAPermanentErrorAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, final := range []error{errors.New("no"), serviceerror.NewNotFound("workflow not found")} {
-		asked := 0
-		err := retry.With(t.Context(), func(context.Context) error { asked++; return final })
+		calls := 0
+		err := retry.With(t.Context(), func(context.Context) error { calls++; return final })
 		require.ErrorIs(t, err, final)
-		assert.Equal(t, 1, asked)
+		assert.Equal(t, 1, calls)
 	}
 }
 
-func TestWith_AnswersTheLastOfTheEnginesWhenTheTimeIsOver(t *testing.T) {
+func TestWith_ReturnsTheLastErrorWhenItsTimeIsOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
 		defer stop()
-		busy := serviceerror.NewUnavailable("for long")
+		busy := serviceerror.NewUnavailable("busy")
 		began := time.Now()
 		err := retry.With(ctx, func(context.Context) error { return busy })
 		require.ErrorIs(t, err, busy)

@@ -7,19 +7,19 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
-// Start is how an execution is started which is to take an Update.
+// Start is how to start the execution that an Update is sent to.
 type Start struct {
 	Options  client.StartWorkflowOptions
 	Workflow string
 	Input    any
 }
 
-// Update has an execution take an Update, once however often the engine is asked,
-// and waits for its answer. Where start is not nil, the execution is started if it
-// does not run.
-func Update(ctx context.Context, c client.Client, start *Start, workflowID, name string, arg, answer any) error {
+// Update sends an Update to an execution, and decodes its result into result. However
+// often it is repeated, the execution handles it once. Where start is not nil, the
+// execution is started if it does not run.
+func Update(ctx context.Context, c client.Client, start *Start, workflowID, name string, arg, result any) error {
 	options := client.UpdateWorkflowOptions{
-		// The same on every try, so that the engine makes it once.
+		// The same on every try, so that Temporal delivers it once.
 		UpdateID:     uuid.NewString(),
 		WorkflowID:   workflowID,
 		UpdateName:   name,
@@ -31,7 +31,7 @@ func Update(ctx context.Context, c client.Client, start *Start, workflowID, name
 		if err != nil {
 			return err
 		}
-		return handle.Get(ctx, answer)
+		return handle.Get(ctx, result)
 	})
 }
 
@@ -41,7 +41,7 @@ func send(ctx context.Context, c client.Client, start *Start, options client.Upd
 	}
 	//nolint:wrapcheck // see Update
 	return c.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
-		// It can be used once.
+		// An operation can be used once.
 		StartWorkflowOperation: c.NewWithStartWorkflowOperation(start.Options, start.Workflow, start.Input),
 		UpdateOptions:          options,
 	})

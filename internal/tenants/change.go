@@ -13,12 +13,12 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// changeTimeout bounds a change, with all that it takes to ask again.
+// changeTimeout bounds a change with all its tries.
 const changeTimeout = 15 * time.Second
 
-// change has a tenant take an Update. Where first is set it may be the first
-// thing that is configured for it; otherwise there is nothing to change in a
-// tenant that nothing was configured for.
+// change sends an Update to a tenant's execution. Where first is set it may be the first
+// thing that is configured for the tenant, and starts the execution. Otherwise a tenant
+// that nothing is configured for is not found.
 func (s *Store) change(ctx context.Context, tenant string, first bool, update string, arg any) (protocol.TenantChanged, error) {
 	ctx, stop := context.WithTimeout(ctx, changeTimeout)
 	defer stop()
@@ -29,8 +29,8 @@ func (s *Store) change(ctx context.Context, tenant string, first bool, update st
 	case e.changes <- struct{}{}:
 		defer func() { <-e.changes }()
 	}
-	// Even a change that seems to have failed may have been made. The entry may
-	// have been dropped meanwhile, and another one read.
+	// Even a change that seems to have failed may have been made. The entry may have
+	// been dropped and read again in between.
 	defer func() { s.entry(tenant).invalidate() }()
 
 	var start *retry.Start
@@ -39,8 +39,8 @@ func (s *Store) change(ctx context.Context, tenant string, first bool, update st
 	}
 	var changed protocol.TenantChanged
 	err := retry.Update(ctx, s.config.Temporal, start, protocol.TenantID(tenant), update, arg, &changed)
-	if told, ok := protocol.DecodeError(err); ok {
-		return protocol.TenantChanged{}, told
+	if refusal, ok := protocol.DecodeError(err); ok {
+		return protocol.TenantChanged{}, refusal
 	}
 	if _, none := errors.AsType[*serviceerror.NotFound](err); none {
 		return protocol.TenantChanged{}, postdate.Errorf(postdate.NotFound, "", "nothing is configured for this tenant")

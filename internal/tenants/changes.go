@@ -8,10 +8,10 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// CreateEndpoint adds e, which is whole and valid. Where its id is taken by an
-// endpoint of the same digest that one is answered, and created is false; by
-// another one it is a [postdate.Conflict].
-func (s *Store) CreateEndpoint(ctx context.Context, tenant string, e postdate.Endpoint) (made postdate.Endpoint, created bool, err error) {
+// CreateEndpoint adds e, which is complete and valid. Where an endpoint of the same digest
+// has its id, that one is returned and created is false. Another one is a
+// [postdate.Conflict].
+func (s *Store) CreateEndpoint(ctx context.Context, tenant string, e postdate.Endpoint) (endpoint postdate.Endpoint, created bool, err error) {
 	changed, err := s.change(ctx, tenant, true, protocol.UpdateCreateEndpoint, e)
 	if err != nil {
 		return postdate.Endpoint{}, false, err
@@ -24,26 +24,26 @@ func (s *Store) PatchEndpoint(ctx context.Context, tenant, id string, patch post
 	return s.changeEndpoint(ctx, tenant, id, protocol.UpdatePatchEndpoint, protocol.PatchEndpoint{ID: id, Patch: patch})
 }
 
-// DeleteEndpoint removes an endpoint. What is under way to it is cancelled.
+// DeleteEndpoint deletes an endpoint. Deliveries to it that have not ended are cancelled.
 func (s *Store) DeleteEndpoint(ctx context.Context, tenant, id string) error {
 	_, err := s.changeEndpoint(ctx, tenant, id, protocol.UpdateDeleteEndpoint, id)
 	return err
 }
 
-// SetEndpointState pauses, enables or disables an endpoint. Enabling sends what
-// is parked, oldest first.
+// SetEndpointState pauses, enables or disables an endpoint. Enabling it releases its
+// parked deliveries, oldest first.
 func (s *Store) SetEndpointState(ctx context.Context, tenant, id string, state postdate.EndpointState, reason string) (postdate.Endpoint, error) {
 	return s.changeEndpoint(ctx, tenant, id, protocol.UpdateSetEndpointState,
 		protocol.SetEndpointState{ID: id, State: state, Reason: reason})
 }
 
-// RotateEndpointSecret puts secret first; those before it sign for overlap more.
+// RotateEndpointSecret puts secret first. Those before it sign for as long as overlap.
 func (s *Store) RotateEndpointSecret(ctx context.Context, tenant, id string, secret postdate.Secret, overlap time.Duration) (postdate.Endpoint, error) {
 	return s.changeEndpoint(ctx, tenant, id, protocol.UpdateRotateSecret,
 		protocol.RotateSecret{Endpoint: id, Secret: secret, Overlap: postdate.Duration(overlap)})
 }
 
-// changeEndpoint changes one that there is, and tells its execution.
+// changeEndpoint changes an endpoint, and signals its settings to its execution.
 func (s *Store) changeEndpoint(ctx context.Context, tenant, id, update string, arg any) (postdate.Endpoint, error) {
 	changed, err := s.change(ctx, tenant, false, update, arg)
 	if err != nil {
@@ -65,9 +65,9 @@ func (s *Store) RotateSecret(ctx context.Context, tenant string, secret postdate
 	return err
 }
 
-// EnsureSecret answers the secret that signs a tenant's messages to bare urls;
-// it makes made that secret where there is none.
-func (s *Store) EnsureSecret(ctx context.Context, tenant string, made postdate.Secret) (postdate.Secret, error) {
+// EnsureSecret returns the secret that signs a tenant's messages to bare urls. Where there
+// is none, generated becomes that secret.
+func (s *Store) EnsureSecret(ctx context.Context, tenant string, generated postdate.Secret) (postdate.Secret, error) {
 	configured, err := s.Tenant(ctx, tenant)
 	if err != nil {
 		return "", err
@@ -75,7 +75,7 @@ func (s *Store) EnsureSecret(ctx context.Context, tenant string, made postdate.S
 	if len(configured.Secrets) > 0 {
 		return configured.Secrets[0].Secret, nil
 	}
-	changed, err := s.change(ctx, tenant, true, protocol.UpdateRotateSecret, protocol.RotateSecret{Secret: made, Ensure: true})
+	changed, err := s.change(ctx, tenant, true, protocol.UpdateRotateSecret, protocol.RotateSecret{Secret: generated, Ensure: true})
 	return changed.Secret, err
 }
 
@@ -85,7 +85,7 @@ func (s *Store) CreateKey(ctx context.Context, tenant string, key postdate.Key) 
 	return err
 }
 
-// RevokeKey removes a key.
+// RevokeKey invalidates a key.
 func (s *Store) RevokeKey(ctx context.Context, tenant, id string) error {
 	_, err := s.change(ctx, tenant, false, protocol.UpdateRevokeKey, id)
 	return err

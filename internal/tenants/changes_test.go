@@ -15,7 +15,7 @@ import (
 
 func TestStore_ChangesEndpoints(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	made := d.create("ep_1")
 	require.Equal(t, made, d.endpoint("ep_1"))
 
@@ -41,17 +41,17 @@ func TestStore_ChangesEndpoints(t *testing.T) {
 	require.NoError(t, d.DeleteEndpoint(t.Context(), d.tenant, "ep_1"))
 	require.Empty(t, d.read().Endpoints)
 	eventually.True(t, func() bool { return len(sweeps.of(d.tenant)) == 2 }, 10*time.Second, 10*time.Millisecond)
-	asked := sweeps.of(d.tenant)
-	for i := range asked {
-		if asked[i].Action == protocol.SweepCancel {
-			require.False(t, asked[i].Filter.AcceptedBefore.IsZero(), "what is made later is for another endpoint")
-			asked[i].Filter.AcceptedBefore = time.Time{}
+	started := sweeps.of(d.tenant)
+	for i := range started {
+		if started[i].Action == protocol.SweepCancel {
+			require.NotNil(t, started[i].Filter.AcceptedBefore, "what is accepted later is for another endpoint")
+			started[i].Filter.AcceptedBefore = nil
 		}
 	}
 	require.ElementsMatch(t, []protocol.SweepInput{
 		{Action: protocol.SweepRelease, Filter: postdate.Filter{Tenant: d.tenant, Endpoint: "ep_1", State: postdate.Parked}},
 		{Action: protocol.SweepCancel, Filter: postdate.Filter{Tenant: d.tenant, Endpoint: "ep_1"}},
-	}, asked)
+	}, started)
 
 	release := protocol.SweepID(d.tenant, "ep_1-4")
 	require.NoError(t, temporal.GetWorkflow(t.Context(), release, "").Get(t.Context(), nil))
@@ -61,7 +61,7 @@ func TestStore_ChangesEndpoints(t *testing.T) {
 
 func TestStore_CreatesOnce(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	made := d.create("ep_1")
 	again, created, err := d.CreateEndpoint(t.Context(), d.tenant, endpoint("ep_1"))
 	require.NoError(t, err)
@@ -76,7 +76,7 @@ func TestStore_CreatesOnce(t *testing.T) {
 
 func TestStore_SaysWhyItRefuses(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	d.create("ep_1")
 	ctx := t.Context()
 	for name, err := range map[string]error{
@@ -94,7 +94,7 @@ func TestStore_SaysWhyItRefuses(t *testing.T) {
 
 func TestStore_KeepsKeys(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	key := postdate.Key{ID: "key_1", Prefix: "pd_1234", Hash: "hash", Scope: postdate.Admin}
 	require.NoError(t, d.CreateKey(t.Context(), d.tenant, key))
 	require.NoError(t, d.CreateKey(t.Context(), d.tenant, key))
@@ -109,7 +109,7 @@ func TestStore_KeepsKeys(t *testing.T) {
 
 func TestStore_EnsuresASecret(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	first, err := d.EnsureSecret(t.Context(), d.tenant, "whsec_1")
 	require.NoError(t, err)
 	require.Equal(t, postdate.Secret("whsec_1"), first)
@@ -122,7 +122,7 @@ func TestStore_EnsuresASecret(t *testing.T) {
 
 func TestStore_SignsForTheDefaultTenantUntilItsSecretIsRotated(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	d.config.DefaultSecret = "whsec_operators"
 	require.Empty(t, d.read().Secrets)
 
@@ -140,9 +140,9 @@ func TestStore_SignsForTheDefaultTenantUntilItsSecretIsRotated(t *testing.T) {
 	d.record("tenant/default-secret-rotated", protocol.TenantID(d.tenant))
 }
 
-func TestStore_TakesMoreChangesThanTheEngineDoesAtOnce(t *testing.T) {
+func TestStore_MakesMoreChangesThanTemporalAcceptsAtOnce(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	processes := []*Store{d.Store, New(Config{Temporal: temporal}), New(Config{Temporal: temporal})}
 	const each = 10
 	var all sync.WaitGroup

@@ -13,8 +13,8 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// record keeps the history of an execution's newest run, as far as it has come.
-func (d *desk) record(name, workflowID string) {
+// record records the history of an execution's newest run, as far as it has come.
+func (d *fixture) record(name, workflowID string) {
 	d.t.Helper()
 	historytest.Record(d.t, temporal, name, workflowID, "")
 }

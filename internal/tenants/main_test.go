@@ -23,13 +23,13 @@ import (
 	"github.com/postdate/postdate/workflows"
 )
 
-// The engine is real, and so are the tenants on it. What they announce is heard
-// here, and their sweeps are seen.
+// Temporal is real, and so are the tenants on it. What they announce, and the operations
+// that they start, are recorded here.
 var (
 	temporal  client.Client
 	queries   sync.Map // of *observed, by workflow id
-	announced = newHeard[protocol.Announcement]()
-	sweeps    = newHeard[protocol.SweepInput]()
+	announced = newRecorded[protocol.Announcement]()
+	sweeps    = newRecorded[protocol.SweepInput]()
 )
 
 func TestMain(m *testing.M) {
@@ -64,30 +64,30 @@ func register(w worker.Registry) {
 	}, activity.RegisterOptions{Name: protocol.SweepActivity})
 }
 
-// heard is what the tenants' activities were asked for, by tenant.
-type heard[T any] struct {
+// recorded is the input of the tenants' activities, by tenant.
+type recorded[T any] struct {
 	mu  sync.Mutex
 	all map[string][]T
 }
 
-func newHeard[T any]() *heard[T] { return &heard[T]{all: make(map[string][]T)} }
+func newRecorded[T any]() *recorded[T] { return &recorded[T]{all: make(map[string][]T)} }
 
-func (h *heard[T]) add(tenant string, one T) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.all[tenant] = append(h.all[tenant], one)
+func (r *recorded[T]) add(tenant string, one T) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all[tenant] = append(r.all[tenant], one)
 }
 
-func (h *heard[T]) of(tenant string) []T {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.all[tenant]
+func (r *recorded[T]) of(tenant string) []T {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all[tenant]
 }
 
 // observed are the queries of one execution.
 type observed struct {
 	count atomic.Int64
-	// hold, if there is one, is received from before a query's answer is handed on.
+	// hold is received from before a query returns, where it is not nil.
 	hold chan struct{}
 }
 
@@ -127,22 +127,22 @@ func (c *clock) pass(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// desk is a directory and a tenant of the test's own.
-type desk struct {
+// fixture is a store and a tenant of the test's own.
+type fixture struct {
 	*Store
 	*clock
 	t      *testing.T
 	tenant string
 }
 
-func newDesk(t *testing.T) *desk {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	now := &clock{now: time.Now()}
-	return &desk{New(Config{Temporal: temporal, Now: now.Now}), now, t, "tenant-" + uuid.NewString()}
+	return &fixture{New(Config{Temporal: temporal, Now: now.Now}), now, t, "tenant-" + uuid.NewString()}
 }
 
 // read reads the tenant.
-func (d *desk) read() *postdate.Tenant {
+func (d *fixture) read() *postdate.Tenant {
 	d.t.Helper()
 	tenant, err := d.Tenant(d.t.Context(), d.tenant)
 	require.NoError(d.t, err)
@@ -150,7 +150,7 @@ func (d *desk) read() *postdate.Tenant {
 }
 
 // endpoint reads one endpoint.
-func (d *desk) endpoint(id string) postdate.Endpoint {
+func (d *fixture) endpoint(id string) postdate.Endpoint {
 	d.t.Helper()
 	e, ok := d.read().Endpoint(id)
 	require.True(d.t, ok, "no endpoint %s", id)
@@ -158,16 +158,16 @@ func (d *desk) endpoint(id string) postdate.Endpoint {
 }
 
 // create creates an endpoint.
-func (d *desk) create(id string) postdate.Endpoint {
+func (d *fixture) create(id string) postdate.Endpoint {
 	d.t.Helper()
-	made, created, err := d.CreateEndpoint(d.t.Context(), d.tenant, endpoint(id))
+	added, created, err := d.CreateEndpoint(d.t.Context(), d.tenant, endpoint(id))
 	require.NoError(d.t, err)
 	require.True(d.t, created)
-	return made
+	return added
 }
 
-// forget has the engine forget the tenant, for its name is not the test's own.
-func (d *desk) forget() {
+// forget deletes the tenant: its name is not the test's own.
+func (d *fixture) forget() {
 	ctx := context.Background() // the test's is over
 	workflow := &commonpb.WorkflowExecution{WorkflowId: protocol.TenantID(d.tenant)}
 	_, err := temporal.WorkflowService().DeleteWorkflowExecution(ctx, &workflowservice.DeleteWorkflowExecutionRequest{
@@ -181,7 +181,7 @@ func (d *desk) forget() {
 }
 
 // observe counts the tenant's queries.
-func (d *desk) observe(hold chan struct{}) *observed {
+func (d *fixture) observe(hold chan struct{}) *observed {
 	o := &observed{hold: hold}
 	queries.Store(protocol.TenantID(d.tenant), o)
 	return o

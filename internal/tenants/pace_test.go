@@ -17,7 +17,7 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// workers are the pacers of three processes, which share an endpoint.
+// workers are the pacers of n processes, which share an endpoint.
 func workers(t *testing.T, d *Store, n int) []*pacer.Pacer {
 	t.Helper()
 	all := make([]*pacer.Pacer, n)
@@ -27,15 +27,15 @@ func workers(t *testing.T, d *Store, n int) []*pacer.Pacer {
 	return all
 }
 
-// try makes an attempt in a turn of p's, as soon as there is one.
+// try makes an attempt with a permit of p's, as soon as there is one.
 func try(t *testing.T, p *pacer.Pacer, tenant string, e postdate.Endpoint, do func() postdate.Attempt) {
 	t.Helper()
 	for t.Context().Err() == nil {
-		turn, err := p.Acquire(t.Context(), tenant, e, throttle.PermitRequest{Dequeued: true, Since: time.Now(), MaxWait: 10 * time.Second})
-		if err != nil || turn == nil {
+		permit, err := p.Acquire(t.Context(), tenant, e, throttle.PermitRequest{Dequeued: true, Since: time.Now(), MaxWait: 10 * time.Second})
+		if err != nil || permit == nil {
 			continue
 		}
-		turn.Release(do())
+		permit.Release(do())
 		return
 	}
 }
@@ -82,21 +82,21 @@ func TestPace_HasOneBreakerForAllWorkers(t *testing.T) {
 	e, _, err := d.CreateEndpoint(t.Context(), tenant, pacedEndpoint(4))
 	require.NoError(t, err)
 	pacers := workers(t, d, 2)
-	sick := postdate.Attempt{At: time.Now(), Outcome: postdate.Failed, Status: 503}
+	failure := postdate.Attempt{At: time.Now(), Outcome: postdate.Failed, Status: 503}
 	eventually.True(t, func() bool {
-		turn, err := pacers[0].Acquire(context.WithoutCancel(t.Context()), tenant, e, throttle.PermitRequest{Since: time.Now()})
-		if err == nil && turn != nil {
-			turn.Release(sick)
+		permit, err := pacers[0].Acquire(context.WithoutCancel(t.Context()), tenant, e, throttle.PermitRequest{Since: time.Now()})
+		if err == nil && permit != nil {
+			permit.Release(failure)
 		}
 		return healthOf(t, tenant, e.ID).Breaker == postdate.BreakerOpen
 	}, 30*time.Second, 10*time.Millisecond)
 	_, err = pacers[1].Acquire(t.Context(), tenant, e, throttle.PermitRequest{Since: time.Now()})
 	require.ErrorIs(t, err, throttle.ErrNoPermit, "another worker does not send either")
 
-	well := func() postdate.Attempt {
+	success := func() postdate.Attempt {
 		return postdate.Attempt{At: time.Now(), Outcome: postdate.Accepted, Status: 204}
 	}
-	try(t, pacers[1], tenant, e, well) // the probe
+	try(t, pacers[1], tenant, e, success) // the probe
 	eventually.True(t, func() bool { return healthOf(t, tenant, e.ID).Breaker == postdate.BreakerClosed }, 30*time.Second, 10*time.Millisecond)
 	for _, p := range pacers {
 		p.Close()

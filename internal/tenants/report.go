@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	// failuresToReport is how many failures in a row it takes to say of an endpoint
-	// that it fails: one or two mean little.
+	// failuresToReport is how many failures in a row make an endpoint count as failing:
+	// one or two mean little.
 	failuresToReport = 3
-	// reportPause is for how long an endpoint is not reported on again.
+	// reportPause is the shortest time between two reports on an endpoint.
 	reportPause = 10 * time.Second
-	// reportsInFlight bounds the reports under way. One that finds no place is
-	// left to a later attempt.
+	// reportsInFlight bounds the reports under way. Beyond it a report is left to a
+	// later attempt.
 	reportsInFlight = 16
 	// maxWatched bounds how many endpoints this process remembers.
 	maxWatched = 10_000
 )
 
-// Report tells what an attempt at an endpoint came to. Where that changes what is
-// known of the endpoint it is told to the tenant, in the background: an attempt
-// never waits for it.
-func (s *Store) Report(ctx context.Context, tenant, endpoint string, made postdate.Attempt) {
+// Report records the outcome of an attempt at an endpoint. Where the endpoint begins to
+// fail, recovers or is gone, that is reported to the tenant's execution in the
+// background: an attempt never waits for it.
+func (s *Store) Report(ctx context.Context, tenant, endpoint string, attempt postdate.Attempt) {
 	configured := s.peek(tenant) // it was read just now, for the attempt
 	if configured == nil {
 		return
@@ -36,7 +36,13 @@ func (s *Store) Report(ctx context.Context, tenant, endpoint string, made postda
 		return
 	}
 	of, now := watched{tenant, endpoint}, s.config.Now()
-	switch made.Outcome {
+	if attempt.Disable {
+		s.report(ctx, of, 0, protocol.UpdateSetEndpointState, protocol.SetEndpointState{
+			ID: endpoint, State: postdate.Disabled, Reason: "it asked for that by webhook-delivery: disable",
+		})
+		return
+	}
+	switch attempt.Outcome {
 	case postdate.Gone:
 		s.report(ctx, of, 0, protocol.UpdateSetEndpointState, protocol.SetEndpointState{
 			ID: endpoint, State: postdate.Disabled, Reason: "it answered 410 Gone",
@@ -45,14 +51,14 @@ func (s *Store) Report(ctx context.Context, tenant, endpoint string, made postda
 		failures, since := s.watch.failed(of, now)
 		disable := !e.FailingSince.IsZero() && now.Sub(e.FailingSince) >= s.config.DisableAfter
 		if failures >= failuresToReport && (e.FailingSince.IsZero() || disable) {
-			made.Response = "" // the reason is told to the operator, who need not read what receivers write
+			attempt.Response = "" // the reason is shown to the operator, and receivers' text is not
 			s.report(ctx, of, reportPause, protocol.UpdateReportEndpoint, protocol.ReportEndpoint{
-				ID: endpoint, Failing: true, Since: since, Last: made.Summary(),
+				ID: endpoint, Failing: true, Since: since, Last: attempt.Summary(),
 				DisableAfter: postdate.Duration(s.config.DisableAfter),
 			})
 		}
 	case postdate.Accepted, postdate.Rescheduled:
-		if telling := s.watch.succeeded(of, now); !telling && !e.FailingSince.IsZero() {
+		if reporting := s.watch.succeeded(of, now); !reporting && !e.FailingSince.IsZero() {
 			s.reportRecovered(ctx, of)
 		}
 	default: // nothing was learned about the endpoint
@@ -62,8 +68,8 @@ func (s *Store) Report(ctx context.Context, tenant, endpoint string, made postda
 // Close waits for the reports under way.
 func (s *Store) Close() { s.watch.reports.Wait() }
 
-// report has the tenant take a report, unless one is under way or was made within
-// the pause.
+// report sends a report to the tenant's execution, unless one is under way or was sent
+// within pause.
 func (s *Store) report(ctx context.Context, of watched, pause time.Duration, update string, arg any) {
 	if !s.watch.begin(of, s.config.Now(), pause) {
 		return
@@ -71,8 +77,8 @@ func (s *Store) report(ctx context.Context, of watched, pause time.Duration, upd
 	ctx = context.WithoutCancel(ctx) // the attempt does not wait for it
 	s.watch.reports.Go(func() {
 		changed, err := s.change(ctx, of.tenant, false, update, arg)
-		if err != nil && postdate.CodeOf(err) != postdate.NotFound { // deleted meanwhile
-			s.config.Log.LogAttrs(ctx, slog.LevelError, "report on an endpoint",
+		if err != nil && postdate.CodeOf(err) != postdate.NotFound { // it was deleted in between
+			s.config.Log.LogAttrs(ctx, slog.LevelError, "failed to report on an endpoint",
 				slog.String("tenant", of.tenant), slog.String("endpoint", of.endpoint), slog.String("error", err.Error()))
 		}
 		if err == nil && changed.Endpoint != nil && changed.Endpoint.State != postdate.Enabled {
@@ -84,7 +90,7 @@ func (s *Store) report(ctx context.Context, of watched, pause time.Duration, upd
 	})
 }
 
-// reportRecovered is not put off: there may be no further success to tell it by.
+// reportRecovered reports at once: there may be no further success to report.
 func (s *Store) reportRecovered(ctx context.Context, of watched) {
 	s.report(ctx, of, 0, protocol.UpdateReportEndpoint, protocol.ReportEndpoint{ID: of.endpoint})
 }
@@ -92,17 +98,17 @@ func (s *Store) reportRecovered(ctx context.Context, of watched) {
 // watched names an endpoint.
 type watched struct{ tenant, endpoint string }
 
-// streak is how it went with one endpoint lately, as this process saw it.
+// streak is how the last attempts at one endpoint went, as this process saw them.
 type streak struct {
-	failures int       // in a row
-	since    time.Time // when the first of them was
-	told     time.Time // when it was reported on last
-	telling  bool
-	// recovered: it succeeded while that was told, which is to be told next.
+	failures  int       // in a row
+	since     time.Time // when the first of them was
+	reported  time.Time // when the last report began
+	reporting bool
+	// recovered says that it succeeded during a report, which is to be reported next.
 	recovered bool
 }
 
-// watch remembers the endpoints that fail, and those reported on just now.
+// watch remembers the endpoints that fail, and the reports of the last seconds.
 type watch struct {
 	reports sync.WaitGroup
 
@@ -113,7 +119,7 @@ type watch struct {
 
 func newWatch() *watch { return &watch{streaks: make(map[watched]*streak)} }
 
-// failed counts a failure, and answers how many there are in a row, since when.
+// failed counts a failure. It returns how many there are in a row, and since when.
 func (w *watch) failed(of watched, now time.Time) (failures int, since time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -126,19 +132,19 @@ func (w *watch) failed(of watched, now time.Time) (failures int, since time.Time
 	return s.failures, s.since
 }
 
-// succeeded forgets the failures. It answers whether something is being told of
-// the endpoint just now, after which the success will be.
-func (w *watch) succeeded(of watched, now time.Time) (telling bool) {
+// succeeded resets the failures. It reports whether a report is under way, after which
+// the success is reported.
+func (w *watch) succeeded(of watched, now time.Time) (reporting bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s, ok := w.streaks[of]
 	switch {
 	case !ok:
 		return false
-	case s.telling:
+	case s.reporting:
 		s.failures, s.recovered = 0, true
 		return true
-	case now.Sub(s.told) < reportPause:
+	case now.Sub(s.reported) < reportPause:
 		s.failures = 0
 	default:
 		delete(w.streaks, of)
@@ -146,32 +152,32 @@ func (w *watch) succeeded(of watched, now time.Time) (telling bool) {
 	return false
 }
 
-// begin tells whether a report may be made now.
+// begin reports whether a report may be sent now.
 func (w *watch) begin(of watched, now time.Time, pause time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.streak(of)
-	if s.telling || now.Sub(s.told) < pause || w.inFlight == reportsInFlight {
+	if s.reporting || now.Sub(s.reported) < pause || w.inFlight == reportsInFlight {
 		return false
 	}
-	s.telling, s.told = true, now
+	s.reporting, s.reported = true, now
 	w.inFlight++
 	return true
 }
 
-// end answers whether the endpoint has recovered meanwhile.
+// end reports whether the endpoint recovered during the report.
 func (w *watch) end(of watched) (recovered bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.streak(of)
 	recovered = s.recovered
-	s.telling, s.recovered = false, false
+	s.reporting, s.recovered = false, false
 	w.inFlight--
 	return recovered
 }
 
-// streak is the endpoint's, made where there is none. Where there are too many
-// another one is forgotten, whichever: it is known again after a few attempts.
+// streak returns the endpoint's streak, and creates it where there is none. Where there
+// are too many, any other one is dropped: a few attempts restore it.
 func (w *watch) streak(of watched) *streak {
 	s, ok := w.streaks[of]
 	if ok {

@@ -18,20 +18,20 @@ var (
 	gone     = postdate.Attempt{Outcome: postdate.Gone, Status: 410}
 )
 
-// attempts reports attempts as they are made: after a look at the endpoint. It
-// answers the endpoint as it is once the reports have arrived.
-func (d *desk) attempts(all ...postdate.Attempt) postdate.Endpoint {
+// attempts reports attempts, each after a read of the endpoint. It returns the endpoint as
+// it is once the reports have arrived.
+func (d *fixture) attempts(all ...postdate.Attempt) postdate.Endpoint {
 	d.t.Helper()
-	for _, made := range all {
+	for _, attempt := range all {
 		d.read()
-		d.Report(d.t.Context(), d.tenant, "ep_1", made)
+		d.Report(d.t.Context(), d.tenant, "ep_1", attempt)
 	}
 	d.Close()
 	return d.endpoint("ep_1")
 }
 
-// types waits until n announcements were made, and answers their types.
-func (d *desk) types(n int) []string {
+// types waits for n announcements, and returns their types.
+func (d *fixture) types(n int) []string {
 	d.t.Helper()
 	eventually.True(d.t, func() bool { return len(announced.of(d.tenant)) >= n }, 10*time.Second, 10*time.Millisecond)
 	var types []string
@@ -41,9 +41,9 @@ func (d *desk) types(n int) []string {
 	return types
 }
 
-func TestReport_SaysOfAnEndpointThatItFailsAndThatItRecovered(t *testing.T) {
+func TestReport_AnnouncesFailureAndRecovery(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	created := d.create("ep_1")
 	since := d.Now()
 	require.Equal(t, created, d.attempts(failed, failed, accepted, failed, failed), "never three in a row")
@@ -54,7 +54,7 @@ func TestReport_SaysOfAnEndpointThatItFailsAndThatItRecovered(t *testing.T) {
 	require.Equal(t, failing, d.attempts(failed, failed, failed), "it is known")
 
 	d.pass(time.Second)
-	recovered := d.attempts(accepted) // told at once: there may be no further success
+	recovered := d.attempts(accepted) // reported at once: there may be no further success
 	require.Zero(t, recovered.FailingSince)
 	require.Equal(t, recovered, d.attempts(accepted, accepted))
 
@@ -63,9 +63,9 @@ func TestReport_SaysOfAnEndpointThatItFailsAndThatItRecovered(t *testing.T) {
 	d.record("tenant/failing-and-recovered", protocol.TenantID(d.tenant))
 }
 
-func TestReport_DisablesWhatFailedForTooLong(t *testing.T) {
+func TestReport_DisablesAnEndpointThatFailedForTooLong(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	d.config.DisableAfter = time.Millisecond
 	d.create("ep_1")
 	d.pass(-2 * time.Hour) // so long ago, as this process saw it: others may have seen successes
@@ -82,9 +82,9 @@ func TestReport_DisablesWhatFailedForTooLong(t *testing.T) {
 	d.record("tenant/disabled", protocol.TenantID(d.tenant))
 }
 
-func TestReport_DisablesWhatIsGone(t *testing.T) {
+func TestReport_DisablesAnEndpointThatIsGone(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	d.create("ep_1")
 	disabled := d.attempts(gone, gone)
 	require.Equal(t, postdate.Disabled, disabled.State)
@@ -92,9 +92,22 @@ func TestReport_DisablesWhatIsGone(t *testing.T) {
 	require.Equal(t, []string{postdate.EndpointDisabled}, d.types(1))
 }
 
-func TestReport_IsOfNoConcernWhereNothingIsKnown(t *testing.T) {
+// Also where it accepted the message that it answered so.
+func TestReport_DisablesWhatAsksForIt(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	for _, outcome := range []postdate.Outcome{postdate.Accepted, postdate.Gone} {
+		d := newFixture(t)
+		d.create("ep_1")
+		disabled := d.attempts(postdate.Attempt{Status: 200, Outcome: outcome, Disable: true})
+		require.Equal(t, postdate.Disabled, disabled.State)
+		require.Equal(t, "it asked for that by webhook-delivery: disable", disabled.Reason)
+		require.Equal(t, []string{postdate.EndpointDisabled}, d.types(1))
+	}
+}
+
+func TestReport_IgnoresUnknownEndpoints(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t)
 	for range failuresToReport + 1 {
 		d.Report(t.Context(), d.tenant, "ep_1", failed)
 	}
@@ -103,7 +116,7 @@ func TestReport_IsOfNoConcernWhereNothingIsKnown(t *testing.T) {
 	require.Empty(t, d.watch.streaks)
 }
 
-func TestReport_RemembersNoMoreThanItMay(t *testing.T) {
+func TestReport_BoundsWhatItRemembers(t *testing.T) {
 	t.Parallel()
 	w := newWatch()
 	now := time.Now()

@@ -12,25 +12,25 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// settingsTimeout bounds the telling of settings, which is not tried again: if it
-// is lost, the endpoint hears of them from the workers, or asks after a while.
+// settingsTimeout bounds the signal with an endpoint's settings, which is not repeated:
+// the endpoint also gets its settings with the workers' lease requests.
 const settingsTimeout = 2 * time.Second
 
-// signalSettings tells the execution of an endpoint, where it has one, what is
-// configured for it by now. One that was deleted has no settings.
+// signalSettings signals its settings to the execution of an endpoint, where it has one.
+// An endpoint that was deleted has none.
 func (s *Store) signalSettings(ctx context.Context, tenant, id string, version int64, e *postdate.Endpoint) {
-	now := &postdate.Tenant{Version: version}
+	configured := &postdate.Tenant{Version: version}
 	if e != nil {
-		now.Endpoints = []postdate.Endpoint{*e}
+		configured.Endpoints = []postdate.Endpoint{*e}
 	}
-	settings := protocol.SettingsOf(now, id, s.config.MaxInFlight)
-	// It is configured so, whether or not the caller is still there.
+	settings := protocol.SettingsOf(configured, id, s.config.MaxInFlight)
+	// The change is made, whether or not the caller is still there.
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), settingsTimeout)
 	defer stop()
 	err := s.config.Temporal.SignalWorkflow(ctx, protocol.EndpointID(tenant, id), "", protocol.SignalSettings, settings)
 	if _, none := errors.AsType[*serviceerror.NotFound](err); err == nil || none {
 		return
 	}
-	s.config.Log.LogAttrs(ctx, slog.LevelWarn, "tell an endpoint its settings",
+	s.config.Log.LogAttrs(ctx, slog.LevelWarn, "failed to signal an endpoint's settings",
 		slog.String("tenant", tenant), slog.String("endpoint", id), slog.String("error", err.Error()))
 }

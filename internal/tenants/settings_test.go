@@ -15,7 +15,7 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// becomes waits until the endpoint's execution of that id has heard of its settings.
+// becomes waits until an endpoint's execution has these settings.
 func becomes(t *testing.T, c client.Client, id string, state postdate.EndpointState, limit postdate.Pace) {
 	t.Helper()
 	var h postdate.Health
@@ -25,9 +25,9 @@ func becomes(t *testing.T, c client.Client, id string, state postdate.EndpointSt
 	}, 10*time.Second, 10*time.Millisecond, "%+v", &h)
 }
 
-func TestStore_TellsAnEndpointItsSettings(t *testing.T) {
+func TestStore_SignalsSettingsToAnEndpoint(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	d.create("ep_1")
 	id := protocol.EndpointID(d.tenant, "ep_1")
 	settings := protocol.EndpointSettings{State: postdate.Enabled, Pace: postdate.Pace{InFlight: 100}}
@@ -47,9 +47,9 @@ func TestStore_TellsAnEndpointItsSettings(t *testing.T) {
 	becomes(t, temporal, id, "", postdate.Pace{})
 }
 
-// TestEndpoint_CarriesOnSettingsThatComeWithItsLastTask has an endpoint whose tasks
+// TestEndpoint_KeepsSettingsThatComeWithItsLastTask has an endpoint whose tasks
 // all begin with new settings: so does the last one of each run.
-func TestEndpoint_CarriesOnSettingsThatComeWithItsLastTask(t *testing.T) {
+func TestEndpoint_KeepsSettingsThatComeWithItsLastTask(t *testing.T) {
 	t.Parallel()
 	short := historytest.ShortRuns(t, 15, protocol.SearchAttributes)
 	w := worker.New(short, protocol.ControlQueue, worker.Options{})
@@ -65,17 +65,17 @@ func TestEndpoint_CarriesOnSettingsThatComeWithItsLastTask(t *testing.T) {
 		require.NoError(t, err)
 		becomes(t, short, id, postdate.Enabled, limit)
 	}
-	told, runs := int64(0), historytest.Runs(t, short, id)
+	signals, runs := int64(0), historytest.Runs(t, short, id)
 	require.Greater(t, len(runs), 2)
 	for _, run := range runs {
 		for _, event := range historytest.Of(t, short, id, run).GetEvents() {
 			if event.GetWorkflowExecutionSignaledEventAttributes() != nil {
-				told++
+				signals++
 			}
-			if anew := event.GetWorkflowExecutionContinuedAsNewEventAttributes(); anew != nil {
+			if restarted := event.GetWorkflowExecutionContinuedAsNewEventAttributes(); restarted != nil {
 				var next protocol.EndpointInput
-				require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(anew.GetInput(), &next))
-				require.Equal(t, told, next.Settings.Version)
+				require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(restarted.GetInput(), &next))
+				require.Equal(t, signals, next.Settings.Version)
 			}
 		}
 	}

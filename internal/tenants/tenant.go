@@ -17,18 +17,18 @@ import (
 )
 
 const (
-	// maxAge is for how long what was read is answered again.
+	// maxAge is how long a tenant is returned after it was read.
 	maxAge = time.Second
-	// dropAfter is after how long a tenant that nobody asked for is dropped. One
-	// that nothing is configured for is dropped sooner: its name may be a guess.
+	// dropAfter is how long a tenant that nobody reads is kept. One that nothing is
+	// configured for is dropped sooner: its name may be a guess.
 	dropAfter      = time.Minute
 	dropEmptyAfter = 2 * time.Second
-	// dropInterval is how often they are looked for.
+	// dropInterval is how often entries to drop are looked for.
 	dropInterval = 5 * time.Second
-	// readTimeout bounds a read, whoever waits for it.
+	// readTimeout bounds a read. Several callers may wait for it.
 	readTimeout = 10 * time.Second
-	// changesInFlight is how many changes of one tenant this process asks for at
-	// once: of more than ten the engine refuses some.
+	// changesInFlight bounds the changes of one tenant that this process sends at once:
+	// of more than ten Temporal refuses some.
 	changesInFlight = 8
 )
 
@@ -36,26 +36,26 @@ const (
 type entry struct {
 	name    string
 	reads   singleflight.Group
-	changes chan struct{} // holds those in flight
+	changes chan struct{} // has an element for each one in flight
 
 	mu      sync.Mutex
-	tenant  *postdate.Tenant // as it was read last, if it was
-	kept    int64            // the version that the engine keeps of it
+	tenant  *postdate.Tenant // as it was last read: nil before that
+	version int64            // of what was last read
 	began   time.Time        // when that read began
-	changed uint64           // how many changes this process has made: it is read anew after each
-	asked   time.Time
+	changed uint64           // how many changes this process has made: each invalidates what was read
+	used    time.Time
 }
 
-// Tenant is all that is configured for a tenant, as it was at most a second
-// ago; what this process changed is seen at once. It must not be changed. Of one
-// that nothing was ever configured for it is empty, but for Config.DefaultSecret.
+// Tenant returns all that is configured for a tenant, as it was at most a second ago. A
+// change by this process shows at once. The result must not be modified. For a tenant that
+// nothing was ever configured for it is empty, but for Config.DefaultSecret.
 func (s *Store) Tenant(ctx context.Context, name string) (*postdate.Tenant, error) {
 	e := s.entry(name)
 	known, flight := e.cached(s.config.Now())
 	if known != nil {
 		return known, nil
 	}
-	// Whoever asks after a change does not join a read that began before it.
+	// A read that began before a change is not shared with callers after it.
 	read := e.reads.DoChan(flight, func() (any, error) {
 		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 		defer stop()
@@ -70,7 +70,7 @@ func (s *Store) Tenant(ctx context.Context, name string) (*postdate.Tenant, erro
 	}
 }
 
-// entry is the tenant's, made where there is none.
+// entry returns the tenant's entry, and creates it where there is none.
 func (s *Store) entry(name string) *entry {
 	now := s.config.Now()
 	s.mu.Lock()
@@ -85,7 +85,7 @@ func (s *Store) entry(name string) *entry {
 	}
 	e, ok := s.entries[name]
 	if !ok {
-		e = &entry{name: name, asked: now, changes: make(chan struct{}, changesInFlight)}
+		e = &entry{name: name, used: now, changes: make(chan struct{}, changesInFlight)}
 		s.entries[name] = e
 	}
 	return e
@@ -94,18 +94,18 @@ func (s *Store) entry(name string) *entry {
 func (e *entry) idle(now time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.kept == 0 {
-		return now.Sub(e.asked) > dropEmptyAfter
+	if e.version == 0 {
+		return now.Sub(e.used) > dropEmptyAfter
 	}
-	return now.Sub(e.asked) > dropAfter
+	return now.Sub(e.used) > dropAfter
 }
 
-// cached answers the tenant, if it was read within the last second and not changed
-// since, or else the name of the read that would do.
+// cached returns the tenant if it was read within maxAge and not changed since. Otherwise
+// it returns the key of the read to share.
 func (e *entry) cached(now time.Time) (known *postdate.Tenant, flight string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.asked = now
+	e.used = now
 	if e.tenant != nil && now.Sub(e.began) < maxAge {
 		return e.tenant, ""
 	}
@@ -114,7 +114,7 @@ func (e *entry) cached(now time.Time) (known *postdate.Tenant, flight string) {
 
 func (e *entry) flight() string { return strconv.FormatUint(e.changed, 10) }
 
-// invalidate has e read anew: what was read before is not what is configured now.
+// invalidate drops what was read: the next caller reads the tenant again.
 func (e *entry) invalidate() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -122,17 +122,17 @@ func (e *entry) invalidate() {
 	e.began = time.Time{}
 }
 
-// Fresh is all that is configured for a tenant now, whatever is kept here.
+// Fresh returns all that is configured for a tenant now, whatever was read before.
 func (s *Store) Fresh(ctx context.Context, name string) (*postdate.Tenant, error) {
 	s.entry(name).invalidate()
 	return s.Tenant(ctx, name)
 }
 
-// Knows tells whether the tenant was asked for lately, and so costs the engine
-// one question a second at most.
+// Knows reports whether the tenant was used lately, so that reading it costs Temporal
+// one query a second at most.
 func (s *Store) Knows(name string) bool { return s.peek(name) != nil }
 
-// peek is the tenant as it was read last, however long ago: nil where it was not.
+// peek returns the tenant as it was last read, however long ago: nil where it was not.
 func (s *Store) peek(name string) *postdate.Tenant {
 	s.mu.Lock()
 	e, ok := s.entries[name]
@@ -145,55 +145,55 @@ func (s *Store) peek(name string) *postdate.Tenant {
 	return e.tenant
 }
 
-// read asks the engine, and keeps the answer unless a change has overtaken it.
+// read reads a tenant, and keeps it unless a change has overtaken the read.
 func (s *Store) read(ctx context.Context, e *entry, flight string) (*postdate.Tenant, error) {
 	began := s.config.Now()
 	e.mu.Lock()
-	tenant, kept := e.tenant, e.kept
+	tenant, version := e.tenant, e.version
 	e.mu.Unlock()
 
-	answer, err := s.query(ctx, e.name, kept)
+	read, err := s.query(ctx, e.name, version)
 	if err != nil {
 		return nil, fmt.Errorf("read tenant %s: %w", e.name, err)
 	}
-	if tenant == nil || answer.Tenant != nil {
-		tenant = s.withDefaultSecret(e.name, answer.Tenant)
+	if tenant == nil || read.Tenant != nil {
+		tenant = s.withDefaultSecret(e.name, read.Tenant)
 	}
 
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.flight() == flight {
-		e.tenant, e.kept, e.began = tenant, answer.Version, began
+		e.tenant, e.version, e.began = tenant, read.Version, began
 	}
 	return tenant, nil
 }
 
-// query asks for a tenant, unless it is still of the version that is known. One
-// that has no execution is empty.
+// query queries a tenant. The result has no tenant where its version is the known one,
+// and an empty one where the tenant has no execution.
 func (s *Store) query(ctx context.Context, name string, known int64) (protocol.TenantRead, error) {
-	var answer protocol.TenantRead
+	var read protocol.TenantRead
 	err := retry.With(ctx, func(ctx context.Context) error {
 		value, err := s.config.Temporal.QueryWorkflow(ctx, protocol.TenantID(name), "", protocol.QueryTenant, known)
 		if err == nil {
-			err = value.Get(&answer)
+			err = value.Get(&read)
 		}
 		if _, none := errors.AsType[*serviceerror.NotFound](err); none {
-			answer = protocol.TenantRead{Tenant: &postdate.Tenant{}}
+			read = protocol.TenantRead{Tenant: &postdate.Tenant{}}
 			return nil
 		}
 		return err
 	})
-	return answer, err
+	return read, err
 }
 
-// withDefaultSecret is a tenant with the secret that signs as long as it has none.
-func (s *Store) withDefaultSecret(name string, kept *postdate.Tenant) *postdate.Tenant {
+// withDefaultSecret returns a tenant with the default secret if it has none of its own.
+func (s *Store) withDefaultSecret(name string, configured *postdate.Tenant) *postdate.Tenant {
 	var tenant postdate.Tenant
-	if kept != nil {
-		tenant = *kept
+	if configured != nil {
+		tenant = *configured
 	}
-	if before := s.defaultSecret(name); len(tenant.Secrets) == 0 && before != "" {
-		tenant.Secrets = postdate.ExpiringSecrets{{Secret: before}}
+	if secret := s.defaultSecret(name); len(tenant.Secrets) == 0 && secret != "" {
+		tenant.Secrets = postdate.ExpiringSecrets{{Secret: secret}}
 	}
 	return &tenant
 }

@@ -17,7 +17,7 @@ import (
 
 func TestTenant_IsEmptyWhereNothingIsConfigured(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	require.Equal(t, &postdate.Tenant{}, d.read())
 
 	_, err := d.PatchEndpoint(t.Context(), d.tenant, "ep_1", postdate.EndpointPatch{})
@@ -29,7 +29,7 @@ func TestTenant_IsEmptyWhereNothingIsConfigured(t *testing.T) {
 
 func TestTenant_IsReadOnceASecond(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	d.create("ep_1")
 	observed := d.observe(nil)
 	first := d.read()
@@ -42,9 +42,9 @@ func TestTenant_IsReadOnceASecond(t *testing.T) {
 	require.Equal(t, int64(2), observed.count.Load())
 }
 
-func TestTenant_IsAsOldAsItsReadsBeginning(t *testing.T) {
+func TestTenant_IsAsOldAsTheBeginningOfItsRead(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	d.create("ep_1")
 	hold := make(chan struct{})
 	observed := d.observe(hold)
@@ -61,9 +61,9 @@ func TestTenant_IsAsOldAsItsReadsBeginning(t *testing.T) {
 	require.Equal(t, int64(2), observed.count.Load())
 }
 
-func TestTenant_IsReadOnceForAllWhoAskAtOnce(t *testing.T) {
+func TestTenant_IsReadOnceForCallersAtOnce(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	d.create("ep_1")
 	hold := make(chan struct{})
 	observed := d.observe(hold)
@@ -85,32 +85,32 @@ func TestTenant_IsReadOnceForAllWhoAskAtOnce(t *testing.T) {
 	require.Equal(t, int64(1), observed.count.Load())
 }
 
-func TestTenant_IsReadForThoseWhoStayToHear(t *testing.T) {
+func TestTenant_IsReadForCallersThatStay(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	d.create("ep_1")
 	hold := make(chan struct{})
 	observed := d.observe(hold)
-	impatient, leave := context.WithCancel(t.Context())
-	left, heard := make(chan error, 1), make(chan error, 1)
+	canceled, leave := context.WithCancel(t.Context())
+	left, stayed := make(chan error, 1), make(chan error, 1)
 	go func() {
-		_, err := d.Tenant(impatient, d.tenant)
+		_, err := d.Tenant(canceled, d.tenant)
 		left <- err
 	}()
 	eventually.True(t, func() bool { return observed.count.Load() == 1 }, 10*time.Second, time.Millisecond)
 	go func() {
 		_, err := d.Tenant(t.Context(), d.tenant)
-		heard <- err
+		stayed <- err
 	}()
 	leave()
 	require.ErrorIs(t, <-left, context.Canceled)
 	close(hold)
-	require.NoError(t, <-heard)
+	require.NoError(t, <-stayed)
 }
 
 func TestTenant_ShowsAtOnceWhatThisProcessChanged(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	for _, id := range []string{"ep_1", "ep_2", "ep_3"} {
 		d.read()
 		d.create(id)
@@ -122,7 +122,7 @@ func TestTenant_ShowsAtOnceWhatThisProcessChanged(t *testing.T) {
 
 func TestTenant_ShowsAChangeThatOvertookAnOlderRead(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	d.create("ep_1")
 	hold := make(chan struct{})
 	observed := d.observe(hold)
@@ -143,7 +143,7 @@ func TestTenant_ShowsAChangeThatOvertookAnOlderRead(t *testing.T) {
 
 func TestTenant_ShowsWhatAnotherProcessChangedWithinASecond(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	other := New(Config{Temporal: temporal})
 	d.create("ep_1")
 	require.Len(t, d.read().Endpoints, 1)
@@ -153,9 +153,9 @@ func TestTenant_ShowsWhatAnotherProcessChangedWithinASecond(t *testing.T) {
 	require.Len(t, d.read().Endpoints, 2)
 }
 
-func TestTenant_IsForgottenWhenNobodyAsks(t *testing.T) {
+func TestTenant_IsDroppedWhenUnused(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	d.create("ep_1")
 	d.read()
 	ask := func(name string) {

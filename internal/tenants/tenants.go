@@ -1,6 +1,6 @@
-// Package tenants knows what is configured for each tenant: its endpoints,
-// keys and secrets. The engine keeps that, in one execution for each tenant;
-// here it is read, changed, and kept in memory for a second.
+// Package tenants reads and changes what is configured for each tenant: its endpoints,
+// keys and secrets. One execution for each tenant keeps that, and this package caches it
+// in memory for a second.
 package tenants
 
 import (
@@ -14,11 +14,11 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// Config is what a directory needs to know.
+// Config is what a [Store] needs.
 type Config struct {
 	Temporal client.Client
-	// DefaultSecret signs the default tenant's messages to bare urls as long as
-	// that tenant has no secret of its own: until it is first rotated.
+	// DefaultSecret signs the default tenant's messages to bare urls until its secret is
+	// first rotated.
 	DefaultSecret postdate.Secret
 	// DisableAfter is how long an endpoint may fail before it is disabled.
 	// Default 5 days.
@@ -37,12 +37,12 @@ type Store struct {
 
 	mu      sync.Mutex
 	entries map[string]*entry // by tenant
-	cleared time.Time         // when entries that nobody asked for were dropped last
+	cleared time.Time         // when unused entries were last dropped
 }
 
 const defaultDisableAfter = 5 * 24 * time.Hour
 
-// New makes a directory.
+// New returns a store.
 func New(c Config) *Store {
 	c.DisableAfter = cmp.Or(c.DisableAfter, defaultDisableAfter)
 	c.MaxInFlight = cmp.Or(c.MaxInFlight, postdate.DefaultInFlight)
@@ -56,7 +56,7 @@ func New(c Config) *Store {
 }
 
 // defaultSecret is the secret that signs a tenant's messages to bare urls as long as it
-// has none of its own, if there is such a one.
+// has none of its own: empty where there is none.
 func (s *Store) defaultSecret(tenant string) postdate.Secret {
 	if tenant != postdate.DefaultTenant {
 		return ""

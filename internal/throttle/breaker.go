@@ -6,95 +6,96 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// Breaker is a breaker's memory. The zero value is closed.
+// Breaker is the state of a circuit breaker. The zero value is closed.
 type Breaker struct {
-	// ConsecutiveFailures is how many attempts failed in a row.
+	// ConsecutiveFailures counts the attempts that failed since the last success.
 	ConsecutiveFailures int `json:"streak,omitempty"`
-	// Recent are the attempts of this half of a window, from HalfAt on, and Earlier
-	// those of the half before.
+	// Recent counts the attempts of the current half window, which began at HalfAt, and
+	// Earlier those of the half before.
 	Recent  Counts    `json:"recent,omitzero"`
 	Earlier Counts    `json:"earlier,omitzero"`
 	HalfAt  time.Time `json:"half_at,omitzero"`
-	// OpenUntil is when a probe is let through. Zero: it is closed.
+	// OpenUntil is when a probe is let through. Zero: the breaker is closed.
 	OpenUntil time.Time `json:"open_until,omitzero"`
-	// Opened is how often it opened without having been closed for a while, and
-	// ClosedAt when it closed last.
+	// Opened counts how often the breaker opened without having been stable in between:
+	// see stableAfter. ClosedAt is when it closed last.
 	Opened   int       `json:"opened,omitempty"`
 	ClosedAt time.Time `json:"closed_at,omitzero"`
 }
 
-// Counts counts attempts, and those of them that failed.
+// Counts counts attempts, and how many of them failed.
 type Counts struct {
 	Attempts int `json:"attempts,omitempty"`
 	Failed   int `json:"failed,omitempty"`
 }
 
 const (
-	// A breaker opens after so many failures in a row.
+	// openAfter is the number of consecutive failures that opens the breaker.
 	openAfter = 5
-	// It also opens where half of so many attempts failed within a window.
+	// The breaker also opens when openRatio of at least openAttempts attempts failed
+	// within openWindow.
 	openAttempts = 20
 	openRatio    = 0.5
 	openWindow   = 30 * time.Second
-	// It is open for firstOpen, and twice as long each time that the probe fails,
+	// The breaker is open for firstOpen, and twice as long each time the probe fails,
 	// up to maxOpen.
 	firstOpen = 3 * time.Second
 	maxOpen   = 5 * time.Minute
-	// Once it was closed for so long, it begins with firstOpen again.
+	// stableAfter is how long the breaker must stay closed to begin with firstOpen again.
 	stableAfter = time.Minute
 )
 
-func (c Breaker) state(now time.Time) (postdate.BreakerState, time.Time) {
+func (b Breaker) state(now time.Time) (postdate.BreakerState, time.Time) {
 	switch {
-	case c.OpenUntil.IsZero():
+	case b.OpenUntil.IsZero():
 		return postdate.BreakerClosed, time.Time{}
-	case now.Before(c.OpenUntil):
-		return postdate.BreakerOpen, c.OpenUntil
+	case now.Before(b.OpenUntil):
+		return postdate.BreakerOpen, b.OpenUntil
 	}
 	return postdate.BreakerHalfOpen, time.Time{}
 }
 
-// observe is c after some attempts. Those that end while it is open began before
-// it was, and tell nothing new.
-func (c Breaker) observe(seen Feedback, now time.Time) Breaker {
-	switch state, _ := c.state(now); state {
+// observe returns the breaker after these attempts. Attempts that end while it is open
+// began before it opened, and say nothing new.
+func (b Breaker) observe(feedback Feedback, now time.Time) Breaker {
+	switch state, _ := b.state(now); state {
 	case postdate.BreakerOpen:
 	case postdate.BreakerHalfOpen:
 		switch {
-		case seen.Trailing > 0 || seen.Failed > 0 && seen.Succeeded == 0:
-			c = c.open(now)
-		default: // accepted, or refused by somebody who is there
-			c = Breaker{Opened: c.Opened, ClosedAt: now}
+		case feedback.Trailing > 0 || feedback.Failed > 0 && feedback.Succeeded == 0:
+			b = b.open(now)
+		default: // accepted, or refused by a receiver that answers
+			b = Breaker{Opened: b.Opened, ClosedAt: now}
 		}
 	case postdate.BreakerClosed:
-		c = c.count(seen, now)
-		both := Counts{c.Recent.Attempts + c.Earlier.Attempts, c.Recent.Failed + c.Earlier.Failed}
-		if c.ConsecutiveFailures >= openAfter || both.Attempts >= openAttempts && float64(both.Failed) >= openRatio*float64(both.Attempts) {
-			c = c.open(now)
+		b = b.count(feedback, now)
+		window := Counts{b.Recent.Attempts + b.Earlier.Attempts, b.Recent.Failed + b.Earlier.Failed}
+		if b.ConsecutiveFailures >= openAfter || window.Attempts >= openAttempts && float64(window.Failed) >= openRatio*float64(window.Attempts) {
+			b = b.open(now)
 		}
 	}
-	return c
+	return b
 }
 
-func (c Breaker) count(seen Feedback, now time.Time) Breaker {
-	if seen.Succeeded > 0 {
-		c.ConsecutiveFailures = 0
+func (b Breaker) count(feedback Feedback, now time.Time) Breaker {
+	if feedback.Succeeded > 0 {
+		b.ConsecutiveFailures = 0
 	}
-	c.ConsecutiveFailures += seen.Trailing
-	switch age := now.Sub(c.HalfAt); {
-	case c.HalfAt.IsZero() || age >= openWindow:
-		c.Earlier, c.Recent, c.HalfAt = Counts{}, Counts{}, now
+	b.ConsecutiveFailures += feedback.Trailing
+	switch age := now.Sub(b.HalfAt); {
+	case b.HalfAt.IsZero() || age >= openWindow:
+		b.Earlier, b.Recent, b.HalfAt = Counts{}, Counts{}, now
 	case age >= openWindow/2:
-		c.Earlier, c.Recent, c.HalfAt = c.Recent, Counts{}, now
+		b.Earlier, b.Recent, b.HalfAt = b.Recent, Counts{}, now
 	}
-	c.Recent.Attempts += seen.Attempts()
-	c.Recent.Failed += seen.Failed
-	return c
+	b.Recent.Attempts += feedback.Attempts()
+	b.Recent.Failed += feedback.Failed
+	return b
 }
 
-func (c Breaker) open(now time.Time) Breaker {
-	opened := c.Opened
-	if !c.ClosedAt.IsZero() && c.OpenUntil.IsZero() && now.Sub(c.ClosedAt) >= stableAfter {
+func (b Breaker) open(now time.Time) Breaker {
+	opened := b.Opened
+	if !b.ClosedAt.IsZero() && b.OpenUntil.IsZero() && now.Sub(b.ClosedAt) >= stableAfter {
 		opened = 0
 	}
 	wait := min(firstOpen<<min(opened, 10), maxOpen)

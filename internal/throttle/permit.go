@@ -7,25 +7,25 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// ErrNoPermit says that no permit comes as soon as one was wanted: the delivery is to
-// be queued.
-var ErrNoPermit = errors.New("the endpoint has no permit to give just now")
+// ErrNoPermit says that no permit came within the time that the request may wait. The
+// delivery is to be queued.
+var ErrNoPermit = errors.New("the endpoint has no free permit")
 
-// PermitRequest asks for leave to make attempts at an endpoint.
+// PermitRequest asks for a permit to make attempts at an endpoint.
 type PermitRequest struct {
-	// Dequeued: its line was woken. Other requests do not pass what is queued.
+	// Dequeued: the delivery's line was woken. Other requests never overtake a queue.
 	Dequeued bool
-	// Since is when the delivery was accepted. Of requests that wait the oldest is first.
+	// Since is when the delivery was accepted. The oldest waiting request is served first.
 	Since time.Time
-	// MaxWait is how long it waits in place. 0: the limiter's own bound.
+	// MaxWait bounds the wait in place. 0: the limiter's own bound.
 	MaxWait time.Duration
-	// N is how many attempts it is for, which begin together. 0 stands for one.
+	// N is the number of attempts, which all begin together. 0 stands for one.
 	N int
 }
 
-// Permit is leave to make attempts at an endpoint: as many as were requested. It is
-// called once for each of them when it is done, with what it came to; an outcome that is
-// no attempt's says that none was made.
+// Permit allows as many attempts at an endpoint as were requested. It is called once for
+// each of them when it ends, with its result. An outcome that is no attempt's says that
+// none was made.
 type Permit func(attempt postdate.Attempt)
 
 // Release ends one attempt.

@@ -19,23 +19,23 @@ var (
 	broken  = throttle.Feedback{Failed: 1, Trailing: 1, Answered: 1, LatencyMS: 10}
 )
 
-// after is dawn and so many seconds.
+// after is the moment so many seconds after dawn.
 func after(seconds float64) time.Time {
 	return dawn.Add(time.Duration(seconds * float64(time.Second)))
 }
 
-// taking is what is seen of a receiver that takes so long.
+// taking is the feedback of a receiver whose attempts take that many milliseconds.
 func taking(ms int64) throttle.Feedback {
 	return throttle.Feedback{Succeeded: 10, Answered: 10, LatencyMS: 10 * ms}
 }
 
-func TestFlow_OfWhichNothingIsKnownIsAtItsFullPace(t *testing.T) {
+func TestThrottle_ReducesNothingAtFirst(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, limit, throttle.Throttle{}.Pace(limit, dawn))
 	require.False(t, throttle.Throttle{}.Active(dawn))
 }
 
-func TestFlow_GetsHalfWhereItAsksForLessAtMostOnceASecond(t *testing.T) {
+func TestThrottle_HalvesThePaceOfAReceiverThatAsksForLessAtMostOnceASecond(t *testing.T) {
 	t.Parallel()
 	f := throttle.Throttle{}.Observe(slowed, dawn)
 	require.Equal(t, 50, f.Pace(limit, dawn).InFlight)
@@ -47,7 +47,7 @@ func TestFlow_GetsHalfWhereItAsksForLessAtMostOnceASecond(t *testing.T) {
 	require.Equal(t, 1, f.Pace(postdate.Pace{InFlight: 1}, after(1)).InFlight, "never less than one")
 }
 
-func TestFlow_GetsATenthOfTheLimitBackEachSecondOfSuccess(t *testing.T) {
+func TestThrottle_GivesBackATenthOfTheLimitEachSecondOfSuccess(t *testing.T) {
 	t.Parallel()
 	f := throttle.Throttle{}.Observe(slowed, dawn)
 	for i, inFlight := range []int{60, 70, 80, 90, 100, 100} {
@@ -63,7 +63,7 @@ func TestFlow_GetsATenthOfTheLimitBackEachSecondOfSuccess(t *testing.T) {
 	require.Equal(t, 75, f.Pace(limit, after(100)).InFlight, "of a long silence five seconds count")
 }
 
-func TestFlow_SlowsDownAsAttemptsTakeLonger(t *testing.T) {
+func TestThrottle_SlowsDownWhenAttemptsTakeLonger(t *testing.T) {
 	t.Parallel()
 	f := throttle.Throttle{}
 	for i := range 30 {
@@ -77,10 +77,10 @@ func TestFlow_SlowsDownAsAttemptsTakeLonger(t *testing.T) {
 		least = min(least, f.Pace(limit, now).InFlight)
 	}
 	require.Equal(t, 25, least, "never less than a quarter")
-	require.Equal(t, 100, f.Pace(limit, after(330)).InFlight, "what lasts is usual")
+	require.Equal(t, 100, f.Pace(limit, after(330)).InFlight, "a lasting latency becomes the usual one")
 }
 
-func TestFlow_IsNotSlowedWhereAttemptsTakeLongAllTheTime(t *testing.T) {
+func TestThrottle_DoesNotSlowDownAReceiverThatAlwaysTakesLong(t *testing.T) {
 	t.Parallel()
 	f := throttle.Throttle{}
 	for i := range 600 {
@@ -88,10 +88,10 @@ func TestFlow_IsNotSlowedWhereAttemptsTakeLongAllTheTime(t *testing.T) {
 		f = f.Observe(taking(1500+int64(i*37%200)), now)
 		require.Zero(t, f.Reduction)
 	}
-	require.Zero(t, throttle.Throttle{}.Observe(taking(10), dawn).Observe(taking(60), after(1)).Reduction, "50 ms are nothing")
+	require.Zero(t, throttle.Throttle{}.Observe(taking(10), dawn).Observe(taking(60), after(1)).Reduction, "50 ms more is within the noise")
 }
 
-func TestFlow_ARetryAfterClosesItUntilThen(t *testing.T) {
+func TestThrottle_ARetryAfterBlocksUntilThen(t *testing.T) {
 	t.Parallel()
 	asked := slowed
 	asked.NotBefore = after(60)
@@ -100,10 +100,10 @@ func TestFlow_ARetryAfterClosesItUntilThen(t *testing.T) {
 	require.Equal(t, after(60), f.BlockedUntil(after(59)))
 	require.Equal(t, 50, f.Pace(limit, after(60)).InFlight)
 	state, _ := f.BreakerState(after(1))
-	require.Equal(t, postdate.BreakerClosed, state, "it is no failure of the endpoint")
+	require.Equal(t, postdate.BreakerClosed, state, "a Retry-After is not a failure of the endpoint")
 }
 
-func TestFlow_OpensItsBreakerOnFailuresInARow(t *testing.T) {
+func TestBreaker_OpensOnConsecutiveFailures(t *testing.T) {
 	t.Parallel()
 	f := throttle.Throttle{}
 	for range 4 {
@@ -121,7 +121,7 @@ func TestFlow_OpensItsBreakerOnFailuresInARow(t *testing.T) {
 	require.Equal(t, 1, f.Pace(limit, after(4)).InFlight)
 }
 
-func TestFlow_OpensItsBreakerWhereHalfFail(t *testing.T) {
+func TestBreaker_OpensWhereHalfOfTheAttemptsFail(t *testing.T) {
 	t.Parallel()
 	mixed := throttle.Feedback{Succeeded: 1, Failed: 1, Answered: 2, LatencyMS: 20}
 	f := throttle.Throttle{}
@@ -129,14 +129,14 @@ func TestFlow_OpensItsBreakerWhereHalfFail(t *testing.T) {
 		f = f.Observe(mixed, after(float64(i)))
 	}
 	state, _ := f.BreakerState(after(9))
-	require.Equal(t, postdate.BreakerClosed, state, "too few to tell")
+	require.Equal(t, postdate.BreakerClosed, state, "too few attempts")
 	state, _ = f.Observe(mixed, after(9)).BreakerState(after(9))
 	require.Equal(t, postdate.BreakerOpen, state)
 	state, _ = f.Observe(mixed, after(60)).BreakerState(after(60))
-	require.Equal(t, postdate.BreakerClosed, state, "what was long ago does not count")
+	require.Equal(t, postdate.BreakerClosed, state, "attempts of long ago do not count")
 }
 
-func TestFlow_IsOpenTwiceAsLongEachTimeUpToFiveMinutes(t *testing.T) {
+func TestBreaker_IsOpenTwiceAsLongEachTimeUpToFiveMinutes(t *testing.T) {
 	t.Parallel()
 	f, now := throttle.Throttle{}, dawn
 	for range 5 {
@@ -150,7 +150,7 @@ func TestFlow_IsOpenTwiceAsLongEachTimeUpToFiveMinutes(t *testing.T) {
 	}
 }
 
-func TestFlow_ClosesItsBreakerWithASlowStart(t *testing.T) {
+func TestBreaker_ClosesWithASlowStart(t *testing.T) {
 	t.Parallel()
 	f := throttle.Throttle{}
 	for range 5 {
@@ -158,8 +158,8 @@ func TestFlow_ClosesItsBreakerWithASlowStart(t *testing.T) {
 	}
 	f = f.Observe(throttle.Feedback{Succeeded: 1, Answered: 1}, after(2))
 	state, _ := f.BreakerState(after(2))
-	require.Equal(t, postdate.BreakerOpen, state, "what began before it opened tells nothing")
-	f = f.Observe(throttle.Feedback{Answered: 1}, after(3)) // refused, by somebody who is there
+	require.Equal(t, postdate.BreakerOpen, state, "attempts that began before it opened say nothing")
+	f = f.Observe(throttle.Feedback{Answered: 1}, after(3)) // refused by a receiver that answers
 	state, _ = f.BreakerState(after(3))
 	require.Equal(t, postdate.BreakerClosed, state)
 	require.Equal(t, 1, f.Pace(limit, after(3)).InFlight)
@@ -169,10 +169,10 @@ func TestFlow_ClosesItsBreakerWithASlowStart(t *testing.T) {
 		f = f.Observe(broken, after(5))
 	}
 	_, until := f.BreakerState(after(5))
-	require.Equal(t, after(11), until, "it was not closed for long")
+	require.Equal(t, after(11), until, "it was not closed for a minute")
 }
 
-func TestFlow_IsSmall(t *testing.T) {
+func TestThrottle_IsSmallAsJSON(t *testing.T) {
 	t.Parallel()
 	f := throttle.Throttle{}
 	for i := range 100 {
@@ -186,9 +186,9 @@ func TestFlow_IsSmall(t *testing.T) {
 	require.Equal(t, f, read)
 }
 
-// TestFlow_AReceiverThatIsAwayIsLeftAloneAndNotStormedAfter has a receiver answer
-// 503 for half a minute, to whoever sends as much as the flow lets through.
-func TestFlow_AReceiverThatIsAwayIsLeftAloneAndNotStormedAfter(t *testing.T) {
+// The receiver answers 503 for half a minute, and the sender makes as many attempts as
+// the throttle lets through.
+func TestThrottle_LeavesADownReceiverAloneAndDoesNotFloodItAfterwards(t *testing.T) {
 	t.Parallel()
 	type attempt struct{ began, ends float64 }
 	const takes = 0.2
@@ -197,21 +197,21 @@ func TestFlow_AReceiverThatIsAwayIsLeftAloneAndNotStormedAfter(t *testing.T) {
 	f, flying := throttle.Throttle{}, []attempt(nil)
 	during, perSecond, firstAt := 0, map[int]int{}, 0.0
 	for now := 0.0; now < 90; now += 0.05 {
-		var seen throttle.Feedback
+		var feedback throttle.Feedback
 		var still []attempt
 		for _, a := range flying {
 			switch {
 			case a.ends > now:
 				still = append(still, a)
 			case away(a.began):
-				seen.Failed, seen.Slowed, seen.Trailing, seen.Answered = seen.Failed+1, seen.Slowed+1, seen.Trailing+1, seen.Answered+1
+				feedback.Failed, feedback.Slowed, feedback.Trailing, feedback.Answered = feedback.Failed+1, feedback.Slowed+1, feedback.Trailing+1, feedback.Answered+1
 			default:
-				seen.Succeeded, seen.Answered, seen.Trailing = seen.Succeeded+1, seen.Answered+1, 0
+				feedback.Succeeded, feedback.Answered, feedback.Trailing = feedback.Succeeded+1, feedback.Answered+1, 0
 			}
 		}
-		seen.LatencyMS = int64(float64(seen.Answered) * takes * 1000)
+		feedback.LatencyMS = int64(float64(feedback.Answered) * takes * 1000)
 		flying = still
-		f = f.Observe(seen, after(now))
+		f = f.Observe(feedback, after(now))
 		for len(flying) < f.Pace(limit, after(now)).InFlight {
 			flying = append(flying, attempt{now, now + takes})
 			if away(now) {

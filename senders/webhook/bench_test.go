@@ -13,7 +13,7 @@ import (
 func BenchmarkSend(b *testing.B) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
-	s := New(Config{AllowNetworks: loop})
+	s := New(Config{Guard: loop})
 	to := target(server.URL + path)
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()

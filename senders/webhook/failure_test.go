@@ -21,6 +21,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/guard"
 )
 
 // raw is a destination where answer speaks to each connection itself, after
@@ -168,7 +169,7 @@ func TestSend_DialsNoAddressOfOurs(t *testing.T) {
 		requireFailed(t, a, want)
 		require.Contains(t, a.Error, "POSTDATE_ALLOW_NETWORKS")
 	}
-	other := New(Config{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	other := New(Config{Guard: guard.New(guard.Config{Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})})
 	requireFailed(t, send(t, other, target(server.URL+path)), "address 127.0.0.1 is loopback")
 }
 

@@ -44,7 +44,7 @@ func TestInterop_PackagesOfNPMVerifyOurSignatures(t *testing.T) {
 	t.Parallel()
 	key := signature.NewSigningKey()
 	url := nodeReceiver(t, secret.Reveal(), key.Public().String())
-	s := New(Config{AllowNetworks: loop})
+	s := New(Config{Guard: loop})
 	var (
 		known, other       = postdate.Secret(secret.Reveal()), postdate.Secret(signature.NewSecret().Reveal())
 		knownKey, otherKey = postdate.Secret(key.Reveal()), postdate.Secret(signature.NewSigningKey().Reveal())
@@ -85,7 +85,7 @@ func TestInterop_PackagesOfNPMVerifyOurSignatures(t *testing.T) {
 func TestInterop_ThePackageOfNPMReceivesOurCloudEvents(t *testing.T) {
 	t.Parallel()
 	to := target(nodeReceiver(t, secret.Reveal(), "") + "/cloudevents")
-	s := New(Config{AllowNetworks: loop})
+	s := New(Config{Guard: loop})
 	receive := func(t *testing.T, m postdate.Message, mode postdate.Mode) map[string]any {
 		t.Helper()
 		to := to

@@ -45,7 +45,7 @@ func TestSend_IsWhatStandardWebhooksSays(t *testing.T) {
 	t.Parallel()
 	arrived := make(chan seen, 1)
 	now := time.Now()
-	s := New(Config{AllowNetworks: loop, UserAgent: "Postdate/1.2.3", Now: func() time.Time { return now }})
+	s := New(Config{Guard: loop, UserAgent: "Postdate/1.2.3", Now: func() time.Time { return now }})
 	require.Equal(t, postdate.Accepted, send(t, s, serve(t, record(arrived))).Outcome)
 	got := <-arrived
 
@@ -76,7 +76,7 @@ func TestSend_SignsWithAllThatAReceiverMayKnow(t *testing.T) {
 	older, key := signature.NewSecret(), signature.NewSigningKey()
 	to := serve(t, record(arrived))
 	to.Secrets = []postdate.Secret{postdate.Secret(key.Reveal()), secrets[0], postdate.Secret(older.Reveal())}
-	send(t, New(Config{AllowNetworks: loop, Now: func() time.Time { return now }}), to)
+	send(t, New(Config{Guard: loop, Now: func() time.Time { return now }}), to)
 	got := <-arrived
 
 	require.Regexp(t, "^v1a,[^ ]{88} v1,[^ ]{44} v1,[^ ]{44}$", got.Header.Get("Webhook-Signature"))
@@ -139,7 +139,7 @@ func TestSend_StampsEachAttemptWithItsOwnTime(t *testing.T) {
 	arrived := make(chan seen, 2)
 	to := serve(t, record(arrived))
 	now := fixed
-	s := New(Config{AllowNetworks: loop, Now: func() time.Time { return now }})
+	s := New(Config{Guard: loop, Now: func() time.Time { return now }})
 	send(t, s, to)
 	now = now.Add(time.Hour)
 	send(t, s, to)

@@ -37,7 +37,7 @@ func newDialer(g *guard.Guard) *net.Dialer {
 func newTransport(dialer *net.Dialer) *http.Transport {
 	return &http.Transport{
 		Proxy:       nil, // a proxy would dial for us, unguarded
-		DialContext: dialer.DialContext,
+		DialContext: dial(dialer),
 		TLSClientConfig: &tls.Config{
 			MinVersion:         tls.VersionTLS12,
 			ClientSessionCache: tls.NewLRUClientSessionCache(maxIdle), // resuming costs a tenth of a handshake

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -19,9 +18,11 @@ import (
 
 // Config is what a sender needs to know.
 type Config struct {
-	// AllowNetworks are the networks that may be delivered to though they are
-	// not part of the public internet.
-	AllowNetworks []netip.Prefix
+	// Guard decides which addresses may be dialled. Default: the public internet.
+	Guard *guard.Guard
+	// TenantGuards are those of tenants that have one of their own, by name. Nobody
+	// else uses the connections that they admit.
+	TenantGuards map[string]*guard.Guard
 	// UserAgent names us to receivers: "Postdate/1.2.3". Default "Postdate".
 	UserAgent string
 	// Now is the clock by which attempts are stamped. Default [time.Now].
@@ -34,7 +35,9 @@ type Sender struct {
 	config    Config
 	dialer    *net.Dialer
 	transport *http.Transport
-	tracer    trace.Tracer
+	// tenants are the transports of tenants that have a guard of their own.
+	tenants map[string]*http.Transport
+	tracer  trace.Tracer
 	// headers are those that all requests have in common.
 	headers http.Header
 }
@@ -47,11 +50,19 @@ func New(c Config) *Sender {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	dialer := newDialer(guard.New(c.AllowNetworks))
+	if c.Guard == nil {
+		c.Guard = guard.New(guard.Config{})
+	}
+	dialer := newDialer(c.Guard)
+	tenants := make(map[string]*http.Transport)
+	for name, own := range c.TenantGuards {
+		tenants[name] = newTransport(newDialer(own))
+	}
 	return &Sender{
 		config:    c,
 		dialer:    dialer,
 		transport: newTransport(dialer),
+		tenants:   tenants,
 		tracer:    otel.Tracer("github.com/postdate/postdate/senders/webhook"),
 		headers: http.Header{
 			"User-Agent": {c.UserAgent},
@@ -120,7 +131,7 @@ func (s *Sender) try(ctx context.Context, at time.Time, m postdate.Message, to p
 	span := s.startSpan(ctx, m, request)
 	defer span.End()
 
-	response, err := s.transport.RoundTrip(request)
+	response, err := s.transportOf(m.Tenant).RoundTrip(request)
 	if err != nil {
 		attempt := failed(explain(err, request.URL, limit, progress.connected.Load()))
 		describe(span, attempt)
@@ -134,6 +145,14 @@ func (s *Sender) try(ctx context.Context, at time.Time, m postdate.Message, to p
 	}
 	describe(span, attempt)
 	return attempt
+}
+
+// transportOf is what a tenant's requests go through.
+func (s *Sender) transportOf(tenant string) *http.Transport {
+	if own := s.tenants[tenant]; own != nil {
+		return own
+	}
+	return s.transport
 }
 
 func failed(reason string) postdate.Attempt {

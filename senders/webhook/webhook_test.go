@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/guard"
 	"github.com/postdate/postdate/senders/sendertest"
 	"github.com/postdate/postdate/signature"
 )
@@ -20,7 +21,7 @@ import (
 var (
 	secret  = signature.NewSecret()
 	secrets = []postdate.Secret{postdate.Secret(secret.Reveal())}
-	loop    = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	loop    = guard.New(guard.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}})
 	fixed   = time.Date(2027, 1, 1, 9, 0, 0, 123456789, time.UTC)
 	message = postdate.Message{
 		ID: "pr_123-expiry", Tenant: "acme", Type: "payment_request.due",
@@ -35,7 +36,7 @@ func target(url string) postdate.Target { return postdate.Target{URL: url, Secre
 
 // open makes a sender that may deliver to loopback, with a clock that stands.
 func open() *Sender {
-	return New(Config{AllowNetworks: loop, Now: func() time.Time { return fixed }})
+	return New(Config{Guard: loop, Now: func() time.Time { return fixed }})
 }
 
 // serve is the destination that handler answers at.
@@ -96,7 +97,7 @@ func harness(t *testing.T, mode postdate.Mode, read func(seen) (sendertest.Arriv
 	down, stuck := target("http://127.0.0.1:1"+path), serve(t, stuck(t))
 	up.Mode, down.Mode, stuck.Mode = mode, mode, mode
 	return sendertest.Harness{
-		Sender:  New(Config{AllowNetworks: loop}),
+		Sender:  New(Config{Guard: loop}),
 		Up:      up,
 		Down:    down,
 		Stuck:   stuck,

@@ -83,6 +83,6 @@ func TestHistory_ReplaysWithEveryRingThatHasItsKeys(t *testing.T) {
 	require.Error(t, replay(sealed, converter.GetDefaultDataConverter()))
 
 	unsealed := record(plain, "unsealed")
-	require.NoError(t, replay(unsealed, codec.NewDataConverter(ringOf(t, "a"))))
+	require.Error(t, replay(unsealed, codec.NewDataConverter(ringOf(t, "a"))), "it was not recorded by us")
 	require.NoError(t, replay(unsealed, converter.GetDefaultDataConverter()))
 }

@@ -1,0 +1,46 @@
+package deliverytest
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/throttle"
+)
+
+// Permits are an endpoint's, as its test gives them.
+type Permits struct {
+	// Dequeued has one for each delivery that was dequeued.
+	Dequeued chan struct{}
+	// Open: every other attempt has one too.
+	Open atomic.Bool
+}
+
+// Limit gives permits for an endpoint only as the test says.
+func (t *Tenant) Limit(endpoint string) *Permits {
+	given := &Permits{Dequeued: make(chan struct{}, 100)}
+	outside.mu.Lock()
+	defer outside.mu.Unlock()
+	outside.permits[endpoint] = given
+	t.T.Cleanup(func() { close(given.Dequeued) })
+	return given
+}
+
+// Acquire acquires a permit for an attempt.
+func (f *fakes) Acquire(ctx context.Context, _ string, e postdate.Endpoint, request throttle.PermitRequest) (throttle.Permit, error) {
+	f.mu.Lock()
+	given := f.permits[e.ID]
+	f.mu.Unlock()
+	switch {
+	case given == nil || !request.Dequeued && given.Open.Load():
+		return throttle.Unlimited, nil
+	case !request.Dequeued:
+		return nil, throttle.ErrNoPermit
+	}
+	select {
+	case <-given.Dequeued:
+		return throttle.Unlimited, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
