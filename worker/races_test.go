@@ -16,9 +16,8 @@ import (
 type race struct {
 	*sending
 
-	answer error         // of the action
-	notYet time.Duration // how long after it is due nothing may arrive
-	early  bool          // it may be sent before it is due
+	answer error // of the action
+	early  bool  // it may be sent before it is due
 }
 
 // situations bring a delivery to where the race begins.
@@ -31,7 +30,8 @@ var situations = map[string]func(*race){
 	"during a backoff": func(r *race) {
 		r.failing = 1
 		r.deliver(0)
-		r.await(postdate.Retrying)
+		<-r.arrived
+		r.await(postdate.Retrying, postdate.Delivered)
 	},
 	"parked": func(r *race) {
 		r.setEndpoint(postdate.Paused)
@@ -68,10 +68,10 @@ var actions = map[string]func(*race){
 	},
 	"reschedule": func(r *race) {
 		sent := len(r.receipts()) > 0
-		change := postdate.Change{DueAt: time.Now().UTC().Add(2500 * time.Millisecond)}
-		r.answer = r.store.Update(r.t.Context(), r.tenant, r.id, protocol.UpdateReschedule, change)
+		later := time.Now().UTC().Add(2500 * time.Millisecond)
+		r.answer = r.store.Update(r.t.Context(), r.tenant, r.id, protocol.UpdateReschedule, postdate.Change{DueAt: &later})
 		if !sent && r.answer == nil {
-			r.due = change.DueAt
+			r.due = later
 		}
 	},
 	"pause": func(r *race) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -210,15 +211,11 @@ func (s *sending) get() postdate.Delivery {
 // await waits until the delivery is in one of these states.
 func (s *sending) await(states ...postdate.State) (read postdate.Delivery) {
 	s.t.Helper()
+	last := &read
 	eventually.True(s.t, func() bool {
 		read = s.get()
-		for _, state := range states {
-			if read.State == state {
-				return true
-			}
-		}
-		return false
-	}, 90*time.Second, 300*time.Millisecond, "it never was %v", states)
+		return slices.Contains(states, read.State)
+	}, 2*time.Minute, 300*time.Millisecond, "it never was %v: it is %+v", states, last)
 	return read
 }
 
