@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -130,6 +131,10 @@ func (s *server) CancelSchedule(ctx context.Context, r CancelScheduleRequestObje
 // FireSchedule has it sent now.
 func (s *server) FireSchedule(ctx context.Context, r FireScheduleRequestObject) (FireScheduleResponseObject, error) {
 	fired, done, err := s.update(ctx, r.ID, protocol.UpdateFire)
+	if fired.State == postdate.Scheduled { // Temporal shows its attempt a moment later
+		fired.State, fired.Reason = postdate.Sending, fmt.Sprintf("attempt %d is about to be made", fired.Attempts.Next())
+		fired.NextAttemptAt = time.Time{}
+	}
 	switch {
 	case err != nil:
 		return nil, err
