@@ -11,13 +11,13 @@ import (
 	"unicode/utf8"
 )
 
-// CloudEvent holds the attributes of a CloudEvent (CloudEvents 1.0) that have no
-// other place here, so that it leaves as it came.
+// CloudEvent holds the attributes of a CloudEvent (CloudEvents 1.0) that [Event] has no
+// field for, so that it is delivered as it was published.
 type CloudEvent struct {
 	// ID is its id where the event has another: see [CloudEventID].
 	ID     string `json:"id,omitempty"`
 	Source string `json:"source"`
-	// NoTime: it came without a time, and leaves without one.
+	// NoTime: it was published without a time, and is delivered without one.
 	NoTime     bool   `json:"no_time,omitempty"`
 	Subject    string `json:"subject,omitempty"`
 	DataSchema string `json:"dataschema,omitempty"`
@@ -45,9 +45,9 @@ var (
 	}
 )
 
-// CloudEventID is the id of the event that stands for a CloudEvent: the same id
-// where it is one that callers may choose, else one made of source and id. What
-// receivers get as its CloudEvents id is the CloudEvent's own.
+// CloudEventID is the id of the event for a CloudEvent: the same id if that is valid for an
+// event, else one that is derived from source and id. Receivers of CloudEvents get the
+// original id either way.
 func CloudEventID(source, id string) string {
 	if validateOwnID("", id) == nil {
 		return id
@@ -56,7 +56,7 @@ func CloudEventID(source, id string) string {
 	return "ce_" + hex.EncodeToString(sum[:16])
 }
 
-// Validate reports the first reason that c would not leave as a CloudEvent.
+// Validate reports the first reason why c cannot be delivered as a CloudEvent.
 func (c CloudEvent) Validate() error {
 	const within = "/cloudevent"
 	if c.Source == "" {
@@ -111,8 +111,8 @@ func (c CloudEvent) validateExtensions(within string) error {
 	return nil
 }
 
-// validateAttribute holds a text to what CloudEvents allow in one: no controls,
-// no halves of characters and none of the code points that are no characters.
+// validateAttribute checks that text is a string that CloudEvents allow: valid UTF-8 without
+// control characters and noncharacters.
 func validateAttribute(pointer, text string) error {
 	if !utf8.ValidString(text) {
 		return Errorf(Invalid, pointer, "is not valid UTF-8")
@@ -123,7 +123,7 @@ func validateAttribute(pointer, text string) error {
 	return nil
 }
 
-// IsJSON reports whether data of that media type is JSON. JSON is what none says.
+// IsJSON reports whether data of that media type is JSON. An empty media type means JSON.
 func IsJSON(media string) bool {
 	if media == "" {
 		return true

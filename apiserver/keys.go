@@ -11,7 +11,7 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// A tenant's key says whose it is, so that its hash is looked for in one place:
+// A key names its tenant, so that its hash is looked up in one place:
 // pdk_{tenant}_{random}.
 var keyPattern = regexp.MustCompile(`^pdk_([A-Za-z0-9_-]{1,64})_[A-Z2-7]{26}$`)
 
@@ -94,7 +94,7 @@ func (s *server) ListKeys(ctx context.Context, _ ListKeysRequestObject) (ListKey
 	return ListKeys200JSONResponse{Data: all}, nil
 }
 
-// RevokeKey has nobody take a key any more.
+// RevokeKey invalidates a key.
 func (s *server) RevokeKey(ctx context.Context, r RevokeKeyRequestObject) (RevokeKeyResponseObject, error) {
 	if err := postdate.ValidateID("/id", r.ID); err != nil {
 		return nil, err
