@@ -143,7 +143,7 @@ func (f *fakes) Started(_ context.Context, _, id string) (bool, error) {
 	return started, nil
 }
 
-func (f *fakes) Publish(_ context.Context, _ string, e postdate.Event, _ string) (int, error) {
+func (f *fakes) PublishSchedule(_ context.Context, _ string, e postdate.Event, _ string) (int, error) {
 	f.published = append(f.published, e)
 	return len(f.tenant.Endpoints), f.refusal
 }

@@ -129,7 +129,7 @@ func (a *Activities) sendWithPermit(ctx context.Context, permit throttle.Permit,
 func (a *Activities) send(ctx context.Context, s protocol.DeliveryTask, target postdate.Target) (postdate.Attempt, error) {
 	ctx, stop := context.WithTimeout(ctx, cmp.Or(s.Timeout.Duration(), postdate.DefaultTimeout))
 	defer stop()
-	attempt, err := a.Sender.Send(ctx, s.Message, target)
+	attempt, err := a.Sender.Send(ctx, s.Outgoing(), target)
 	if err != nil {
 		return postdate.Attempt{}, err
 	}
@@ -159,11 +159,11 @@ func disabledReason(e postdate.Endpoint) string {
 	return string(e.State) + ", " + e.Reason
 }
 
-// publish publishes s, which is due, as an event of the same id. Where it cannot be one
-// the attempt says so; any other failure is our own.
+// publish publishes s, which is due, as an event. Where it cannot be one the attempt says
+// so; any other failure is our own.
 func (a *Activities) publish(ctx context.Context, s protocol.DeliveryTask) (postdate.Attempt, error) {
 	began, m := a.Now(), s.Message
-	subscribers, err := a.Publisher.Publish(ctx, m.Tenant, postdate.Event{
+	subscribers, err := a.Publisher.PublishSchedule(ctx, m.Tenant, postdate.Event{
 		ID: m.ID, Type: m.Type, Entity: m.Entity, Data: m.Data, Timestamp: &s.DueAt, CloudEvent: m.CloudEvent,
 	}, m.TraceParent)
 	attempt := postdate.Attempt{At: began, DurationMS: a.Now().Sub(began).Milliseconds()}

@@ -252,7 +252,7 @@ func (p process) handler(temporal client.Client, c apiserver.Config, ring *codec
 	if !p.api {
 		return workerHandler(temporal, c.Metrics), nil
 	}
-	c.AdminKey, c.RateLimit = p.AdminKey, p.RateLimit
+	c.AdminKeys, c.RateLimit = p.adminKeys(), p.RateLimit
 	c.AllowHTTP = p.AllowHTTP
 	c.UIURL, c.Version = p.UIURL, version
 	c.Log, c.Now = p.log, time.Now
@@ -269,7 +269,7 @@ func (p process) withCodec(api http.Handler, ring *codec.Ring) (http.Handler, er
 	login := p.login
 	if login == nil {
 		var err error
-		if login, err = codec.NewLogin(codec.LoginConfig{Keys: []string{p.AdminKey}, UIURL: p.UIURL, Log: p.log}); err != nil {
+		if login, err = codec.NewLogin(codec.LoginConfig{Keys: p.adminKeys(), UIURL: p.UIURL, Log: p.log}); err != nil {
 			return nil, fmt.Errorf("codec endpoint: %w", err)
 		}
 	}
