@@ -68,6 +68,7 @@ func (s *sending) signal(name string) {
 }
 
 func parkedAndResumedShortlyBeforeItExpires(t *testing.T) {
+	t.Helper()
 	s := onAttempts(t).newSending(t, 3*time.Second)
 	s.setEndpoint(postdate.Paused)
 	s.deliver(0, func(in *protocol.DeliverInput) { in.ExpiresAt = in.Shipment.DueAt.Add(4 * time.Second) })
@@ -81,6 +82,7 @@ func parkedAndResumedShortlyBeforeItExpires(t *testing.T) {
 }
 
 func parkedAndResumed(t *testing.T) {
+	t.Helper()
 	const all = 12
 	rig, done := onAttempts(t), make(chan *sending, all)
 	first := rig.newSending(t, tail)
@@ -105,6 +107,7 @@ func parkedAndResumed(t *testing.T) {
 }
 
 func pausedAndResumedDuringAnAttempt(t *testing.T) {
+	t.Helper()
 	s := onAttempts(t).newSending(t, tail)
 	s.setEndpoint(postdate.Paused)
 	s.deliver(0)
@@ -161,6 +164,7 @@ func requireReceipts(t *testing.T, receipts *sync.Map, n int) {
 }
 
 func moreThanFit(t *testing.T) {
+	t.Helper()
 	const n = 2*protocol.MaxGroupEndpoints + 20
 	run, receipts := subscribe(t, n, protocol.MaxGroupEndpoints)
 	delivered := 0
@@ -178,9 +182,15 @@ func moreThanFit(t *testing.T) {
 	historytest.Record(t, onAttempts(t).Client, "dispatch/parts-that-are-not-children", run.GetID(), "")
 }
 
-func partsCancelledByTemporal(t *testing.T) { cancelDispatch(t, protocol.MaxGroupEndpoints+5) }
+func partsCancelledByTemporal(t *testing.T) {
+	t.Helper()
+	cancelDispatch(t, protocol.MaxGroupEndpoints+5)
+}
 
-func groupCancelledByTemporal(t *testing.T) { cancelDispatch(t, 5) }
+func groupCancelledByTemporal(t *testing.T) {
+	t.Helper()
+	cancelDispatch(t, 5)
+}
 
 // cancelDispatch cancels a Dispatch during its attempts, as Temporal's Web UI does.
 func cancelDispatch(t *testing.T, n int) {
@@ -204,6 +214,7 @@ func cancelDispatch(t *testing.T, n int) {
 }
 
 func deliveryCancelledByTemporal(t *testing.T) {
+	t.Helper()
 	s := onAttempts(t).newSending(t, tail)
 	s.deliver(0)
 	<-s.arrived
@@ -213,6 +224,7 @@ func deliveryCancelledByTemporal(t *testing.T) {
 }
 
 func releasedFromALine(t *testing.T) {
+	t.Helper()
 	s := onAttempts(t).newSending(t, tail)
 	busy.Store(s.tenant, true)
 	s.signalSettings(postdate.Paused)
@@ -227,6 +239,7 @@ func releasedFromALine(t *testing.T) {
 }
 
 func rescheduledAfterItWasParked(t *testing.T) {
+	t.Helper()
 	s := onAttempts(t).newSending(t, tail)
 	s.setEndpoint(postdate.Paused)
 	again := true
@@ -251,6 +264,7 @@ func rescheduledAfterItWasParked(t *testing.T) {
 }
 
 func firedShortlyBeforeItIsDue(t *testing.T) {
+	t.Helper()
 	s := onAttempts(t).newSending(t, tail)
 	s.deliver(2*time.Second, func(in *protocol.DeliverInput) { in.ExpiresAt = in.Shipment.DueAt.Add(time.Hour) })
 	// An Update that is refused wakes it: from then on it sleeps by a timer.
@@ -262,6 +276,7 @@ func firedShortlyBeforeItIsDue(t *testing.T) {
 }
 
 func wokenAgain(t *testing.T) {
+	t.Helper()
 	s := onAttempts(t).newSending(t, tail)
 	busy.Store(s.tenant, true)
 	s.signalSettings(postdate.Paused)
@@ -280,6 +295,7 @@ func wokenAgain(t *testing.T) {
 }
 
 func testSignalled(t *testing.T) {
+	t.Helper()
 	s := onAttempts(t).newSending(t, tail)
 	s.setEndpoint(postdate.Paused)
 	s.deliver(0, func(in *protocol.DeliverInput) { in.Shipment.Test = true })
@@ -289,6 +305,7 @@ func testSignalled(t *testing.T) {
 }
 
 func retriedAndSignalled(t *testing.T) {
+	t.Helper()
 	s := onAttempts(t).newSending(t, tail)
 	s.failing = 1
 	s.deliver(0, func(in *protocol.DeliverInput) { in.Retry.Schedule = []postdate.Duration{} })
