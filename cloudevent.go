@@ -14,7 +14,7 @@ import (
 // CloudEvent holds the attributes of a CloudEvent (CloudEvents 1.0) that have no
 // other place here, so that it leaves as it came.
 type CloudEvent struct {
-	// ID is its id where the event has another: see [CloudEventID].
+	// ID is its own id: see [CloudEventID]. Empty: the event's.
 	ID     string `json:"id,omitempty"`
 	Source string `json:"source"`
 	// NoTime: it came without a time, and leaves without one.
@@ -45,15 +45,12 @@ var (
 	}
 )
 
-// CloudEventID is the id of the event that stands for a CloudEvent: the same id
-// where it is one that callers may choose, else one made of source and id. What
-// receivers get as its CloudEvents id is the CloudEvent's own.
+// CloudEventID is the id of the event that stands for a CloudEvent, which is known by its
+// source and its id together: two sources may use the same id. Receivers of CloudEvents
+// get the CloudEvent's own id.
 func CloudEventID(source, id string) string {
-	if validateOwnID("", id) == nil {
-		return id
-	}
-	sum := sha256.Sum256([]byte(source + "\n" + id))
-	return "ce_" + hex.EncodeToString(sum[:16])
+	sum := sha256.Sum256([]byte("cloudevent\n" + source + "\n" + id))
+	return GroupedID(hex.EncodeToString(sum[:16]), 0)
 }
 
 // Validate reports the first reason that c would not leave as a CloudEvent.

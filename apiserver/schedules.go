@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -93,9 +94,13 @@ func (s *server) GetSchedule(ctx context.Context, r GetScheduleRequestObject) (G
 
 // ChangeSchedule changes when it is due, or what is sent.
 func (s *server) ChangeSchedule(ctx context.Context, r ChangeScheduleRequestObject) (ChangeScheduleResponseObject, error) {
+	now := s.Now().UTC()
 	change := postdate.Change{DueAt: utc(r.Body.DueAt), Data: compact(r.Body.Data)}
+	if change.DueAt != nil && change.DueAt.Before(now) {
+		change.DueAt = &now // as on creation
+	}
 	// What could never be done wakes no sleeper.
-	if err := change.Validate(s.Now(), time.Time{}); err != nil {
+	if err := change.Validate(now, time.Time{}); err != nil {
 		return nil, err
 	}
 	changed, done, err := s.update(ctx, r.ID, protocol.UpdateReschedule, change)
@@ -126,6 +131,10 @@ func (s *server) CancelSchedule(ctx context.Context, r CancelScheduleRequestObje
 // FireSchedule has it sent now.
 func (s *server) FireSchedule(ctx context.Context, r FireScheduleRequestObject) (FireScheduleResponseObject, error) {
 	fired, done, err := s.update(ctx, r.ID, protocol.UpdateFire)
+	if fired.State == postdate.Scheduled { // Temporal shows its attempt a moment later
+		fired.State, fired.Reason = postdate.Sending, fmt.Sprintf("attempt %d is about to be made", fired.Attempts.Next())
+		fired.NextAttemptAt = time.Time{}
+	}
 	switch {
 	case err != nil:
 		return nil, err

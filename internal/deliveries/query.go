@@ -28,17 +28,11 @@ func query(f postdate.Filter, now time.Time) string {
 		key   executions.Attribute
 		value string
 	}{{protocol.AttrEntity, f.Entity}, {protocol.AttrMessageType, f.Type}, {protocol.AttrEndpoint, f.Endpoint}} {
-		if executions.IsPlain(list.value) {
+		if list.value != "" {
 			conditions = append(conditions, executions.Equals(list.key, list.value))
 		}
 	}
-	if f.DueBefore != nil {
-		conditions = append(conditions, "ExecutionTime < "+executions.QuoteTime(*f.DueBefore))
-	}
-	if f.DueAfter != nil {
-		conditions = append(conditions, "ExecutionTime >= "+executions.QuoteTime(*f.DueAfter))
-	}
-	return strings.Join(conditions, " AND ")
+	return strings.Join(append(conditions, dueConditions(f, now)...), " AND ")
 }
 
 // conditionOf is the condition for executions that carry deliveries in a state: those of
