@@ -84,9 +84,10 @@ func (r *recorded[T]) of(tenant string) []T {
 	return r.all[tenant]
 }
 
-// observed are the queries of one execution.
+// observed are the reads of one execution.
 type observed struct {
-	count atomic.Int64
+	looks atomic.Int64 // descriptions
+	count atomic.Int64 // queries
 	// hold is received from before a query returns, where it is not nil.
 	hold chan struct{}
 }
@@ -95,6 +96,12 @@ func observe(
 	ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption,
 ) error {
 	err := invoke(ctx, method, request, reply, conn, options...)
+	if look, ok := request.(*workflowservice.DescribeWorkflowExecutionRequest); ok {
+		if o, ok := queries.Load(look.GetExecution().GetWorkflowId()); ok {
+			o.(*observed).looks.Add(1)
+		}
+		return err
+	}
 	query, ok := request.(*workflowservice.QueryWorkflowRequest)
 	if !ok {
 		return err
@@ -180,7 +187,7 @@ func (d *fixture) forget() {
 	}, 15*time.Second, 10*time.Millisecond)
 }
 
-// observe counts the tenant's queries.
+// observe counts the tenant's reads.
 func (d *fixture) observe(hold chan struct{}) *observed {
 	o := &observed{hold: hold}
 	queries.Store(protocol.TenantID(d.tenant), o)
