@@ -134,7 +134,7 @@ func validateHeaders(headers map[string]Secret) error {
 		pointer := member("/headers", name)
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		if seen[canonical] {
-			return Errorf(Invalid, "/headers", "%s is there twice", canonical)
+			return Errorf(Invalid, "/headers", "%s appears twice", canonical)
 		}
 		seen[canonical] = true
 		size += len(name) + len(value)

@@ -132,10 +132,15 @@ func TestDatedSecrets_Rotate(t *testing.T) {
 	secrets = secrets.Rotate("three", now.Add(time.Minute), 0)
 	require.Equal(t, []postdate.Secret{"three"}, secrets.At(now.Add(time.Minute)))
 
-	for range 20 {
-		secrets = secrets.Rotate("more", now, time.Hour)
+	for n := range 20 {
+		secrets = secrets.Rotate(postdate.Secret(fmt.Sprint("more", n)), now, time.Hour)
 	}
 	require.LessOrEqual(t, len(secrets), 5)
+
+	// The same request once more.
+	once := postdate.ExpiringSecrets{}.Rotate("one", now, 0).Rotate("two", now, time.Hour)
+	require.Equal(t, once, once.Rotate("two", now.Add(time.Minute), time.Hour))
+	require.Equal(t, []postdate.Secret{"one", "two"}, once.Rotate("one", now, time.Hour).At(now), "back to the one before")
 }
 
 func TestScope_IncludesThoseBeforeIt(t *testing.T) {

@@ -48,6 +48,7 @@ type fakes struct {
 
 	// permits says whether there is one. Without it there always is.
 	permits  func(throttle.PermitRequest) bool
+	refused  error // in the place of a permit
 	requests []throttle.PermitRequest
 	ended    []postdate.Outcome // what permits came to
 	released []string
@@ -56,6 +57,9 @@ type fakes struct {
 func (f *fakes) Acquire(_ context.Context, _ string, _ postdate.Endpoint, c throttle.PermitRequest) (throttle.Permit, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.refused != nil {
+		return nil, f.refused
+	}
 	if f.permits != nil && !f.permits(c) {
 		return nil, throttle.ErrNoPermit
 	}

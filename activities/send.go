@@ -69,7 +69,7 @@ func (a *Activities) deliver(ctx context.Context, s protocol.DeliveryTask) (post
 	target := postdate.Target{URL: s.To.URL, Mode: postdate.Standard, Secrets: tenant.Secrets.At(a.Now())}
 	switch {
 	case s.To.Endpoint == "":
-		attempt, err := a.send(ctx, s, target)
+		attempt, err := a.sendToURL(ctx, s, target)
 		return attempt, target, err
 	case !known:
 		return postdate.Attempt{At: a.Now(), Outcome: protocol.EndpointDeleted}, target, nil
@@ -80,8 +80,10 @@ func (a *Activities) deliver(ctx context.Context, s protocol.DeliveryTask) (post
 		Dequeued: s.Dequeued || s.Test, Since: s.DueAt, MaxWait: maxWait(s),
 	})
 	switch {
-	case errors.Is(err, throttle.ErrNoPermit) && s.Test: // a test is about how the receiver is now
-		permit = throttle.Unlimited
+	case errors.Is(err, throttle.ErrNoPermit) && s.Test: // it does not wait for a permit any longer
+		attempt := noPermit(a.Now())
+		attempt.Error = err.Error()
+		return attempt, target, nil
 	case errors.Is(err, throttle.ErrNoPermit):
 		return noPermit(a.Now()), target, nil
 	case err != nil:
@@ -108,7 +110,7 @@ func tooLate(s protocol.DeliveryTask, now time.Time) postdate.Attempt {
 // maxWait is how long s waits for a permit in place: longer after its line was woken,
 // since the others of that line were woken with it.
 func maxWait(s protocol.DeliveryTask) time.Duration {
-	if s.Dequeued {
+	if s.Dequeued || s.Test {
 		return permitTimeout
 	}
 	return 0 // the limiter's own
@@ -211,6 +213,9 @@ func (a *Activities) logAttempt(ctx context.Context, s protocol.DeliveryTask, ta
 	}
 	if err != nil {
 		level = slog.LevelError
+		if protocol.IsNoPermit(err) {
+			level = slog.LevelDebug
+		}
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
 	a.Log.LogAttrs(ctx, level, "attempt", attrs...)

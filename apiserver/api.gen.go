@@ -15,6 +15,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/oapi-codegen/runtime"
+
 	"github.com/postdate/postdate"
 )
 
@@ -64,8 +65,8 @@ type Attempt struct {
 	// Outcome - `accepted`: 2xx
 	// - `rescheduled`: 2xx, and the receiver asked to be sent it again, later
 	// - `failed`: anything that another attempt may mend
-	// - `aborted`: the receiver asked to stop
-	// - `gone`: 410, the receiver wants nothing any more
+	// - `aborted`: the receiver asked to stop (`webhook-delivery: abort-message`)
+	// - `gone`: 410, or `webhook-delivery: disable`: the receiver wants nothing any more
 	//
 	//
 	// Example: failed
@@ -247,6 +248,13 @@ type CreateEndpoint struct {
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
 	Retry *Retry `json:"retry,omitempty"`
 
+	// Secret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+	// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+	//
+	//
+	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+	Secret OwnSecret `json:"secret,omitempty,omitzero"`
+
 	// Signature How its messages are signed: `v1`, HMAC-SHA256 with a shared secret, or `v1a`, ed25519 with a public key.
 	//
 	// Example: v1
@@ -341,7 +349,7 @@ type CreateSchedule struct {
 	// subscribed when it is due; one that is empty is refused, and so is an empty `url`.
 	To *Destination `json:"to,omitempty"`
 
-	// Type What kind of message it is. Lists can be asked by it. It is not encrypted at rest.
+	// Type What kind of message it is, in printable characters without `*`. Lists can be asked by it. It is not encrypted at rest.
 	//
 	// Example: payment_request.due
 	Type string `json:"type"`
@@ -468,9 +476,9 @@ type DeliverySummary struct {
 	// Example: 2026-06-01T12:00:00.123Z
 	CreatedAt time.Time `json:"created_at"`
 
-	// DueAt When the engine takes it up, or took it up, which is some milliseconds after it is due.
+	// DueAt When it is, or was, due.
 	//
-	// Example: 2027-01-01T09:00:00.003Z
+	// Example: 2027-01-01T09:00:00Z
 	DueAt time.Time `json:"due_at"`
 
 	// EndedAt When it was delivered, given up, cancelled or expired.
@@ -593,7 +601,7 @@ type Endpoint struct {
 	//
 	// - `enabled`: it is
 	// - `paused`: its owner paused it
-	// - `disabled`: it answered 410, or failed for too long; `reason` says which
+	// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 	//
 	//
 	// Example: enabled
@@ -628,7 +636,7 @@ type EndpointList struct {
 //
 // - `enabled`: it is
 // - `paused`: its owner paused it
-// - `disabled`: it answered 410, or failed for too long; `reason` says which
+// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 //
 // Example: enabled
 type EndpointState = postdate.EndpointState
@@ -705,7 +713,7 @@ type EndpointWithSecret struct {
 	//
 	// - `enabled`: it is
 	// - `paused`: its owner paused it
-	// - `disabled`: it answered 410, or failed for too long; `reason` says which
+	// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 	//
 	//
 	// Example: enabled
@@ -748,7 +756,9 @@ type Event struct {
 	// Example: 2026-06-01T12:00:00Z
 	Timestamp *time.Time `json:"timestamp,omitempty"`
 
-	// Type Example: payment_request.expired
+	// Type What happened, in printable characters without `*`.
+	//
+	// Example: payment_request.expired
 	Type string `json:"type"`
 }
 
@@ -956,6 +966,12 @@ type Operation struct {
 // OperationState Example: running
 type OperationState string
 
+// OwnSecret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+//
+// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+type OwnSecret = string
+
 // Pace How much is sent, at most.
 type Pace = postdate.Pace
 
@@ -1047,6 +1063,13 @@ type RotateSecret struct {
 	//
 	// Example: 24h
 	Overlap *postdate.Duration `json:"overlap,omitempty"`
+
+	// Secret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+	// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+	//
+	//
+	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+	Secret OwnSecret `json:"secret,omitempty,omitzero"`
 }
 
 // RotatedSecret What messages are signed with from now on.
@@ -1188,21 +1211,21 @@ type ListEndpointsParams struct {
 // CreateEndpointParams defines parameters for CreateEndpoint.
 type CreateEndpointParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // PublishEventParams defines parameters for PublishEvent.
 type PublishEventParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // PublishEventsParams defines parameters for PublishEvents.
 type PublishEventsParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
@@ -1233,7 +1256,7 @@ type ListSchedulesParams struct {
 // CreateScheduleParams defines parameters for CreateSchedule.
 type CreateScheduleParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
@@ -2269,6 +2292,20 @@ func (response CancelDelivery200JSONResponse) VisitCancelDeliveryResponse(w http
 	return err
 }
 
+type CancelDelivery202JSONResponse Cancelled
+
+func (response CancelDelivery202JSONResponse) VisitCancelDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RetryDeliveryRequestObject struct {
 	ID DeliveryID `json:"id"`
 }
@@ -2772,6 +2809,20 @@ func (response CancelSchedule200JSONResponse) VisitCancelScheduleResponse(w http
 	return err
 }
 
+type CancelSchedule202JSONResponse Cancelled
+
+func (response CancelSchedule202JSONResponse) VisitCancelScheduleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetScheduleRequestObject struct {
 	ID ID `json:"id"`
 }
@@ -2817,6 +2868,20 @@ func (response ChangeSchedule200JSONResponse) VisitChangeScheduleResponse(w http
 	return err
 }
 
+type ChangeSchedule202JSONResponse Delivery
+
+func (response ChangeSchedule202JSONResponse) VisitChangeScheduleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type FireScheduleRequestObject struct {
 	ID ID `json:"id"`
 }
@@ -2835,6 +2900,20 @@ func (response FireSchedule200JSONResponse) VisitFireScheduleResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FireSchedule202JSONResponse Delivery
+
+func (response FireSchedule202JSONResponse) VisitFireScheduleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
 	_, err := buf.WriteTo(w)
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -32,6 +33,12 @@ type cloudEvent struct {
 // fault notes what is wrong with an attribute.
 func (c *cloudEvent) fault(name, detail string) {
 	c.faults = append(c.faults, FieldError{Pointer: c.within + pointer(name), Detail: detail})
+}
+
+// isFaulty reports whether a fault of an attribute is noted.
+func (c *cloudEvent) isFaulty(name string) bool {
+	at := c.within + pointer(name)
+	return slices.ContainsFunc(c.faults, func(f FieldError) bool { return f.Pointer == at })
 }
 
 // structuredEvent reads the JSON format of CloudEvents.
@@ -73,7 +80,7 @@ func (c *cloudEvent) decode() error {
 		c.fault(name, "is not base64")
 	default:
 		if err := checkData(data); err != nil {
-			return postdate.Errorf(postdate.Invalid, c.within+"/"+name, "data must be JSON: %s", err)
+			return postdate.Errorf(postdate.Invalid, c.within+"/"+name, "%s", err)
 		}
 		c.data = data
 	}
@@ -97,7 +104,7 @@ func binaryEvent(header http.Header, body []byte) (cloudEvent, error) {
 		text, err := unescape(values[0])
 		switch {
 		case len(values) > 1:
-			came.fault(attribute, "stands there twice")
+			came.fault(attribute, "appears twice")
 		case err != nil:
 			came.fault(attribute, err.Error())
 		case attribute == "datacontenttype":
@@ -187,7 +194,7 @@ func (c *cloudEvent) event() (postdate.Event, error) {
 // and answers the time, where it has one.
 func (c *cloudEvent) checkKnown(known map[string]string) *time.Time {
 	for _, name := range []string{"id", "source", "type", "specversion"} {
-		if _, there := c.attributes[name]; !there {
+		if _, there := c.attributes[name]; !there && !c.isFaulty(name) {
 			c.fault(name, "is missing")
 		}
 	}

@@ -116,7 +116,7 @@ func (r *documentReader) object(schema *openapi3.Schema) error {
 			return err
 		}
 		if seen[name] {
-			return postdate.Errorf(postdate.Invalid, string(r.decoder.StackPointer()), "stands there twice")
+			return postdate.Errorf(postdate.Invalid, string(r.decoder.StackPointer()), "appears twice")
 		}
 		seen[name] = true
 		member := memberOf(schema, name)
@@ -203,7 +203,7 @@ func (r *documentReader) passOver(pointer string) error {
 }
 
 func tooDeep(pointer string) error {
-	return postdate.Errorf(postdate.Invalid, pointer, "arrays and objects stand in each other more than %d deep", maxDepth)
+	return postdate.Errorf(postdate.Invalid, pointer, "arrays and objects are nested more than %d levels deep", maxDepth)
 }
 
 // position says in which line and column the byte at offset stands.

@@ -13,7 +13,10 @@ import (
 
 // CreateEndpoint registers an endpoint, and shows its secret this once.
 func (s *server) CreateEndpoint(ctx context.Context, r CreateEndpointRequestObject) (CreateEndpointResponseObject, error) {
-	endpoint := s.endpointOf(*r.Body)
+	endpoint, err := s.endpointOf(*r.Body)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.validateEndpoint(ctx, endpoint); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/deliveries"
@@ -46,8 +47,9 @@ var errCursor = postdate.Errorf(postdate.Invalid, "/cursor",
 	"not the next_cursor of a page with these filters: start again without a cursor")
 
 // seal says that token is ours, and of that list: the filters that it was asked by.
-func (s *server) seal(list any, token []byte) []byte {
-	mac := hmac.New(sha256.New, s.keyHash[:])
+// Each of the operator's keys has seals of its own.
+func seal(key [32]byte, list any, token []byte) []byte {
+	mac := hmac.New(sha256.New, key[:])
 	fmt.Fprintf(mac, "cursor\n%s\n%s", mustMarshal(list), token)
 	return mac.Sum(nil)[:sealSize]
 }
@@ -58,7 +60,7 @@ const sealSize = 16
 // and those that come: what was shown may be gone when it is used.
 func (s *server) cursor(list, position any) string {
 	token := mustMarshal(position)
-	return base64.RawURLEncoding.EncodeToString(append(s.seal(list, token), token...))
+	return base64.RawURLEncoding.EncodeToString(append(seal(s.keyHashes[0], list, token), token...))
 }
 
 // openCursor is the inverse of cursor.
@@ -68,7 +70,8 @@ func (s *server) openCursor(list any, cursor string, position any) error {
 		return errCursor
 	}
 	token := sealed[sealSize:]
-	if !hmac.Equal(sealed[:sealSize], s.seal(list, token)) || json.Unmarshal(token, position) != nil {
+	ours := slices.ContainsFunc(s.keyHashes, func(key [32]byte) bool { return hmac.Equal(sealed[:sealSize], seal(key, list, token)) })
+	if !ours || json.Unmarshal(token, position) != nil {
 		return errCursor
 	}
 	return nil

@@ -64,8 +64,8 @@ type Attempt struct {
 	// Outcome - `accepted`: 2xx
 	// - `rescheduled`: 2xx, and the receiver asked to be sent it again, later
 	// - `failed`: anything that another attempt may mend
-	// - `aborted`: the receiver asked to stop
-	// - `gone`: 410, the receiver wants nothing any more
+	// - `aborted`: the receiver asked to stop (`webhook-delivery: abort-message`)
+	// - `gone`: 410, or `webhook-delivery: disable`: the receiver wants nothing any more
 	//
 	//
 	// Example: failed
@@ -247,6 +247,13 @@ type CreateEndpoint struct {
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
 	Retry *Retry `json:"retry,omitempty"`
 
+	// Secret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+	// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+	//
+	//
+	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+	Secret OwnSecret `json:"secret,omitempty,omitzero"`
+
 	// Signature How its messages are signed: `v1`, HMAC-SHA256 with a shared secret, or `v1a`, ed25519 with a public key.
 	//
 	// Example: v1
@@ -341,7 +348,7 @@ type CreateSchedule struct {
 	// subscribed when it is due; one that is empty is refused, and so is an empty `url`.
 	To *Destination `json:"to,omitempty"`
 
-	// Type What kind of message it is. Lists can be asked by it. It is not encrypted at rest.
+	// Type What kind of message it is, in printable characters without `*`. Lists can be asked by it. It is not encrypted at rest.
 	//
 	// Example: payment_request.due
 	Type string `json:"type"`
@@ -468,9 +475,9 @@ type DeliverySummary struct {
 	// Example: 2026-06-01T12:00:00.123Z
 	CreatedAt time.Time `json:"created_at"`
 
-	// DueAt When the engine takes it up, or took it up, which is some milliseconds after it is due.
+	// DueAt When it is, or was, due.
 	//
-	// Example: 2027-01-01T09:00:00.003Z
+	// Example: 2027-01-01T09:00:00Z
 	DueAt time.Time `json:"due_at"`
 
 	// EndedAt When it was delivered, given up, cancelled or expired.
@@ -593,7 +600,7 @@ type Endpoint struct {
 	//
 	// - `enabled`: it is
 	// - `paused`: its owner paused it
-	// - `disabled`: it answered 410, or failed for too long; `reason` says which
+	// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 	//
 	//
 	// Example: enabled
@@ -628,7 +635,7 @@ type EndpointList struct {
 //
 // - `enabled`: it is
 // - `paused`: its owner paused it
-// - `disabled`: it answered 410, or failed for too long; `reason` says which
+// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 //
 // Example: enabled
 type EndpointState = postdate.EndpointState
@@ -705,7 +712,7 @@ type EndpointWithSecret struct {
 	//
 	// - `enabled`: it is
 	// - `paused`: its owner paused it
-	// - `disabled`: it answered 410, or failed for too long; `reason` says which
+	// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 	//
 	//
 	// Example: enabled
@@ -748,7 +755,9 @@ type Event struct {
 	// Example: 2026-06-01T12:00:00Z
 	Timestamp *time.Time `json:"timestamp,omitempty"`
 
-	// Type Example: payment_request.expired
+	// Type What happened, in printable characters without `*`.
+	//
+	// Example: payment_request.expired
 	Type string `json:"type"`
 }
 
@@ -956,6 +965,12 @@ type Operation struct {
 // OperationState Example: running
 type OperationState string
 
+// OwnSecret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+//
+// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+type OwnSecret = string
+
 // Pace How much is sent, at most.
 type Pace = postdate.Pace
 
@@ -1047,6 +1062,13 @@ type RotateSecret struct {
 	//
 	// Example: 24h
 	Overlap *postdate.Duration `json:"overlap,omitempty"`
+
+	// Secret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+	// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+	//
+	//
+	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+	Secret OwnSecret `json:"secret,omitempty,omitzero"`
 }
 
 // RotatedSecret What messages are signed with from now on.
@@ -1188,21 +1210,21 @@ type ListEndpointsParams struct {
 // CreateEndpointParams defines parameters for CreateEndpoint.
 type CreateEndpointParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // PublishEventParams defines parameters for PublishEvent.
 type PublishEventParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // PublishEventsParams defines parameters for PublishEvents.
 type PublishEventsParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1233,7 +1255,7 @@ type ListSchedulesParams struct {
 // CreateScheduleParams defines parameters for CreateSchedule.
 type CreateScheduleParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1368,7 +1390,8 @@ type ClientInterface interface {
 
 	// CancelDeliveriesWithBody Cancel deliveries
 	//
-	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+	// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+	// not ended: for example all that wait for their turn at an endpoint. An
 	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 	// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 	// how many match.
@@ -1380,7 +1403,8 @@ type ClientInterface interface {
 
 	// CancelDeliveries Cancel deliveries
 	//
-	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+	// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+	// not ended: for example all that wait for their turn at an endpoint. An
 	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 	// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 	// how many match.
@@ -1392,7 +1416,7 @@ type ClientInterface interface {
 
 	// RetryDeliveriesWithBody Retry dead letters
 	//
-	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+	// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 	// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 	//
 	// Takes any type of body and a specified content type.
@@ -1402,7 +1426,7 @@ type ClientInterface interface {
 
 	// RetryDeliveries Retry dead letters
 	//
-	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+	// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 	// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 	//
 	// Takes a body of the `application/json` content type.
@@ -1420,7 +1444,8 @@ type ClientInterface interface {
 	// CancelDelivery Cancel a delivery
 	//
 	// Cancels a delivery, unless it ends otherwise first: the answer says which. An attempt under way is waited
-	// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 	//
 	// Corresponds with POST /v1/deliveries/{id}/cancel (the `CancelDelivery` operationId).
 	CancelDelivery(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1443,7 +1468,8 @@ type ClientInterface interface {
 	// CreateEndpointWithBody Register an endpoint
 	//
 	// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-	// the signature `v1a` there is none, but a public key, which can always be seen.
+	// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+	// can bring the secret along.
 	//
 	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 	// most 1,000 endpoints.
@@ -1456,7 +1482,8 @@ type ClientInterface interface {
 	// CreateEndpoint Register an endpoint
 	//
 	// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-	// the signature `v1a` there is none, but a public key, which can always be seen.
+	// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+	// can bring the secret along.
 	//
 	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 	// most 1,000 endpoints.
@@ -1524,8 +1551,8 @@ type ClientInterface interface {
 
 	// RotateEndpointSecretWithBody Rotate the secret
 	//
-	// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-	// one too until the overlap is over, so that the receiver can change over.
+	// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+	// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1534,8 +1561,8 @@ type ClientInterface interface {
 
 	// RotateEndpointSecret Rotate the secret
 	//
-	// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-	// one too until the overlap is over, so that the receiver can change over.
+	// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+	// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1560,9 +1587,18 @@ type ClientInterface interface {
 	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
-	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-	// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-	// `entity` says otherwise.
+	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	//
+	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+	//   JSON once decoded. Anything else is 415, or 422 in base64.
+	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+	//   an attribute that appears twice or is empty.
+	// - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1579,9 +1615,18 @@ type ClientInterface interface {
 	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
-	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-	// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-	// `entity` says otherwise.
+	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	//
+	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+	//   JSON once decoded. Anything else is 415, or 422 in base64.
+	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+	//   an attribute that appears twice or is empty.
+	// - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1592,8 +1637,13 @@ type ClientInterface interface {
 	//
 	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 	// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-	// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-	// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	// that does not fit the schema is refused whole, and nothing of it is published.
+	//
+	// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+	// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+	// with a key of its own.
+	//
+	// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1604,8 +1654,13 @@ type ClientInterface interface {
 	//
 	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 	// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-	// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-	// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	// that does not fit the schema is refused whole, and nothing of it is published.
+	//
+	// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+	// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+	// with a key of its own.
+	//
+	// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1678,6 +1733,10 @@ type ClientInterface interface {
 	// or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 	// with another body is a conflict.
 	//
+	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// a schedule while it waits, or give the next one another id.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
@@ -1691,6 +1750,10 @@ type ClientInterface interface {
 	// or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 	// with another body is a conflict.
 	//
+	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// a schedule while it waits, or give the next one another id.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
@@ -1699,7 +1762,8 @@ type ClientInterface interface {
 	// CancelSchedule Cancel a schedule
 	//
 	// Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
-	// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 	//
 	// Corresponds with DELETE /v1/schedules/{id} (the `CancelSchedule` operationId).
 	CancelSchedule(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1717,7 +1781,9 @@ type ClientInterface interface {
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
 	//
-	// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+	// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+	// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+	// delivered the message.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1730,7 +1796,9 @@ type ClientInterface interface {
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
 	//
-	// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+	// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+	// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+	// delivered the message.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1739,8 +1807,8 @@ type ClientInterface interface {
 
 	// FireSchedule Send it now
 	//
-	// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-	// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+	// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer comes
+	// as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may be sent holds for everybody: where no turn comes
 	// soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 	//
 	// Corresponds with POST /v1/schedules/{id}/fire (the `FireSchedule` operationId).
@@ -1756,7 +1824,8 @@ type ClientInterface interface {
 
 	// RotateSigningSecretWithBody Rotate the signing secret
 	//
-	// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+	// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+	// over.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1765,7 +1834,8 @@ type ClientInterface interface {
 
 	// RotateSigningSecret Rotate the signing secret
 	//
-	// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+	// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+	// over.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1827,7 +1897,8 @@ func (c *Client) ListDeliveries(ctx context.Context, params *ListDeliveriesParam
 
 // CancelDeliveriesWithBody Cancel deliveries
 //
-// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+// not ended: for example all that wait for their turn at an endpoint. An
 // attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 // caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 // how many match.
@@ -1849,7 +1920,8 @@ func (c *Client) CancelDeliveriesWithBody(ctx context.Context, contentType strin
 
 // CancelDeliveries Cancel deliveries
 //
-// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+// not ended: for example all that wait for their turn at an endpoint. An
 // attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 // caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 // how many match.
@@ -1871,7 +1943,7 @@ func (c *Client) CancelDeliveries(ctx context.Context, body CancelDeliveriesJSON
 
 // RetryDeliveriesWithBody Retry dead letters
 //
-// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 // `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 //
 // Takes any type of body and a specified content type.
@@ -1891,7 +1963,7 @@ func (c *Client) RetryDeliveriesWithBody(ctx context.Context, contentType string
 
 // RetryDeliveries Retry dead letters
 //
-// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 // `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 //
 // Takes a body of the `application/json` content type.
@@ -1929,7 +2001,8 @@ func (c *Client) GetDelivery(ctx context.Context, id DeliveryID, reqEditors ...R
 // CancelDelivery Cancel a delivery
 //
 // Cancels a delivery, unless it ends otherwise first: the answer says which. An attempt under way is waited
-// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 //
 // Corresponds with POST /v1/deliveries/{id}/cancel (the `CancelDelivery` operationId).
 func (c *Client) CancelDelivery(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1982,7 +2055,8 @@ func (c *Client) ListEndpoints(ctx context.Context, params *ListEndpointsParams,
 // CreateEndpointWithBody Register an endpoint
 //
 // Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-// the signature `v1a` there is none, but a public key, which can always be seen.
+// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+// can bring the secret along.
 //
 // Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 // most 1,000 endpoints.
@@ -2005,7 +2079,8 @@ func (c *Client) CreateEndpointWithBody(ctx context.Context, params *CreateEndpo
 // CreateEndpoint Register an endpoint
 //
 // Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-// the signature `v1a` there is none, but a public key, which can always be seen.
+// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+// can bring the secret along.
 //
 // Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 // most 1,000 endpoints.
@@ -2153,8 +2228,8 @@ func (c *Client) ResumeEndpoint(ctx context.Context, id ID, reqEditors ...Reques
 
 // RotateEndpointSecretWithBody Rotate the secret
 //
-// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-// one too until the overlap is over, so that the receiver can change over.
+// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2173,8 +2248,8 @@ func (c *Client) RotateEndpointSecretWithBody(ctx context.Context, id ID, conten
 
 // RotateEndpointSecret Rotate the secret
 //
-// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-// one too until the overlap is over, so that the receiver can change over.
+// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2219,9 +2294,18 @@ func (c *Client) TestEndpoint(ctx context.Context, id ID, reqEditors ...RequestE
 // With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
-// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-// `entity` says otherwise.
+// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+//
+//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+//     JSON once decoded. Anything else is 415, or 422 in base64.
+//   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+//     an attribute that appears twice or is empty.
+//   - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2248,9 +2332,18 @@ func (c *Client) PublishEventWithBody(ctx context.Context, params *PublishEventP
 // With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
-// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-// `entity` says otherwise.
+// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+//
+//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+//     JSON once decoded. Anything else is 415, or 422 in base64.
+//   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+//     an attribute that appears twice or is empty.
+//   - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2271,8 +2364,13 @@ func (c *Client) PublishEvent(ctx context.Context, params *PublishEventParams, b
 //
 // Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 // in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+// that does not fit the schema is refused whole, and nothing of it is published.
+//
+// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+// with a key of its own.
+//
+// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2293,8 +2391,13 @@ func (c *Client) PublishEventsWithBody(ctx context.Context, params *PublishEvent
 //
 // Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 // in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+// that does not fit the schema is refused whole, and nothing of it is published.
+//
+// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+// with a key of its own.
+//
+// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2447,6 +2550,10 @@ func (c *Client) ListSchedules(ctx context.Context, params *ListSchedulesParams,
 // or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 // with another body is a conflict.
 //
+// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// a schedule while it waits, or give the next one another id.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
@@ -2470,6 +2577,10 @@ func (c *Client) CreateScheduleWithBody(ctx context.Context, params *CreateSched
 // or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 // with another body is a conflict.
 //
+// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// a schedule while it waits, or give the next one another id.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
@@ -2488,7 +2599,8 @@ func (c *Client) CreateSchedule(ctx context.Context, params *CreateScheduleParam
 // CancelSchedule Cancel a schedule
 //
 // Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
-// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 //
 // Corresponds with DELETE /v1/schedules/{id} (the `CancelSchedule` operationId).
 func (c *Client) CancelSchedule(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2526,7 +2638,9 @@ func (c *Client) GetSchedule(ctx context.Context, id ID, reqEditors ...RequestEd
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
 //
-// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+// delivered the message.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2549,7 +2663,9 @@ func (c *Client) ChangeScheduleWithBody(ctx context.Context, id ID, contentType 
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
 //
-// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+// delivered the message.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2568,8 +2684,8 @@ func (c *Client) ChangeSchedule(ctx context.Context, id ID, body ChangeScheduleJ
 
 // FireSchedule Send it now
 //
-// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer comes
+// as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may be sent holds for everybody: where no turn comes
 // soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 //
 // Corresponds with POST /v1/schedules/{id}/fire (the `FireSchedule` operationId).
@@ -2605,7 +2721,8 @@ func (c *Client) GetSigningSecret(ctx context.Context, reqEditors ...RequestEdit
 
 // RotateSigningSecretWithBody Rotate the signing secret
 //
-// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+// over.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2624,7 +2741,8 @@ func (c *Client) RotateSigningSecretWithBody(ctx context.Context, contentType st
 
 // RotateSigningSecret Rotate the signing secret
 //
-// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+// over.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4184,7 +4302,8 @@ type ClientWithResponsesInterface interface {
 
 	// CancelDeliveriesWithBodyWithResponse Cancel deliveries
 	//
-	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+	// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+	// not ended: for example all that wait for their turn at an endpoint. An
 	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 	// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 	// how many match.
@@ -4196,7 +4315,8 @@ type ClientWithResponsesInterface interface {
 
 	// CancelDeliveriesWithResponse Cancel deliveries
 	//
-	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+	// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+	// not ended: for example all that wait for their turn at an endpoint. An
 	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 	// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 	// how many match.
@@ -4208,7 +4328,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetryDeliveriesWithBodyWithResponse Retry dead letters
 	//
-	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+	// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 	// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4218,7 +4338,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetryDeliveriesWithResponse Retry dead letters
 	//
-	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+	// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 	// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -4238,7 +4358,8 @@ type ClientWithResponsesInterface interface {
 	// CancelDeliveryWithResponse Cancel a delivery
 	//
 	// Cancels a delivery, unless it ends otherwise first: the answer says which. An attempt under way is waited
-	// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4267,7 +4388,8 @@ type ClientWithResponsesInterface interface {
 	// CreateEndpointWithBodyWithResponse Register an endpoint
 	//
 	// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-	// the signature `v1a` there is none, but a public key, which can always be seen.
+	// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+	// can bring the secret along.
 	//
 	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 	// most 1,000 endpoints.
@@ -4280,7 +4402,8 @@ type ClientWithResponsesInterface interface {
 	// CreateEndpointWithResponse Register an endpoint
 	//
 	// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-	// the signature `v1a` there is none, but a public key, which can always be seen.
+	// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+	// can bring the secret along.
 	//
 	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 	// most 1,000 endpoints.
@@ -4358,8 +4481,8 @@ type ClientWithResponsesInterface interface {
 
 	// RotateEndpointSecretWithBodyWithResponse Rotate the secret
 	//
-	// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-	// one too until the overlap is over, so that the receiver can change over.
+	// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+	// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4368,8 +4491,8 @@ type ClientWithResponsesInterface interface {
 
 	// RotateEndpointSecretWithResponse Rotate the secret
 	//
-	// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-	// one too until the overlap is over, so that the receiver can change over.
+	// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+	// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4396,9 +4519,18 @@ type ClientWithResponsesInterface interface {
 	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
-	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-	// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-	// `entity` says otherwise.
+	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	//
+	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+	//   JSON once decoded. Anything else is 415, or 422 in base64.
+	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+	//   an attribute that appears twice or is empty.
+	// - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4415,9 +4547,18 @@ type ClientWithResponsesInterface interface {
 	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
-	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-	// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-	// `entity` says otherwise.
+	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	//
+	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+	//   JSON once decoded. Anything else is 415, or 422 in base64.
+	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+	//   an attribute that appears twice or is empty.
+	// - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4428,8 +4569,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 	// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-	// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-	// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	// that does not fit the schema is refused whole, and nothing of it is published.
+	//
+	// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+	// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+	// with a key of its own.
+	//
+	// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4440,8 +4586,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 	// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-	// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-	// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	// that does not fit the schema is refused whole, and nothing of it is published.
+	//
+	// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+	// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+	// with a key of its own.
+	//
+	// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4524,6 +4675,10 @@ type ClientWithResponsesInterface interface {
 	// or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 	// with another body is a conflict.
 	//
+	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// a schedule while it waits, or give the next one another id.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
@@ -4537,6 +4692,10 @@ type ClientWithResponsesInterface interface {
 	// or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 	// with another body is a conflict.
 	//
+	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// a schedule while it waits, or give the next one another id.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
@@ -4545,7 +4704,8 @@ type ClientWithResponsesInterface interface {
 	// CancelScheduleWithResponse Cancel a schedule
 	//
 	// Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
-	// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4567,7 +4727,9 @@ type ClientWithResponsesInterface interface {
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
 	//
-	// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+	// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+	// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+	// delivered the message.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4580,7 +4742,9 @@ type ClientWithResponsesInterface interface {
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
 	//
-	// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+	// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+	// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+	// delivered the message.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4589,8 +4753,8 @@ type ClientWithResponsesInterface interface {
 
 	// FireScheduleWithResponse Send it now
 	//
-	// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-	// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+	// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer comes
+	// as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may be sent holds for everybody: where no turn comes
 	// soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4610,7 +4774,8 @@ type ClientWithResponsesInterface interface {
 
 	// RotateSigningSecretWithBodyWithResponse Rotate the signing secret
 	//
-	// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+	// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+	// over.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4619,7 +4784,8 @@ type ClientWithResponsesInterface interface {
 
 	// RotateSigningSecretWithResponse Rotate the signing secret
 	//
-	// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+	// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+	// over.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4892,11 +5058,18 @@ type CancelDeliveryResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Cancelled
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Cancelled
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r CancelDeliveryResponse) GetJSON200() *Cancelled {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CancelDeliveryResponse) GetJSON202() *Cancelled {
+	return r.JSON202
 }
 
 // GetBody returns the raw response body bytes
@@ -5774,11 +5947,18 @@ type CancelScheduleResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Cancelled
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Cancelled
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r CancelScheduleResponse) GetJSON200() *Cancelled {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CancelScheduleResponse) GetJSON202() *Cancelled {
+	return r.JSON202
 }
 
 // GetBody returns the raw response body bytes
@@ -5856,11 +6036,18 @@ type ChangeScheduleResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Delivery
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Delivery
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r ChangeScheduleResponse) GetJSON200() *Delivery {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ChangeScheduleResponse) GetJSON202() *Delivery {
+	return r.JSON202
 }
 
 // GetBody returns the raw response body bytes
@@ -5897,11 +6084,18 @@ type FireScheduleResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Delivery
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Delivery
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r FireScheduleResponse) GetJSON200() *Delivery {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r FireScheduleResponse) GetJSON202() *Delivery {
+	return r.JSON202
 }
 
 // GetBody returns the raw response body bytes
@@ -6063,7 +6257,8 @@ func (c *ClientWithResponses) ListDeliveriesWithResponse(ctx context.Context, pa
 
 // CancelDeliveriesWithBodyWithResponse Cancel deliveries
 //
-// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+// not ended: for example all that wait for their turn at an endpoint. An
 // attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 // caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 // how many match.
@@ -6081,7 +6276,8 @@ func (c *ClientWithResponses) CancelDeliveriesWithBodyWithResponse(ctx context.C
 
 // CancelDeliveriesWithResponse Cancel deliveries
 //
-// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+// not ended: for example all that wait for their turn at an endpoint. An
 // attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 // caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 // how many match.
@@ -6099,7 +6295,7 @@ func (c *ClientWithResponses) CancelDeliveriesWithResponse(ctx context.Context, 
 
 // RetryDeliveriesWithBodyWithResponse Retry dead letters
 //
-// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 // `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6115,7 +6311,7 @@ func (c *ClientWithResponses) RetryDeliveriesWithBodyWithResponse(ctx context.Co
 
 // RetryDeliveriesWithResponse Retry dead letters
 //
-// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 // `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -6147,7 +6343,8 @@ func (c *ClientWithResponses) GetDeliveryWithResponse(ctx context.Context, id De
 // CancelDeliveryWithResponse Cancel a delivery
 //
 // Cancels a delivery, unless it ends otherwise first: the answer says which. An attempt under way is waited
-// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6194,7 +6391,8 @@ func (c *ClientWithResponses) ListEndpointsWithResponse(ctx context.Context, par
 // CreateEndpointWithBodyWithResponse Register an endpoint
 //
 // Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-// the signature `v1a` there is none, but a public key, which can always be seen.
+// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+// can bring the secret along.
 //
 // Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 // most 1,000 endpoints.
@@ -6213,7 +6411,8 @@ func (c *ClientWithResponses) CreateEndpointWithBodyWithResponse(ctx context.Con
 // CreateEndpointWithResponse Register an endpoint
 //
 // Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-// the signature `v1a` there is none, but a public key, which can always be seen.
+// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+// can bring the secret along.
 //
 // Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 // most 1,000 endpoints.
@@ -6339,8 +6538,8 @@ func (c *ClientWithResponses) ResumeEndpointWithResponse(ctx context.Context, id
 
 // RotateEndpointSecretWithBodyWithResponse Rotate the secret
 //
-// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-// one too until the overlap is over, so that the receiver can change over.
+// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6355,8 +6554,8 @@ func (c *ClientWithResponses) RotateEndpointSecretWithBodyWithResponse(ctx conte
 
 // RotateEndpointSecretWithResponse Rotate the secret
 //
-// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-// one too until the overlap is over, so that the receiver can change over.
+// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6395,9 +6594,18 @@ func (c *ClientWithResponses) TestEndpointWithResponse(ctx context.Context, id I
 // With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
-// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-// `entity` says otherwise.
+// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+//
+//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+//     JSON once decoded. Anything else is 415, or 422 in base64.
+//   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+//     an attribute that appears twice or is empty.
+//   - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6420,9 +6628,18 @@ func (c *ClientWithResponses) PublishEventWithBodyWithResponse(ctx context.Conte
 // With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
-// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-// `entity` says otherwise.
+// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+//
+//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+//     JSON once decoded. Anything else is 415, or 422 in base64.
+//   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+//     an attribute that appears twice or is empty.
+//   - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6439,8 +6656,13 @@ func (c *ClientWithResponses) PublishEventWithResponse(ctx context.Context, para
 //
 // Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 // in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+// that does not fit the schema is refused whole, and nothing of it is published.
+//
+// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+// with a key of its own.
+//
+// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6457,8 +6679,13 @@ func (c *ClientWithResponses) PublishEventsWithBodyWithResponse(ctx context.Cont
 //
 // Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 // in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+// that does not fit the schema is refused whole, and nothing of it is published.
+//
+// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+// with a key of its own.
+//
+// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6589,6 +6816,10 @@ func (c *ClientWithResponses) ListSchedulesWithResponse(ctx context.Context, par
 // or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 // with another body is a conflict.
 //
+// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// a schedule while it waits, or give the next one another id.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
@@ -6608,6 +6839,10 @@ func (c *ClientWithResponses) CreateScheduleWithBodyWithResponse(ctx context.Con
 // or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 // with another body is a conflict.
 //
+// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// a schedule while it waits, or give the next one another id.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
@@ -6622,7 +6857,8 @@ func (c *ClientWithResponses) CreateScheduleWithResponse(ctx context.Context, pa
 // CancelScheduleWithResponse Cancel a schedule
 //
 // Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
-// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6656,7 +6892,9 @@ func (c *ClientWithResponses) GetScheduleWithResponse(ctx context.Context, id ID
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
 //
-// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+// delivered the message.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6675,7 +6913,9 @@ func (c *ClientWithResponses) ChangeScheduleWithBodyWithResponse(ctx context.Con
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
 //
-// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+// delivered the message.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6690,8 +6930,8 @@ func (c *ClientWithResponses) ChangeScheduleWithResponse(ctx context.Context, id
 
 // FireScheduleWithResponse Send it now
 //
-// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer comes
+// as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may be sent holds for everybody: where no turn comes
 // soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6723,7 +6963,8 @@ func (c *ClientWithResponses) GetSigningSecretWithResponse(ctx context.Context, 
 
 // RotateSigningSecretWithBodyWithResponse Rotate the signing secret
 //
-// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+// over.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6738,7 +6979,8 @@ func (c *ClientWithResponses) RotateSigningSecretWithBodyWithResponse(ctx contex
 
 // RotateSigningSecretWithResponse Rotate the signing secret
 //
-// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+// over.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6941,6 +7183,13 @@ func ParseCancelDeliveryResponse(rsp *http.Response) (*CancelDeliveryResponse, e
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Cancelled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
 
 	}
 
@@ -7515,6 +7764,13 @@ func ParseCancelScheduleResponse(rsp *http.Response) (*CancelScheduleResponse, e
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Cancelled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
 	}
 
 	return response, nil
@@ -7567,6 +7823,13 @@ func ParseChangeScheduleResponse(rsp *http.Response) (*ChangeScheduleResponse, e
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Delivery
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
 	}
 
 	return response, nil
@@ -7592,6 +7855,13 @@ func ParseFireScheduleResponse(rsp *http.Response) (*FireScheduleResponse, error
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Delivery
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
 
 	}
 

@@ -98,4 +98,9 @@ type Accepted struct {
 	To postdate.Destination `json:"to"`
 	// At is when it was accepted: a rescheduled delivery is started again later.
 	At time.Time `json:"at"`
+	// DueAt is when the execution that was started then was due, and StartedAt when its
+	// options were made, which its start delay is counted from: for lists, until it is
+	// rescheduled.
+	DueAt     time.Time `json:"due_at,omitzero"`
+	StartedAt time.Time `json:"started_at,omitzero"`
 }

@@ -28,6 +28,7 @@ func DeliverOptions(in DeliverInput, accepted Accepted, now time.Time) client.St
 	options := onceOptions(DeliveryID(message.Tenant, in.Shipment.ID()), TaskQueue, message.Tenant)
 	options.StartDelay = max(0, in.Shipment.DueAt.Sub(now))
 	options.TypedSearchAttributes = temporal.NewSearchAttributes(attributes...)
+	accepted.DueAt, accepted.StartedAt = in.Shipment.DueAt, now
 	options.Memo = map[string]any{MemoAccepted: accepted}
 	options.StaticSummary = summary(message.Type, destination(in))
 	return options

@@ -50,7 +50,7 @@ func TestBodies_DataIsNestedAtMostSoDeep(t *testing.T) {
 		require.Equal(t, p.status, p.sends(d, strings.Repeat(`{"a":`, 127)+"[]"+strings.Repeat("}", 127)).Code, p.name)
 		for _, depth := range []int{129, 9_997, 9_999, 20_000} {
 			problem := p.sends(d, nested(depth)).refused(http.StatusUnprocessableEntity, p.data)
-			require.Contains(t, problem.Detail, "more than 128 deep", p.name)
+			require.Contains(t, problem.Detail, "more than 128 levels deep", p.name)
 		}
 	}
 }
@@ -89,7 +89,7 @@ func TestBodies_SayNothingTwice(t *testing.T) {
 		{"/v1/keys", `{"scope":"read","scope":"admin"}`, "/scope"},
 	} {
 		p := d.post(test.path, test.body).refused(http.StatusUnprocessableEntity, test.pointer)
-		require.Equal(t, test.pointer+": stands there twice", p.Detail)
+		require.Equal(t, test.pointer+": appears twice", p.Detail)
 	}
 	d.do(http.MethodPatch, "/v1/schedules/x", `{"data":1,"data":2}`).refused(http.StatusUnprocessableEntity, "/data")
 	d.post("/v1/events", `{"id":"a","id":"b","source":"/x","specversion":"1.0","type":"t"}`, "Content-Type", "application/cloudevents+json").

@@ -22,6 +22,8 @@ type row struct {
 	postdate.DeliverySummary
 
 	info *workflowpb.WorkflowExecutionInfo
+	// restarted: DueAt is when Temporal takes it up, and when it is due is to be read.
+	restarted bool
 }
 
 // List returns up to limit deliveries that a filter matches, the latest first: by when
@@ -31,20 +33,30 @@ type row struct {
 // That order is fixed whatever becomes of a delivery, so that paging neither repeats
 // nor skips one. What is restarted moves to its new place, as does what leaves its group.
 func (s *Store) List(ctx context.Context, filter postdate.Filter, after Cursor, limit int) (summaries []postdate.DeliverySummary, next Cursor, err error) {
-	summaries = make([]postdate.DeliverySummary, 0, limit)
-	var last row
+	rows := make([]row, 0, limit)
 	more := false
 	p, err := s.forEach(ctx, filter, after, limit, func(r row) bool {
-		if len(summaries) == limit {
+		if len(rows) == limit {
 			more = true
 			return false
 		}
-		summaries, last = append(summaries, r.DeliverySummary), r
+		rows = append(rows, r)
 		return true
 	})
-	if err != nil || !more {
-		return summaries, Cursor{}, err
+	if err == nil {
+		err = s.readDues(ctx, rows)
 	}
+	if err != nil {
+		return nil, Cursor{}, err
+	}
+	summaries = make([]postdate.DeliverySummary, len(rows))
+	for i, r := range rows {
+		summaries[i] = r.DeliverySummary
+	}
+	if !more {
+		return summaries, Cursor{}, nil
+	}
+	last := rows[len(rows)-1]
 	return summaries, Cursor{
 		Start:    asTime(last.info.GetStartTime()),
 		Workflow: last.Execution.WorkflowID,
@@ -133,8 +145,14 @@ func (s *Store) matches(ctx context.Context, f postdate.Filter, info *workflowpb
 	if err != nil {
 		return nil, err
 	}
+	if f.DueBefore != nil || f.DueAfter != nil {
+		if err := s.readDues(ctx, rows); err != nil {
+			return nil, err
+		}
+	}
 	rows = slices.DeleteFunc(rows, func(r row) bool {
-		return f.Entity != "" && f.Entity != r.Entity ||
+		return !isDue(f, r) ||
+			f.Entity != "" && f.Entity != r.Entity ||
 			f.Type != "" && f.Type != r.Type ||
 			f.Endpoint != "" && f.Endpoint != r.To.Endpoint ||
 			f.State != "" && f.State != r.State ||
@@ -192,6 +210,7 @@ func (s *Store) ownRow(tenant string, info *workflowpb.WorkflowExecutionInfo, no
 	fields := info.GetSearchAttributes().GetIndexedFields()
 	r := newRow(info, now)
 	r.ID, r.To, r.CreatedAt = id, accepted.To, accepted.At
+	r.setDue(accepted)
 	r.Entity, r.Type = only(fields[protocol.AttrEntity.GetName()]), only(fields[protocol.AttrMessageType.GetName()])
 	return []row{r}, nil
 }

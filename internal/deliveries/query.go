@@ -32,13 +32,7 @@ func query(f postdate.Filter, now time.Time) string {
 			conditions = append(conditions, executions.Equals(list.key, list.value))
 		}
 	}
-	if f.DueBefore != nil {
-		conditions = append(conditions, "ExecutionTime < "+executions.QuoteTime(*f.DueBefore))
-	}
-	if f.DueAfter != nil {
-		conditions = append(conditions, "ExecutionTime >= "+executions.QuoteTime(*f.DueAfter))
-	}
-	return strings.Join(conditions, " AND ")
+	return strings.Join(append(conditions, dueConditions(f, now)...), " AND ")
 }
 
 // conditionOf is the condition for executions that carry deliveries in a state: those of

@@ -82,7 +82,7 @@ func TestCheckURL_RefusesWhatIsNeverDialled(t *testing.T) {
 		"http://a\u200db.example/":                        "is not a name",
 		"http://" + strings.Repeat("a", 64) + ".example/": "longer than 63",
 		"http://" + strings.Repeat("é", 60) + ".example/": "longer than 63",
-		"http://" + strings.Repeat("a.", 127) + "a/":       "longer than a name may be",
+		"http://" + strings.Repeat("a.", 127) + "a/":      "longer than a name may be",
 	} {
 		t.Run(rawURL, func(t *testing.T) {
 			t.Parallel()
