@@ -2,6 +2,7 @@ package tenants
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -42,12 +43,13 @@ func TestMain(m *testing.M) {
 			return nil, err
 		}
 		temporal = started
-		w := worker.New(temporal, protocol.ControlQueue, worker.Options{})
+		w, operations := worker.New(temporal, protocol.ControlQueue, worker.Options{}), worker.New(temporal, protocol.OperationQueue, worker.Options{})
 		register(w)
-		if err := w.Start(); err != nil {
+		register(operations)
+		if err := errors.Join(w.Start(), operations.Start()); err != nil {
 			return nil, err
 		}
-		return func() { w.Stop(); stop() }, nil
+		return func() { operations.Stop(); w.Stop(); stop() }, nil
 	})
 }
 
