@@ -36,6 +36,11 @@ func (a *Activities) RegisterControl(r Registry) {
 	register(r, protocol.SettingsActivity, a.EndpointSettings)
 }
 
+// RegisterOperations registers the activities of [protocol.OperationQueue].
+func (a *Activities) RegisterOperations(r Registry) {
+	register(r, protocol.SweepActivity, a.SweepDeliveries)
+}
+
 func register(r Registry, name string, f any) {
 	r.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
 }

@@ -55,7 +55,7 @@ func recorded() string {
 	workflows.RegisterControl(&control)
 	new(activities.Activities).Register(&acts)
 	new(activities.Activities).RegisterControl(&controlActs)
-	section("task queues", []string{protocol.TaskQueue, protocol.ControlQueue})
+	section("task queues", []string{protocol.TaskQueue, protocol.ControlQueue, protocol.OperationQueue})
 	section("workflows on "+protocol.TaskQueue, flows)
 	section("workflows on "+protocol.ControlQueue, control)
 	section("activities on "+protocol.TaskQueue, acts)
