@@ -1420,7 +1420,8 @@ type ClientInterface interface {
 	// CancelDelivery Cancel a delivery
 	//
 	// Cancels a delivery, unless it ends otherwise first: the answer says which. An attempt under way is waited
-	// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 	//
 	// Corresponds with POST /v1/deliveries/{id}/cancel (the `CancelDelivery` operationId).
 	CancelDelivery(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1699,7 +1700,8 @@ type ClientInterface interface {
 	// CancelSchedule Cancel a schedule
 	//
 	// Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
-	// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 	//
 	// Corresponds with DELETE /v1/schedules/{id} (the `CancelSchedule` operationId).
 	CancelSchedule(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1717,7 +1719,9 @@ type ClientInterface interface {
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
 	//
-	// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+	// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+	// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+	// delivered the message.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1730,7 +1734,9 @@ type ClientInterface interface {
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
 	//
-	// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+	// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+	// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+	// delivered the message.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1739,8 +1745,8 @@ type ClientInterface interface {
 
 	// FireSchedule Send it now
 	//
-	// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-	// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+	// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer comes
+	// as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may be sent holds for everybody: where no turn comes
 	// soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 	//
 	// Corresponds with POST /v1/schedules/{id}/fire (the `FireSchedule` operationId).
@@ -1929,7 +1935,8 @@ func (c *Client) GetDelivery(ctx context.Context, id DeliveryID, reqEditors ...R
 // CancelDelivery Cancel a delivery
 //
 // Cancels a delivery, unless it ends otherwise first: the answer says which. An attempt under way is waited
-// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 //
 // Corresponds with POST /v1/deliveries/{id}/cancel (the `CancelDelivery` operationId).
 func (c *Client) CancelDelivery(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2488,7 +2495,8 @@ func (c *Client) CreateSchedule(ctx context.Context, params *CreateScheduleParam
 // CancelSchedule Cancel a schedule
 //
 // Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
-// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 //
 // Corresponds with DELETE /v1/schedules/{id} (the `CancelSchedule` operationId).
 func (c *Client) CancelSchedule(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2526,7 +2534,9 @@ func (c *Client) GetSchedule(ctx context.Context, id ID, reqEditors ...RequestEd
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
 //
-// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+// delivered the message.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2549,7 +2559,9 @@ func (c *Client) ChangeScheduleWithBody(ctx context.Context, id ID, contentType 
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
 //
-// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+// delivered the message.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2568,8 +2580,8 @@ func (c *Client) ChangeSchedule(ctx context.Context, id ID, body ChangeScheduleJ
 
 // FireSchedule Send it now
 //
-// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer comes
+// as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may be sent holds for everybody: where no turn comes
 // soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 //
 // Corresponds with POST /v1/schedules/{id}/fire (the `FireSchedule` operationId).
@@ -4238,7 +4250,8 @@ type ClientWithResponsesInterface interface {
 	// CancelDeliveryWithResponse Cancel a delivery
 	//
 	// Cancels a delivery, unless it ends otherwise first: the answer says which. An attempt under way is waited
-	// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4545,7 +4558,8 @@ type ClientWithResponsesInterface interface {
 	// CancelScheduleWithResponse Cancel a schedule
 	//
 	// Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
-	// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4567,7 +4581,9 @@ type ClientWithResponsesInterface interface {
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
 	//
-	// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+	// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+	// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+	// delivered the message.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4580,7 +4596,9 @@ type ClientWithResponsesInterface interface {
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
 	//
-	// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+	// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+	// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+	// delivered the message.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4589,8 +4607,8 @@ type ClientWithResponsesInterface interface {
 
 	// FireScheduleWithResponse Send it now
 	//
-	// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-	// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+	// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer comes
+	// as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may be sent holds for everybody: where no turn comes
 	// soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4892,11 +4910,18 @@ type CancelDeliveryResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Cancelled
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Cancelled
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r CancelDeliveryResponse) GetJSON200() *Cancelled {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CancelDeliveryResponse) GetJSON202() *Cancelled {
+	return r.JSON202
 }
 
 // GetBody returns the raw response body bytes
@@ -5774,11 +5799,18 @@ type CancelScheduleResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Cancelled
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Cancelled
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r CancelScheduleResponse) GetJSON200() *Cancelled {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CancelScheduleResponse) GetJSON202() *Cancelled {
+	return r.JSON202
 }
 
 // GetBody returns the raw response body bytes
@@ -5856,11 +5888,18 @@ type ChangeScheduleResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Delivery
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Delivery
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r ChangeScheduleResponse) GetJSON200() *Delivery {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ChangeScheduleResponse) GetJSON202() *Delivery {
+	return r.JSON202
 }
 
 // GetBody returns the raw response body bytes
@@ -5897,11 +5936,18 @@ type FireScheduleResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Delivery
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Delivery
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r FireScheduleResponse) GetJSON200() *Delivery {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r FireScheduleResponse) GetJSON202() *Delivery {
+	return r.JSON202
 }
 
 // GetBody returns the raw response body bytes
@@ -6147,7 +6193,8 @@ func (c *ClientWithResponses) GetDeliveryWithResponse(ctx context.Context, id De
 // CancelDeliveryWithResponse Cancel a delivery
 //
 // Cancels a delivery, unless it ends otherwise first: the answer says which. An attempt under way is waited
-// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6622,7 +6669,8 @@ func (c *ClientWithResponses) CreateScheduleWithResponse(ctx context.Context, pa
 // CancelScheduleWithResponse Cancel a schedule
 //
 // Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
-// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6656,7 +6704,9 @@ func (c *ClientWithResponses) GetScheduleWithResponse(ctx context.Context, id ID
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
 //
-// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+// delivered the message.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6675,7 +6725,9 @@ func (c *ClientWithResponses) ChangeScheduleWithBodyWithResponse(ctx context.Con
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
 //
-// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+// delivered the message.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6690,8 +6742,8 @@ func (c *ClientWithResponses) ChangeScheduleWithResponse(ctx context.Context, id
 
 // FireScheduleWithResponse Send it now
 //
-// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer comes
+// as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may be sent holds for everybody: where no turn comes
 // soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6941,6 +6993,13 @@ func ParseCancelDeliveryResponse(rsp *http.Response) (*CancelDeliveryResponse, e
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Cancelled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
 
 	}
 
@@ -7515,6 +7574,13 @@ func ParseCancelScheduleResponse(rsp *http.Response) (*CancelScheduleResponse, e
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Cancelled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
 	}
 
 	return response, nil
@@ -7567,6 +7633,13 @@ func ParseChangeScheduleResponse(rsp *http.Response) (*ChangeScheduleResponse, e
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Delivery
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
 	}
 
 	return response, nil
@@ -7592,6 +7665,13 @@ func ParseFireScheduleResponse(rsp *http.Response) (*FireScheduleResponse, error
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Delivery
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
 
 	}
 
