@@ -10,8 +10,8 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// The types of the errors that end a delivery or its retries, and of the one that requests
-// another attempt from Temporal. Its Web UI shows them, and histories record them.
+// The types of the errors that end a delivery or its retries, and of the two that request
+// another attempt from Temporal: after one that failed, and where none could be made. Its Web UI shows them, and histories record them.
 const (
 	FailureDead      = "Dead"
 	FailureExpired   = "Expired"
@@ -19,6 +19,7 @@ const (
 	FailureCancelled = "Cancelled"
 	FailureWaiting   = "Waiting"
 	FailureRetrying  = "Retrying"
+	FailureInternal  = "Internal"
 )
 
 // stateOf is the state in which an error of each type leaves a delivery.
@@ -55,6 +56,12 @@ func EncodeRetry(last postdate.Attempt, wait time.Duration) error {
 			Details:        []any{last},
 			Category:       temporal.ApplicationErrorCategoryBenign, // the attempt itself is logged
 		})
+}
+
+// EncodeInternal is the error that has Temporal run Retry again after wait, since no
+// attempt could be made because of err, a failure of our own.
+func EncodeInternal(err error, wait time.Duration) error {
+	return temporal.NewApplicationErrorWithOptions(err.Error(), FailureInternal, temporal.ApplicationErrorOptions{NextRetryDelay: wait})
 }
 
 // DecodeEnd returns the state in which err, an error of Retry, leaves a delivery, the

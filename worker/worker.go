@@ -64,6 +64,9 @@ type Worker struct{ control, deliveries worker.Worker }
 // and rare.
 const controlSlots = 20
 
+// heartbeatThrottle is how far the heartbeats of operations lie apart at least.
+const heartbeatThrottle = 3 * time.Second
+
 // New assembles a worker. It does nothing until started.
 func New(c Config) *Worker {
 	w := &Worker{
@@ -72,6 +75,7 @@ func New(c Config) *Worker {
 			MaxConcurrentActivityExecutionSize:     controlSlots,
 			MaxConcurrentWorkflowTaskPollers:       2,
 			MaxConcurrentActivityTaskPollers:       1,
+			MaxHeartbeatThrottleInterval:           heartbeatThrottle,
 			// Enough for a change of a tenant. A sweep continues on another worker.
 			WorkerStopTimeout: min(c.StopTimeout, time.Second),
 		}),
