@@ -26,6 +26,7 @@ type Measured struct {
 	Pending      *Pending
 	SlowReceiver *SlowReceiver
 	NoisyTenant  *NoisyTenant
+	Crashes      *Crashes
 }
 
 // span returns when the first request began, when the last was answered, and when

@@ -20,6 +20,7 @@ type Result struct {
 	*Pending
 	*SlowReceiver
 	*NoisyTenant
+	*Crashes
 
 	Scenario string `json:"scenario"`
 	System   string `json:"engine"`
@@ -65,7 +66,7 @@ func Summarise(scenario, system string, rounds []*Measured) Result {
 		cpu += m.CPU
 		r.Messages += len(m.Messages)
 		r.PeakRSSMB = max(r.PeakRSSMB, Mebibytes(m.PeakMemory))
-		r.Pending, r.SlowReceiver, r.NoisyTenant = m.Pending, m.SlowReceiver, m.NoisyTenant
+		r.Pending, r.SlowReceiver, r.NoisyTenant, r.Crashes = m.Pending, m.SlowReceiver, m.NoisyTenant, m.Crashes
 		if received.IsZero() {
 			continue
 		}
