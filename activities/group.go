@@ -136,11 +136,8 @@ const maxParallelStarts = 16
 func (a *Activities) HandOver(ctx context.Context, in protocol.HandOverInput) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxParallelStarts)
-	for i, item := range in.Items {
-		group.Go(func() error {
-			activity.RecordHeartbeat(ctx, i)
-			return a.handOver(ctx, in, item)
-		})
+	for _, item := range in.Items {
+		group.Go(func() error { return a.handOver(ctx, in, item) })
 	}
 	return group.Wait()
 }

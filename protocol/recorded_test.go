@@ -69,7 +69,7 @@ func recorded() string {
 	section("search attributes", attributes())
 	section("ids", ids())
 	section("failure types", []string{
-		protocol.FailureDead, protocol.FailureExpired, protocol.FailureParked, protocol.FailureCancelled, protocol.FailureWaiting, "Retrying",
+		protocol.FailureDead, protocol.FailureExpired, protocol.FailureParked, protocol.FailureCancelled, protocol.FailureWaiting, "Retrying", protocol.FailureInternal,
 		string(postdate.Invalid), string(postdate.NotFound), string(postdate.Conflict), string(postdate.Unavailable),
 	})
 	return out.String()

@@ -68,6 +68,9 @@ const controlSlots = 20
 // has one at a time.
 const operationSlots = 20
 
+// heartbeatThrottle is how far the heartbeats of operations lie apart at least.
+const heartbeatThrottle = 3 * time.Second
+
 // New assembles a worker. It does nothing until started.
 func New(c Config) *Worker {
 	w := &Worker{
@@ -83,6 +86,7 @@ func New(c Config) *Worker {
 			DisableWorkflowWorker:              true,
 			MaxConcurrentActivityExecutionSize: operationSlots,
 			MaxConcurrentActivityTaskPollers:   1,
+			MaxHeartbeatThrottleInterval:       heartbeatThrottle,
 			WorkerStopTimeout:                  min(c.StopTimeout, time.Second), // it continues on another worker
 		}),
 		deliveries: worker.New(c.Client, protocol.TaskQueue, worker.Options{

@@ -28,7 +28,7 @@ func Sweep(ctx workflow.Context, in protocol.SweepInput) (*protocol.SweepProgres
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           queue,
 		StartToCloseTimeout: sweepTimeout,
-		HeartbeatTimeout:    30 * time.Second,
+		HeartbeatTimeout:    protocol.HeartbeatTimeout,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: maxSweepAttempts},
 	})
 	var progress protocol.SweepProgress
