@@ -14,7 +14,7 @@ import (
 // CloudEvent holds the attributes of a CloudEvent (CloudEvents 1.0) that [Event] has no
 // field for, so that it is delivered as it was published.
 type CloudEvent struct {
-	// ID is its id where the event has another: see [CloudEventID].
+	// ID is its own id: see [CloudEventID]. Empty: the event's.
 	ID     string `json:"id,omitempty"`
 	Source string `json:"source"`
 	// NoTime: it was published without a time, and is delivered without one.
@@ -45,15 +45,12 @@ var (
 	}
 )
 
-// CloudEventID is the id of the event for a CloudEvent: the same id if that is valid for an
-// event, else one that is derived from source and id. Receivers of CloudEvents get the
-// original id either way.
+// CloudEventID is the id of the event for a CloudEvent, derived from its source and its id:
+// together they identify it, and two sources may use the same id. Receivers of CloudEvents
+// get the CloudEvent's own id.
 func CloudEventID(source, id string) string {
-	if validateOwnID("", id) == nil {
-		return id
-	}
-	sum := sha256.Sum256([]byte(source + "\n" + id))
-	return "ce_" + hex.EncodeToString(sum[:16])
+	sum := sha256.Sum256([]byte("cloudevent\n" + source + "\n" + id))
+	return GroupedID(hex.EncodeToString(sum[:16]), 0)
 }
 
 // Validate reports the first reason why c cannot be delivered as a CloudEvent.

@@ -23,7 +23,7 @@ type Event struct {
 // Validate reports the first reason that e could not be published. An empty ID
 // is for the caller to fill.
 func (e Event) Validate() error {
-	if e.ID != "" {
+	if e.ID != "" && !e.isCloudEvent() {
 		if err := validateOwnID("/id", e.ID); err != nil {
 			return err
 		}
@@ -39,6 +39,11 @@ func (e Event) Validate() error {
 		}
 	}
 	return validateType("/type", e.Type)
+}
+
+// isCloudEvent reports whether e has the id that was made of a CloudEvent's.
+func (e Event) isCloudEvent() bool {
+	return e.CloudEvent != nil && e.CloudEvent.ID != "" && e.ID == CloudEventID(e.CloudEvent.Source, e.CloudEvent.ID)
 }
 
 // DeliveryID is the id of an event's delivery to an endpoint.

@@ -45,7 +45,7 @@ func (a *Activities) Retry(ctx context.Context, in protocol.RetryInput) (postdat
 	activity.RecordHeartbeat(ctx, log)
 
 	last := log.Last()
-	switch decision := in.Plan.Decide(last, a.Now()); decision.State {
+	switch decision := beganAt(in.Plan, log).Decide(last, a.Now()); decision.State {
 	case postdate.Delivered:
 		return log, nil
 	case postdate.Retrying:
@@ -53,6 +53,17 @@ func (a *Activities) Retry(ctx context.Context, in protocol.RetryInput) (postdat
 	default:
 		return nil, protocol.EncodeEnd(decision.State, last.Because(decision.Reason), log)
 	}
+}
+
+// beganAt is the plan of a round that began with its first attempt: what it waited for a
+// permit before is not the receiver's fault.
+func beganAt(plan postdate.RetryPlan, log postdate.Attempts) postdate.RetryPlan {
+	for _, attempt := range log {
+		if attempt.Number == plan.Before+1 && attempt.At.After(plan.Since) {
+			plan.Since = attempt.At
+		}
+	}
+	return plan
 }
 
 // AttemptLog reads the log of attempts that a pending Retry keeps in its heartbeats.

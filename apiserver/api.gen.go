@@ -2291,6 +2291,20 @@ func (response CancelDelivery200JSONResponse) VisitCancelDeliveryResponse(w http
 	return err
 }
 
+type CancelDelivery202JSONResponse Cancelled
+
+func (response CancelDelivery202JSONResponse) VisitCancelDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RetryDeliveryRequestObject struct {
 	ID DeliveryID `json:"id"`
 }
@@ -2794,6 +2808,20 @@ func (response CancelSchedule200JSONResponse) VisitCancelScheduleResponse(w http
 	return err
 }
 
+type CancelSchedule202JSONResponse Cancelled
+
+func (response CancelSchedule202JSONResponse) VisitCancelScheduleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetScheduleRequestObject struct {
 	ID ID `json:"id"`
 }
@@ -2839,6 +2867,20 @@ func (response ChangeSchedule200JSONResponse) VisitChangeScheduleResponse(w http
 	return err
 }
 
+type ChangeSchedule202JSONResponse Delivery
+
+func (response ChangeSchedule202JSONResponse) VisitChangeScheduleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type FireScheduleRequestObject struct {
 	ID ID `json:"id"`
 }
@@ -2857,6 +2899,20 @@ func (response FireSchedule200JSONResponse) VisitFireScheduleResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FireSchedule202JSONResponse Delivery
+
+func (response FireSchedule202JSONResponse) VisitFireScheduleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
 	_, err := buf.WriteTo(w)
 	return err
 }

@@ -177,12 +177,9 @@ func (c *cloudEvent) event() (postdate.Event, error) {
 		ID: postdate.CloudEventID(known["source"], known["id"]), Type: known["type"], Entity: entityOf(known["subject"]),
 		Timestamp: happened, Data: compact(c.data),
 		CloudEvent: &postdate.CloudEvent{
-			Source: known["source"], Subject: known["subject"], NoTime: happened == nil,
+			ID: known["id"], Source: known["source"], Subject: known["subject"], NoTime: happened == nil,
 			DataSchema: known["dataschema"], DataContentType: known["datacontenttype"],
 		},
-	}
-	if event.ID != known["id"] {
-		event.CloudEvent.ID = known["id"]
 	}
 	if entity, ok := extensions["entity"].(string); ok {
 		event.Entity = entity

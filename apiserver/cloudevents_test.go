@@ -56,9 +56,11 @@ func TestCloudEvents_InBothModes(t *testing.T) {
 			t.Parallel()
 			a := newAPI(t)
 			got := a.subscriber()
-			send(a).is(http.StatusAccepted)
+			var made apiserver.Published
+			send(a).is(http.StatusAccepted).decode(&made)
 			m := <-got
-			require.Equal(t, "evt_1", m.ID)
+			require.Equal(t, made.ID, m.ID)
+			require.Equal(t, "evt_1", m.CloudEvent.ID)
 			require.Equal(t, "t.happened", m.Type)
 			require.Equal(t, "customer 42 ü", m.Entity)
 			require.Equal(t, time.Date(2026, 6, 1, 10, 0, 0, 0, time.UTC), m.Timestamp.UTC())
@@ -108,7 +110,7 @@ func TestCloudEvents_Batch(t *testing.T) {
 	data := map[string]string{}
 	for range 2 {
 		m := <-got
-		data[m.ID] = string(m.Data)
+		data[m.CloudEvent.ID] = string(m.Data)
 	}
 	require.Equal(t, map[string]string{"b1": `{"n":1}`, "b2": `[2]`}, data)
 }
@@ -140,7 +142,7 @@ func TestCloudEvents_FromTheSDK(t *testing.T) {
 		require.True(t, cloudevents.IsACK(result), "%v", result)
 
 		m := <-got
-		require.Equal(t, mode, m.ID)
+		require.Equal(t, mode, m.CloudEvent.ID)
 		require.Equal(t, event.Type(), m.Type)
 		require.Equal(t, event.Source(), m.CloudEvent.Source)
 		require.Equal(t, event.Subject(), m.CloudEvent.Subject)
@@ -159,5 +161,5 @@ func TestCloudEvents_OurOwnFormStays(t *testing.T) {
 	a.do(http.MethodPost, "/v1/events", `{"id":"e","type":"t","data":1,"cloudevent":{"source":"/x","extensions":{"region":"eu"}}}`).
 		is(http.StatusAccepted)
 	m := <-got
-	require.Equal(t, &postdate.CloudEvent{Source: "/x", Extensions: map[string]any{"region": "eu"}}, m.CloudEvent)
+	require.Equal(t, &postdate.CloudEvent{ID: "e", Source: "/x", Extensions: map[string]any{"region": "eu"}}, m.CloudEvent)
 }

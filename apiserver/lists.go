@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/deliveries"
@@ -45,9 +46,10 @@ func (s *server) list(ctx context.Context, filter postdate.Filter, limit int, cu
 var errCursor = postdate.Errorf(postdate.Invalid, "/cursor",
 	"not the next_cursor of a page with these filters: start again without a cursor")
 
-// seal is the MAC of a cursor: of its token, and of what identifies its list.
-func (s *server) seal(list any, token []byte) []byte {
-	mac := hmac.New(sha256.New, s.keyHash[:])
+// seal is the MAC of a cursor: of its token, and of what identifies its list. Each of the
+// operator's keys makes another.
+func seal(key [32]byte, list any, token []byte) []byte {
+	mac := hmac.New(sha256.New, key[:])
 	fmt.Fprintf(mac, "cursor\n%s\n%s", mustMarshal(list), token)
 	return mac.Sum(nil)[:sealSize]
 }
@@ -57,7 +59,7 @@ const sealSize = 16
 // cursor is a position in a list, sealed. It stays valid when what stood there is deleted.
 func (s *server) cursor(list, position any) string {
 	token := mustMarshal(position)
-	return base64.RawURLEncoding.EncodeToString(append(s.seal(list, token), token...))
+	return base64.RawURLEncoding.EncodeToString(append(seal(s.keyHashes[0], list, token), token...))
 }
 
 // openCursor is the inverse of cursor.
@@ -67,7 +69,8 @@ func (s *server) openCursor(list any, cursor string, position any) error {
 		return errCursor
 	}
 	token := sealed[sealSize:]
-	if !hmac.Equal(sealed[:sealSize], s.seal(list, token)) || json.Unmarshal(token, position) != nil {
+	ours := slices.ContainsFunc(s.keyHashes, func(key [32]byte) bool { return hmac.Equal(sealed[:sealSize], seal(key, list, token)) })
+	if !ours || json.Unmarshal(token, position) != nil {
 		return errCursor
 	}
 	return nil

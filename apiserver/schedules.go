@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -69,12 +70,17 @@ func (s *server) schedule(ctx context.Context, id string) (postdate.Delivery, er
 	return s.Deliveries.Get(ctx, tenantOf(ctx), id)
 }
 
-// update has the tenant's schedule do what the Update called name says.
-func (s *server) update(ctx context.Context, id, name string, args ...any) error {
+// update requests an Update of the tenant's schedule. It returns the schedule after it, and
+// whether the Update is done: it is not where an attempt is under way for long.
+func (s *server) update(ctx context.Context, id, name string, args ...any) (updated postdate.Delivery, done bool, err error) {
 	if err := postdate.ValidateID("/id", id); err != nil {
-		return err
+		return updated, false, err
 	}
-	return s.Deliveries.Update(ctx, tenantOf(ctx), id, name, args...)
+	if done, err = s.Deliveries.RequestUpdate(ctx, tenantOf(ctx), id, name, args...); err != nil {
+		return updated, false, err
+	}
+	updated, err = s.schedule(ctx, id)
+	return updated, done, err
 }
 
 // GetSchedule shows the schedule as the delivery it is.
@@ -97,14 +103,14 @@ func (s *server) ChangeSchedule(ctx context.Context, r ChangeScheduleRequestObje
 	if err := change.Validate(now, time.Time{}); err != nil {
 		return nil, err
 	}
-	if err := s.update(ctx, r.ID, protocol.UpdateReschedule, change); err != nil {
+	changed, done, err := s.update(ctx, r.ID, protocol.UpdateReschedule, change)
+	switch {
+	case err != nil:
 		return nil, err
+	case !done:
+		return ChangeSchedule202JSONResponse(s.deliveryOf(changed)), nil
 	}
-	found, err := s.schedule(ctx, r.ID)
-	if err != nil {
-		return nil, err
-	}
-	return ChangeSchedule200JSONResponse(s.deliveryOf(found)), nil
+	return ChangeSchedule200JSONResponse(s.deliveryOf(changed)), nil
 }
 
 // CancelSchedule cancels it, unless it ends otherwise first.
@@ -112,22 +118,30 @@ func (s *server) CancelSchedule(ctx context.Context, r CancelScheduleRequestObje
 	if err := postdate.ValidateID("/id", r.ID); err != nil {
 		return nil, err
 	}
-	if err := s.Deliveries.CancelDelivery(ctx, tenantOf(ctx), r.ID); err != nil {
+	done, err := s.Deliveries.RequestCancel(ctx, tenantOf(ctx), r.ID)
+	switch {
+	case err != nil:
 		return nil, err
+	case !done:
+		return CancelSchedule202JSONResponse{State: postdate.Sending}, nil
 	}
 	return CancelSchedule200JSONResponse{State: postdate.Cancelled}, nil
 }
 
 // FireSchedule has it sent now.
 func (s *server) FireSchedule(ctx context.Context, r FireScheduleRequestObject) (FireScheduleResponseObject, error) {
-	if err := s.update(ctx, r.ID, protocol.UpdateFire); err != nil {
-		return nil, err
+	fired, done, err := s.update(ctx, r.ID, protocol.UpdateFire)
+	if fired.State == postdate.Scheduled { // Temporal shows its attempt a moment later
+		fired.State, fired.Reason = postdate.Sending, fmt.Sprintf("attempt %d is about to be made", fired.Attempts.Next())
+		fired.NextAttemptAt = time.Time{}
 	}
-	found, err := s.schedule(ctx, r.ID)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case !done:
+		return FireSchedule202JSONResponse(s.deliveryOf(fired)), nil
 	}
-	return FireSchedule200JSONResponse(s.deliveryOf(found)), nil
+	return FireSchedule200JSONResponse(s.deliveryOf(fired)), nil
 }
 
 // ListSchedules lists schedules as the deliveries they are.

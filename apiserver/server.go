@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"go.opentelemetry.io/contrib/instrumentation/github.com/labstack/echo/otelecho"
-	"golang.org/x/time/rate"
 
 	"github.com/postdate/postdate/internal/deliveries"
 	"github.com/postdate/postdate/internal/tenants"
@@ -36,8 +36,9 @@ type Config struct {
 	// Without it no answer carries a link.
 	UIURL string
 
-	// AdminKey is the operator's key. It must not be empty.
-	AdminKey string
+	// AdminKeys are the operator's keys, of which each opens: two while one is rotated.
+	// There must be one.
+	AdminKeys []string
 	// RateLimit is how many requests a second each key of a tenant may make by
 	// this process: twice as many at once. 0: as many as it likes.
 	RateLimit int
@@ -59,17 +60,13 @@ type Config struct {
 	Version string
 }
 
-const unknownTenantsPerSecond = 50
-
 // server implements the operations of the specification.
 type server struct {
 	Config
 	operations map[route]*operation
-	keyHash    [32]byte
+	keyHashes  [][32]byte
 	limits     *limits
-	// unknownTenants bounds how often keys of tenants are tried that nobody asked for
-	// lately: each try asks the engine.
-	unknownTenants *rate.Limiter
+	guesses    *guesses
 }
 
 var _ StrictServerInterface = (*server)(nil)
@@ -103,8 +100,8 @@ func (e withHead) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc)
 }
 
 func newServer(c Config) (*server, error) {
-	if c.Ingester == nil || c.Deliveries == nil || c.Tenants == nil || c.AdminKey == "" {
-		return nil, errors.New("the API needs Ingester, Deliveries, Tenants and AdminKey")
+	if c.Ingester == nil || c.Deliveries == nil || c.Tenants == nil || len(c.AdminKeys) == 0 || slices.Contains(c.AdminKeys, "") {
+		return nil, errors.New("the API needs Ingester, Deliveries, Tenants and AdminKeys")
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -117,11 +114,9 @@ func newServer(c Config) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server{
-		Config:         c,
-		operations:     operations,
-		keyHash:        hash(c.AdminKey),
-		limits:         newLimits(c.RateLimit),
-		unknownTenants: rate.NewLimiter(unknownTenantsPerSecond, 2*unknownTenantsPerSecond),
-	}, nil
+	s := &server{Config: c, operations: operations, limits: newLimits(c.RateLimit), guesses: newGuesses()}
+	for _, key := range c.AdminKeys {
+		s.keyHashes = append(s.keyHashes, hash(key))
+	}
+	return s, nil
 }

@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -40,7 +41,7 @@ func (s *server) TestEndpoint(ctx context.Context, r TestEndpointRequestObject) 
 	}
 	attempts := attemptsOf(ended.Attempts)
 	if len(attempts) == 0 {
-		return nil, postdate.Errorf(postdate.Conflict, "", "no attempt was made: the endpoint was deleted, or the delivery cancelled, before it was sent")
+		return nil, postdate.Errorf(postdate.Conflict, "", "no attempt was made: %s", cmp.Or(ended.Reason, "the test was cancelled"))
 	}
 	return TestEndpoint200JSONResponse{Delivery: id, Attempt: attempts[len(attempts)-1]}, nil
 }

@@ -1444,7 +1444,8 @@ type ClientInterface interface {
 	// CancelDelivery Cancel a delivery
 	//
 	// Cancels a delivery, unless it ends otherwise first: the answer says which. An attempt under way is waited
-	// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 	//
 	// Corresponds with POST /v1/deliveries/{id}/cancel (the `CancelDelivery` operationId).
 	CancelDelivery(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1587,12 +1588,11 @@ type ClientInterface interface {
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
 	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
-	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
-	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	// `type` is the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says otherwise. Who
+	// receives CloudEvents gets all attributes as they came; without a `time`, none.
 	//
-	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
-	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
-	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - `source` and `id` identify a CloudEvent, so the event gets an id that is made of both: the answer shows it, and it
+	//   is the `webhook-id`. An `id` may hold anything that CloudEvents allow, up to 512 characters.
 	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 	//   JSON once decoded. Anything else is 415, or 422 in base64.
 	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
@@ -1615,12 +1615,11 @@ type ClientInterface interface {
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
 	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
-	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
-	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	// `type` is the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says otherwise. Who
+	// receives CloudEvents gets all attributes as they came; without a `time`, none.
 	//
-	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
-	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
-	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - `source` and `id` identify a CloudEvent, so the event gets an id that is made of both: the answer shows it, and it
+	//   is the `webhook-id`. An `id` may hold anything that CloudEvents allow, up to 512 characters.
 	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 	//   JSON once decoded. Anything else is 415, or 422 in base64.
 	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
@@ -1761,7 +1760,8 @@ type ClientInterface interface {
 	// CancelSchedule Cancel a schedule
 	//
 	// Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
-	// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 	//
 	// Corresponds with DELETE /v1/schedules/{id} (the `CancelSchedule` operationId).
 	CancelSchedule(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1779,7 +1779,9 @@ type ClientInterface interface {
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
 	//
-	// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+	// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+	// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+	// delivered the message.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1792,7 +1794,9 @@ type ClientInterface interface {
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
 	//
-	// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+	// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+	// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+	// delivered the message.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1801,8 +1805,8 @@ type ClientInterface interface {
 
 	// FireSchedule Send it now
 	//
-	// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-	// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+	// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer comes
+	// as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may be sent holds for everybody: where no turn comes
 	// soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 	//
 	// Corresponds with POST /v1/schedules/{id}/fire (the `FireSchedule` operationId).
@@ -1995,7 +1999,8 @@ func (c *Client) GetDelivery(ctx context.Context, id DeliveryID, reqEditors ...R
 // CancelDelivery Cancel a delivery
 //
 // Cancels a delivery, unless it ends otherwise first: the answer says which. An attempt under way is waited
-// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 //
 // Corresponds with POST /v1/deliveries/{id}/cancel (the `CancelDelivery` operationId).
 func (c *Client) CancelDelivery(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2288,12 +2293,11 @@ func (c *Client) TestEndpoint(ctx context.Context, id ID, reqEditors ...RequestE
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
 // CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
-// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
-// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+// `type` is the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says otherwise. Who
+// receives CloudEvents gets all attributes as they came; without a `time`, none.
 //
-//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
-//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
-//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - `source` and `id` identify a CloudEvent, so the event gets an id that is made of both: the answer shows it, and it
+//     is the `webhook-id`. An `id` may hold anything that CloudEvents allow, up to 512 characters.
 //   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 //     JSON once decoded. Anything else is 415, or 422 in base64.
 //   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
@@ -2326,12 +2330,11 @@ func (c *Client) PublishEventWithBody(ctx context.Context, params *PublishEventP
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
 // CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
-// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
-// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+// `type` is the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says otherwise. Who
+// receives CloudEvents gets all attributes as they came; without a `time`, none.
 //
-//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
-//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
-//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - `source` and `id` identify a CloudEvent, so the event gets an id that is made of both: the answer shows it, and it
+//     is the `webhook-id`. An `id` may hold anything that CloudEvents allow, up to 512 characters.
 //   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 //     JSON once decoded. Anything else is 415, or 422 in base64.
 //   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
@@ -2592,7 +2595,8 @@ func (c *Client) CreateSchedule(ctx context.Context, params *CreateScheduleParam
 // CancelSchedule Cancel a schedule
 //
 // Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
-// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 //
 // Corresponds with DELETE /v1/schedules/{id} (the `CancelSchedule` operationId).
 func (c *Client) CancelSchedule(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2630,7 +2634,9 @@ func (c *Client) GetSchedule(ctx context.Context, id ID, reqEditors ...RequestEd
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
 //
-// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+// delivered the message.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2653,7 +2659,9 @@ func (c *Client) ChangeScheduleWithBody(ctx context.Context, id ID, contentType 
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
 //
-// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+// delivered the message.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2672,8 +2680,8 @@ func (c *Client) ChangeSchedule(ctx context.Context, id ID, body ChangeScheduleJ
 
 // FireSchedule Send it now
 //
-// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer comes
+// as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may be sent holds for everybody: where no turn comes
 // soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 //
 // Corresponds with POST /v1/schedules/{id}/fire (the `FireSchedule` operationId).
@@ -4346,7 +4354,8 @@ type ClientWithResponsesInterface interface {
 	// CancelDeliveryWithResponse Cancel a delivery
 	//
 	// Cancels a delivery, unless it ends otherwise first: the answer says which. An attempt under way is waited
-	// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4507,12 +4516,11 @@ type ClientWithResponsesInterface interface {
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
 	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
-	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
-	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	// `type` is the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says otherwise. Who
+	// receives CloudEvents gets all attributes as they came; without a `time`, none.
 	//
-	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
-	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
-	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - `source` and `id` identify a CloudEvent, so the event gets an id that is made of both: the answer shows it, and it
+	//   is the `webhook-id`. An `id` may hold anything that CloudEvents allow, up to 512 characters.
 	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 	//   JSON once decoded. Anything else is 415, or 422 in base64.
 	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
@@ -4535,12 +4543,11 @@ type ClientWithResponsesInterface interface {
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
 	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
-	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
-	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	// `type` is the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says otherwise. Who
+	// receives CloudEvents gets all attributes as they came; without a `time`, none.
 	//
-	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
-	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
-	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - `source` and `id` identify a CloudEvent, so the event gets an id that is made of both: the answer shows it, and it
+	//   is the `webhook-id`. An `id` may hold anything that CloudEvents allow, up to 512 characters.
 	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 	//   JSON once decoded. Anything else is 415, or 422 in base64.
 	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
@@ -4691,7 +4698,8 @@ type ClientWithResponsesInterface interface {
 	// CancelScheduleWithResponse Cancel a schedule
 	//
 	// Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
-	// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4713,7 +4721,9 @@ type ClientWithResponsesInterface interface {
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
 	//
-	// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+	// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+	// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+	// delivered the message.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4726,7 +4736,9 @@ type ClientWithResponsesInterface interface {
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
 	//
-	// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+	// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+	// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+	// delivered the message.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4735,8 +4747,8 @@ type ClientWithResponsesInterface interface {
 
 	// FireScheduleWithResponse Send it now
 	//
-	// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-	// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+	// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer comes
+	// as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may be sent holds for everybody: where no turn comes
 	// soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5040,11 +5052,18 @@ type CancelDeliveryResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Cancelled
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Cancelled
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r CancelDeliveryResponse) GetJSON200() *Cancelled {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CancelDeliveryResponse) GetJSON202() *Cancelled {
+	return r.JSON202
 }
 
 // GetBody returns the raw response body bytes
@@ -5922,11 +5941,18 @@ type CancelScheduleResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Cancelled
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Cancelled
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r CancelScheduleResponse) GetJSON200() *Cancelled {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CancelScheduleResponse) GetJSON202() *Cancelled {
+	return r.JSON202
 }
 
 // GetBody returns the raw response body bytes
@@ -6004,11 +6030,18 @@ type ChangeScheduleResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Delivery
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Delivery
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r ChangeScheduleResponse) GetJSON200() *Delivery {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ChangeScheduleResponse) GetJSON202() *Delivery {
+	return r.JSON202
 }
 
 // GetBody returns the raw response body bytes
@@ -6045,11 +6078,18 @@ type FireScheduleResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Delivery
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Delivery
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r FireScheduleResponse) GetJSON200() *Delivery {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r FireScheduleResponse) GetJSON202() *Delivery {
+	return r.JSON202
 }
 
 // GetBody returns the raw response body bytes
@@ -6297,7 +6337,8 @@ func (c *ClientWithResponses) GetDeliveryWithResponse(ctx context.Context, id De
 // CancelDeliveryWithResponse Cancel a delivery
 //
 // Cancels a delivery, unless it ends otherwise first: the answer says which. An attempt under way is waited
-// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6548,12 +6589,11 @@ func (c *ClientWithResponses) TestEndpointWithResponse(ctx context.Context, id I
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
 // CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
-// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
-// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+// `type` is the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says otherwise. Who
+// receives CloudEvents gets all attributes as they came; without a `time`, none.
 //
-//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
-//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
-//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - `source` and `id` identify a CloudEvent, so the event gets an id that is made of both: the answer shows it, and it
+//     is the `webhook-id`. An `id` may hold anything that CloudEvents allow, up to 512 characters.
 //   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 //     JSON once decoded. Anything else is 415, or 422 in base64.
 //   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
@@ -6582,12 +6622,11 @@ func (c *ClientWithResponses) PublishEventWithBodyWithResponse(ctx context.Conte
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
 // CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
-// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
-// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+// `type` is the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says otherwise. Who
+// receives CloudEvents gets all attributes as they came; without a `time`, none.
 //
-//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
-//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
-//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - `source` and `id` identify a CloudEvent, so the event gets an id that is made of both: the answer shows it, and it
+//     is the `webhook-id`. An `id` may hold anything that CloudEvents allow, up to 512 characters.
 //   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 //     JSON once decoded. Anything else is 415, or 422 in base64.
 //   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
@@ -6810,7 +6849,8 @@ func (c *ClientWithResponses) CreateScheduleWithResponse(ctx context.Context, pa
 // CancelScheduleWithResponse Cancel a schedule
 //
 // Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
-// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6844,7 +6884,9 @@ func (c *ClientWithResponses) GetScheduleWithResponse(ctx context.Context, id ID
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
 //
-// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+// delivered the message.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6863,7 +6905,9 @@ func (c *ClientWithResponses) ChangeScheduleWithBodyWithResponse(ctx context.Con
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
 //
-// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+// delivered the message.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6878,8 +6922,8 @@ func (c *ClientWithResponses) ChangeScheduleWithResponse(ctx context.Context, id
 
 // FireScheduleWithResponse Send it now
 //
-// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer comes
+// as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may be sent holds for everybody: where no turn comes
 // soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -7131,6 +7175,13 @@ func ParseCancelDeliveryResponse(rsp *http.Response) (*CancelDeliveryResponse, e
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Cancelled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
 
 	}
 
@@ -7705,6 +7756,13 @@ func ParseCancelScheduleResponse(rsp *http.Response) (*CancelScheduleResponse, e
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Cancelled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
 	}
 
 	return response, nil
@@ -7757,6 +7815,13 @@ func ParseChangeScheduleResponse(rsp *http.Response) (*ChangeScheduleResponse, e
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Delivery
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
 	}
 
 	return response, nil
@@ -7782,6 +7847,13 @@ func ParseFireScheduleResponse(rsp *http.Response) (*FireScheduleResponse, error
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Delivery
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
 
 	}
 

@@ -17,10 +17,10 @@ func DeliverOptions(in DeliverInput, accepted Accepted, now time.Time) client.St
 	message, to := in.Shipment.Message, in.Shipment.To
 	attributes := []temporal.SearchAttributeUpdate{
 		AttrTenant.ValueSet(message.Tenant),
-		AttrMessageType.ValueSet([]string{message.Type}),
+		AttrMessageType.ValueSet([]string{Searchable(message.Type)}),
 	}
 	if message.Entity != "" {
-		attributes = append(attributes, AttrEntity.ValueSet([]string{message.Entity}))
+		attributes = append(attributes, AttrEntity.ValueSet([]string{Searchable(message.Entity)}))
 	}
 	if to.Endpoint != "" {
 		attributes = append(attributes, AttrEndpoint.ValueSet([]string{to.Endpoint}))

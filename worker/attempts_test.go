@@ -31,29 +31,22 @@ func onAttempts(t *testing.T) *rig {
 
 func TestAttempts_AreMadeOnce(t *testing.T) {
 	t.Parallel()
-	stop := worker.Config{StopTimeout: 10 * time.Second}
+	stop := worker.Config{StopTimeout: time.Second}
 	attempts.rig = newRig(t, stop, stop)
-	t.Run("each", func(t *testing.T) {
-		for name, test := range map[string]func(*testing.T){
-			"parked, and resumed shortly before it expires":   parkedAndResumedShortlyBeforeItExpires,
-			"parked, and resumed within five seconds":         parkedAndResumed,
-			"paused and resumed during an attempt":            pausedAndResumedDuringAnAttempt,
-			"an event with more endpoints than one group has": moreThanFit,
-			"an event with parts, cancelled from the Web UI":  partsCancelledByTemporal,
-			"a group that is cancelled from the Web UI":       groupCancelledByTemporal,
-			"a delivery that is cancelled from the Web UI":    deliveryCancelledByTemporal,
-			"released from a line, and signalled again":       releasedFromALine,
-			"rescheduled by the receiver after it was parked": rescheduledAfterItWasParked,
-			"fired while asleep, shortly before it is due":    firedShortlyBeforeItIsDue,
-			"a line that is woken again and again":            wokenAgain,
-			"a test of an endpoint that is signalled":         testSignalled,
-			"a retried dead letter that is signalled":         retriedAndSignalled,
-		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				test(t)
-			})
-		}
+	runTogether(t, map[string]func(*testing.T){
+		"parked, and resumed shortly before it expires":   parkedAndResumedShortlyBeforeItExpires,
+		"parked, and resumed within five seconds":         parkedAndResumed,
+		"paused and resumed during an attempt":            pausedAndResumedDuringAnAttempt,
+		"an event with more endpoints than one group has": moreThanFit,
+		"an event with parts, cancelled from the Web UI":  partsCancelledByTemporal,
+		"a group that is cancelled from the Web UI":       groupCancelledByTemporal,
+		"a delivery that is cancelled from the Web UI":    deliveryCancelledByTemporal,
+		"released from a line, and signalled again":       releasedFromALine,
+		"rescheduled by the receiver after it was parked": rescheduledAfterItWasParked,
+		"fired while asleep, shortly before it is due":    firedShortlyBeforeItIsDue,
+		"a line that is woken again and again":            wokenAgain,
+		"a test of an endpoint that is signalled":         testSignalled,
+		"a retried dead letter that is signalled":         retriedAndSignalled,
 	})
 	require.Zero(t, attempts.repeated.Load(), "nothing had Temporal repeat an attempt")
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -36,7 +37,9 @@ type rig struct {
 func newRig(t *testing.T, workers ...worker.Config) *rig {
 	t.Helper()
 	r := &rig{repeated: new(atomic.Int64)}
-	c, stop, err := enginetest.Start(func(o *client.Options) { o.MetricsHandler = repeats{MetricsHandler: client.MetricsNopHandler, count: r.repeated} })
+	c, stop, err := enginetest.Start(func(o *client.Options) {
+		o.MetricsHandler = repeats{MetricsHandler: client.MetricsNopHandler, count: r.repeated}
+	})
 	require.NoError(t, err)
 	t.Cleanup(stop)
 	silent, started := slog.New(slog.DiscardHandler), executions.New(executions.Config{Temporal: c})
@@ -50,6 +53,17 @@ func newRig(t *testing.T, workers ...worker.Config) *rig {
 		t.Cleanup(r.startWorker(t, config))
 	}
 	return r
+}
+
+// runTogether runs tests that mostly wait, all at the same time. In parallel, as the test
+// runner has them, as many would run as there are processors.
+func runTogether(t *testing.T, tests map[string]func(*testing.T)) {
+	t.Helper()
+	var group sync.WaitGroup
+	for name, test := range tests {
+		group.Go(func() { t.Run(name, test) })
+	}
+	group.Wait()
 }
 
 // startWorker starts a worker, and returns what stops it.
@@ -197,15 +211,11 @@ func (s *sending) get() postdate.Delivery {
 // await waits until the delivery is in one of these states.
 func (s *sending) await(states ...postdate.State) (read postdate.Delivery) {
 	s.t.Helper()
+	last := &read
 	eventually.True(s.t, func() bool {
 		read = s.get()
-		for _, state := range states {
-			if read.State == state {
-				return true
-			}
-		}
-		return false
-	}, 60*time.Second, 50*time.Millisecond, "it never was %v", states)
+		return slices.Contains(states, read.State)
+	}, 2*time.Minute, 300*time.Millisecond, "it never was %v: it is %+v", states, last)
 	return read
 }
 

@@ -50,7 +50,7 @@ func newWorker(c client.Client, change ...func(*worker.Config)) *worker.Worker {
 	silent, started := slog.New(slog.DiscardHandler), executions.New(executions.Config{Temporal: c})
 	config := worker.Config{
 		Client: c, Sender: sender{}, Tenants: directory{}, Limiter: pacer{}, Log: silent, Slots: 100, MaxInFlight: 100,
-		Ingester:   ingest.New(ingest.Config{Temporal: c, Executions: started, Tenants: directory{}, Log: silent}),
+		Ingester: ingest.New(ingest.Config{Temporal: c, Executions: started, Tenants: directory{}, Log: silent}),
 		Deliveries: deliveries.New(deliveries.Config{
 			Temporal: c, Executions: started, Tenants: directory{}, Log: silent,
 			WorkerPolling: func(context.Context) (bool, error) { return true, nil },

@@ -81,6 +81,9 @@ func (d *delivery) done() bool { return d.state.Final() || d.restart }
 
 // finish decides how the delivery ended.
 func (d *delivery) finish(state postdate.State, reason string) {
+	if d.Shipment.Test && state == postdate.Waiting {
+		state = postdate.Cancelled // a test is about now: it waits in no line
+	}
 	d.state, d.reason = state, reason
 }
 

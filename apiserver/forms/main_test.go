@@ -156,7 +156,7 @@ func newDoor(tb testing.TB) *door {
 	configured := tenants.New(tenants.Config{Temporal: engine, DefaultSecret: "whsec_", Log: log})
 	started := executions.New(executions.Config{Temporal: engine})
 	handler, err := apiserver.New(apiserver.Config{
-		AdminKey: "key", Log: log, Tenants: configured, Now: clock,
+		AdminKeys: []string{"key"}, Log: log, Tenants: configured, Now: clock,
 		CheckURL: func(_ string, u *url.URL) error { return public.CheckURL(u) },
 		Ingester: ingest.New(ingest.Config{Temporal: engine, Executions: started, Tenants: configured, Log: log, Now: clock}),
 		Deliveries: deliveries.New(deliveries.Config{

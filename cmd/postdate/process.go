@@ -77,7 +77,8 @@ func (p process) run(ctx context.Context) error {
 	defer s.tenants.Close()
 	if p.worker {
 		limiter := pacer.New(pacer.Config{
-			Temporal: temporal, Tenants: s.tenants, MaxInFlight: p.MaxInFlight, Log: p.log, Now: time.Now,
+			Temporal: temporal, Tenants: s.tenants, MaxInFlight: p.MaxInFlight, Slots: p.WorkerSlots,
+			Log: p.log, Now: time.Now,
 		})
 		defer limiter.Close() //nolint:contextcheck // it reports what the worker's last attempts came to
 		w := worker.New(p.workerConfig(temporal, s, limiter, guards))
@@ -100,7 +101,7 @@ func (p process) run(ctx context.Context) error {
 		// the request's context ends too, so no handler may need longer.
 		ReadTimeout: 2 * time.Minute,
 	}
-	return serveUntil(ctx, server, socket, p.ShutdownTimeout)
+	return serveUntil(ctx, server, p.limitConnections(socket), p.ShutdownTimeout)
 }
 
 // clientOptions are those of the connection to Temporal, with what is kept there encrypted.
@@ -250,7 +251,7 @@ func (p process) handler(temporal client.Client, c apiserver.Config, ring *codec
 	if !p.api {
 		return workerHandler(temporal, c.Metrics), nil
 	}
-	c.AdminKey, c.RateLimit = p.AdminKey, p.RateLimit
+	c.AdminKeys, c.RateLimit = p.adminKeys(), p.RateLimit
 	c.AllowHTTP = p.AllowHTTP
 	c.UIURL, c.Version = p.UIURL, version
 	c.Log, c.Now = p.log, time.Now
@@ -267,7 +268,7 @@ func (p process) withCodec(api http.Handler, ring *codec.Ring) (http.Handler, er
 	login := p.login
 	if login == nil {
 		var err error
-		if login, err = codec.NewLogin(codec.LoginConfig{Keys: []string{p.AdminKey}, UIURL: p.UIURL, Log: p.log}); err != nil {
+		if login, err = codec.NewLogin(codec.LoginConfig{Keys: p.adminKeys(), UIURL: p.UIURL, Log: p.log}); err != nil {
 			return nil, fmt.Errorf("codec endpoint: %w", err)
 		}
 	}

@@ -86,6 +86,11 @@ func (s *Store) Find(ctx context.Context, filter postdate.Filter) ([]string, err
 // forEach calls visit with each delivery that a filter matches, latest first, as long
 // as it returns true. The caller needs about wanted of them.
 func (s *Store) forEach(ctx context.Context, filter postdate.Filter, after Cursor, wanted int, visit func(row) bool) (*pager, error) {
+	leave, err := s.listing.enter(ctx, filter.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	p := &pager{store: s, filter: filter, now: s.now(), window: firstWindow, wanted: wanted}
 	if after != (Cursor{}) {
 		p.until, p.window = after.Start, cmp.Or(after.Window, firstWindow)
@@ -216,14 +221,14 @@ func newRow(info *workflowpb.WorkflowExecutionInfo, now time.Time) row {
 	}, info: info}
 }
 
-// only is the one value of a keyword list. SQLite keeps a list as one text with
-// hearts between its values, so a value that has a heart comes back as several.
+// only is the one value of a keyword list. SQLite keeps a list as one text with hearts
+// between its values, so a value with a heart that was not escaped comes back as several.
 func only(payload *commonpb.Payload) string {
 	var values []string
 	if err := json.Unmarshal(payload.GetData(), &values); err != nil {
 		var value string
 		_ = json.Unmarshal(payload.GetData(), &value) // unset, it is empty
-		return value
+		return protocol.Unsearchable(value)
 	}
-	return strings.Join(values, "♡")
+	return protocol.Unsearchable(strings.Join(values, "♡"))
 }

@@ -28,7 +28,7 @@ func query(f postdate.Filter, now time.Time) string {
 		key   executions.Attribute
 		value string
 	}{{protocol.AttrEntity, f.Entity}, {protocol.AttrMessageType, f.Type}, {protocol.AttrEndpoint, f.Endpoint}} {
-		if executions.IsPlain(list.value) {
+		if list.value != "" {
 			conditions = append(conditions, executions.Equals(list.key, list.value))
 		}
 	}

@@ -151,6 +151,7 @@ func (s *Store) readEnd(ctx context.Context, r *record) error {
 		return s.readFailure(r, end.GetWorkflowExecutionFailedEventAttributes().GetFailure())
 	case end.GetWorkflowExecutionTerminatedEventAttributes() != nil:
 		r.failure = "terminated by the operator, in Temporal: " + end.GetWorkflowExecutionTerminatedEventAttributes().GetReason()
+		return s.readHistory(ctx, r) // the attempts that its pending retry had made are lost
 	case end.GetWorkflowExecutionTimedOutEventAttributes() != nil:
 		r.failure = "timed out, in Temporal"
 	}

@@ -60,10 +60,11 @@ type progress struct {
 }
 
 // watch makes requests with the context that it answers report their progress.
-func watch(ctx context.Context) (context.Context, *progress) {
+func (s *Sender) watch(ctx context.Context) (context.Context, *progress) {
 	p := new(progress)
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { p.connected.Store(true) },
+		DNSDone: func(done httptrace.DNSDoneInfo) { s.resolving.note(done.Err) },
 	}), p
 }
 
