@@ -16,8 +16,8 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// A tenant's key says whose it is, so that its hash is looked for in one place, and ends
-// with a checksum, so that what is no key at all is not looked for:
+// A key names its tenant, so that its hash is looked up in one place, and ends with a
+// checksum, so that a text that is not a key is not looked up:
 // pdk_{tenant}_{random}{checksum}.
 var keyPattern = regexp.MustCompile(`^pdk_([A-Za-z0-9_-]{1,64})_[A-Z2-7]{33}$`)
 

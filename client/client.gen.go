@@ -1588,12 +1588,11 @@ type ClientInterface interface {
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
 	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
-	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
-	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	// `type` is the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says otherwise. Who
+	// receives CloudEvents gets all attributes as they came; without a `time`, none.
 	//
-	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
-	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
-	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - `source` and `id` identify a CloudEvent, so the event gets an id that is made of both: the answer shows it, and it
+	//   is the `webhook-id`. An `id` may hold anything that CloudEvents allow, up to 512 characters.
 	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 	//   JSON once decoded. Anything else is 415, or 422 in base64.
 	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
@@ -1616,12 +1615,11 @@ type ClientInterface interface {
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
 	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
-	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
-	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	// `type` is the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says otherwise. Who
+	// receives CloudEvents gets all attributes as they came; without a `time`, none.
 	//
-	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
-	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
-	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - `source` and `id` identify a CloudEvent, so the event gets an id that is made of both: the answer shows it, and it
+	//   is the `webhook-id`. An `id` may hold anything that CloudEvents allow, up to 512 characters.
 	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 	//   JSON once decoded. Anything else is 415, or 422 in base64.
 	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
@@ -2295,12 +2293,11 @@ func (c *Client) TestEndpoint(ctx context.Context, id ID, reqEditors ...RequestE
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
 // CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
-// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
-// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+// `type` is the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says otherwise. Who
+// receives CloudEvents gets all attributes as they came; without a `time`, none.
 //
-//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
-//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
-//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - `source` and `id` identify a CloudEvent, so the event gets an id that is made of both: the answer shows it, and it
+//     is the `webhook-id`. An `id` may hold anything that CloudEvents allow, up to 512 characters.
 //   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 //     JSON once decoded. Anything else is 415, or 422 in base64.
 //   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
@@ -2333,12 +2330,11 @@ func (c *Client) PublishEventWithBody(ctx context.Context, params *PublishEventP
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
 // CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
-// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
-// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+// `type` is the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says otherwise. Who
+// receives CloudEvents gets all attributes as they came; without a `time`, none.
 //
-//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
-//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
-//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - `source` and `id` identify a CloudEvent, so the event gets an id that is made of both: the answer shows it, and it
+//     is the `webhook-id`. An `id` may hold anything that CloudEvents allow, up to 512 characters.
 //   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 //     JSON once decoded. Anything else is 415, or 422 in base64.
 //   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
@@ -4520,12 +4516,11 @@ type ClientWithResponsesInterface interface {
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
 	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
-	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
-	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	// `type` is the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says otherwise. Who
+	// receives CloudEvents gets all attributes as they came; without a `time`, none.
 	//
-	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
-	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
-	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - `source` and `id` identify a CloudEvent, so the event gets an id that is made of both: the answer shows it, and it
+	//   is the `webhook-id`. An `id` may hold anything that CloudEvents allow, up to 512 characters.
 	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 	//   JSON once decoded. Anything else is 415, or 422 in base64.
 	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
@@ -4548,12 +4543,11 @@ type ClientWithResponsesInterface interface {
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
 	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
-	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
-	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	// `type` is the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says otherwise. Who
+	// receives CloudEvents gets all attributes as they came; without a `time`, none.
 	//
-	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
-	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
-	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - `source` and `id` identify a CloudEvent, so the event gets an id that is made of both: the answer shows it, and it
+	//   is the `webhook-id`. An `id` may hold anything that CloudEvents allow, up to 512 characters.
 	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 	//   JSON once decoded. Anything else is 415, or 422 in base64.
 	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
@@ -6595,12 +6589,11 @@ func (c *ClientWithResponses) TestEndpointWithResponse(ctx context.Context, id I
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
 // CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
-// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
-// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+// `type` is the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says otherwise. Who
+// receives CloudEvents gets all attributes as they came; without a `time`, none.
 //
-//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
-//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
-//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - `source` and `id` identify a CloudEvent, so the event gets an id that is made of both: the answer shows it, and it
+//     is the `webhook-id`. An `id` may hold anything that CloudEvents allow, up to 512 characters.
 //   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 //     JSON once decoded. Anything else is 415, or 422 in base64.
 //   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
@@ -6629,12 +6622,11 @@ func (c *ClientWithResponses) PublishEventWithBodyWithResponse(ctx context.Conte
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
 // CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
-// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
-// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+// `type` is the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says otherwise. Who
+// receives CloudEvents gets all attributes as they came; without a `time`, none.
 //
-//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
-//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
-//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - `source` and `id` identify a CloudEvent, so the event gets an id that is made of both: the answer shows it, and it
+//     is the `webhook-id`. An `id` may hold anything that CloudEvents allow, up to 512 characters.
 //   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
 //     JSON once decoded. Anything else is 415, or 422 in base64.
 //   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and

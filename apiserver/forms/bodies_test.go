@@ -45,7 +45,6 @@ func TestBodies_DataIsNestedAtMostSoDeep(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)
 	for _, p := range places {
-		d := d.of(t)
 		require.Equal(t, p.status, p.sends(d, nested(128)).Code, p.name)
 		require.Equal(t, p.status, p.sends(d, strings.Repeat(`{"a":`, 127)+"[]"+strings.Repeat("}", 127)).Code, p.name)
 		for _, depth := range []int{129, 9_997, 9_999, 20_000} {

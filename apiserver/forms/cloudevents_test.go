@@ -84,9 +84,8 @@ func TestCloudEvents_Refused(t *testing.T) {
 		"one of a batch":       {batch, asCloudEvents, `[{` + attributes + `},{"specversion":"1.0","id":"e2","type":"t"}]`, 422, "/1/source"},
 		"too many":             {batch, asCloudEvents, `[` + strings.Repeat(`{`+attributes+`},`, 100) + `{` + attributes + `}]`, 422, ""},
 	} {
-		t.Run(name, func(t *testing.T) {
-			d.of(t).post(test.path, test.body, "Content-Type", test.media).refused(test.status, test.at)
-		})
+		t.Log(name)
+		d.post(test.path, test.body, "Content-Type", test.media).refused(test.status, test.at)
 	}
 }
 
@@ -112,9 +111,8 @@ func TestCloudEvents_RefusedInBinaryMode(t *testing.T) {
 		"a hyphen":         {binary("ce-a-b", "1"), `1`, 422, "/a-b"},
 		"half a surrogate": {binary("ce-subject", "%ED%A0%80"), `1`, 422, "/subject"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			d.of(t).post("/v1/events", test.body, test.headers...).refused(test.status, test.at)
-		})
+		t.Log(name)
+		d.post("/v1/events", test.body, test.headers...).refused(test.status, test.at)
 	}
 	// Every attribute and every extension, however the bytes come there.
 	for _, attribute := range []string{"id", "source", "type", "subject", "dataschema", "time", "region"} {

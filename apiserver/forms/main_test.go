@@ -169,7 +169,10 @@ func newDoor(tb testing.TB) *door {
 }
 
 // of is d for another test, which does not run at the same time.
-func (d *door) of(tb testing.TB) *door { return &door{t: tb, engine: d.engine, handler: d.handler} }
+func (d *door) of(tb testing.TB) *door {
+	tb.Helper()
+	return &door{t: tb, engine: d.engine, handler: d.handler}
+}
 
 // answer is what the API answered, and what passed.
 type answer struct {

@@ -98,8 +98,7 @@ func TestSend_SaysThatNoAnswerCameBeforeTheBodyWasSent(t *testing.T) {
 func TestSend_SendsALargeBodyAgainOverANewConnection(t *testing.T) {
 	t.Parallel()
 	arrived := make(chan seen, 1)
-	var server *httptest.Server
-	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { record(arrived)(w, r) }))
+	server := httptest.NewServer(record(arrived))
 	t.Cleanup(server.Close)
 	s, to := open(), target(server.URL+path)
 	large := message
