@@ -6,12 +6,12 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// GetHealth tells that this process lives.
+// GetHealth answers as long as this process is alive.
 func (s *server) GetHealth(context.Context, GetHealthRequestObject) (GetHealthResponseObject, error) {
 	return GetHealth200JSONResponse{Status: "ok", Version: s.Version}, nil
 }
 
-// GetReadiness tells whether messages can be accepted and delivered.
+// GetReadiness checks that messages can be accepted and delivered.
 func (s *server) GetReadiness(ctx context.Context, _ GetReadinessRequestObject) (GetReadinessResponseObject, error) {
 	polling, err := s.Deliveries.WorkerPolling(ctx)
 	if err != nil {
