@@ -24,7 +24,7 @@ const (
 	Gone Outcome = "gone"
 )
 
-// Attempted reports whether an attempt was made: the zero outcome says that none
+// Attempted reports whether an attempt was made: the zero outcome means that none
 // could be, for a reason of our own.
 func (o Outcome) Attempted() bool { return o != "" }
 

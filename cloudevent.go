@@ -11,13 +11,13 @@ import (
 	"unicode/utf8"
 )
 
-// CloudEvent holds the attributes of a CloudEvent (CloudEvents 1.0) that have no
-// other place here, so that it leaves as it came.
+// CloudEvent holds the attributes of a CloudEvent (CloudEvents 1.0) that [Event] has no
+// field for, so that it is delivered as it was published.
 type CloudEvent struct {
 	// ID is its own id: see [CloudEventID]. Empty: the event's.
 	ID     string `json:"id,omitempty"`
 	Source string `json:"source"`
-	// NoTime: it came without a time, and leaves without one.
+	// NoTime: it was published without a time, and is delivered without one.
 	NoTime     bool   `json:"no_time,omitempty"`
 	Subject    string `json:"subject,omitempty"`
 	DataSchema string `json:"dataschema,omitempty"`
@@ -45,15 +45,15 @@ var (
 	}
 )
 
-// CloudEventID is the id of the event that stands for a CloudEvent, which is known by its
-// source and its id together: two sources may use the same id. Receivers of CloudEvents
-// get the CloudEvent's own id.
+// CloudEventID is the id of the event for a CloudEvent, which is identified by its source
+// and its id together: two sources may use the same id. Receivers of CloudEvents get the
+// original id.
 func CloudEventID(source, id string) string {
 	sum := sha256.Sum256([]byte("cloudevent\n" + source + "\n" + id))
 	return GroupedID(hex.EncodeToString(sum[:16]), 0)
 }
 
-// Validate reports the first reason that c would not leave as a CloudEvent.
+// Validate reports the first reason why c cannot be delivered as a CloudEvent.
 func (c CloudEvent) Validate() error {
 	const within = "/cloudevent"
 	if c.Source == "" {
@@ -108,8 +108,8 @@ func (c CloudEvent) validateExtensions(within string) error {
 	return nil
 }
 
-// validateAttribute holds a text to what CloudEvents allow in one: no controls,
-// no halves of characters and none of the code points that are no characters.
+// validateAttribute checks that text is a string that CloudEvents allow: valid UTF-8 without
+// control characters and noncharacters.
 func validateAttribute(pointer, text string) error {
 	if !utf8.ValidString(text) {
 		return Errorf(Invalid, pointer, "is not valid UTF-8")
@@ -120,7 +120,7 @@ func validateAttribute(pointer, text string) error {
 	return nil
 }
 
-// IsJSON reports whether data of that media type is JSON. JSON is what none says.
+// IsJSON reports whether data of that media type is JSON. An empty media type means JSON.
 func IsJSON(media string) bool {
 	if media == "" {
 		return true

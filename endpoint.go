@@ -71,7 +71,7 @@ type Endpoint struct {
 	FailingSince time.Time `json:"failing_since,omitzero"`
 	CreatedAt    time.Time `json:"created_at"`
 	UpdatedAt    time.Time `json:"updated_at"`
-	// Digest tells whether a repeated request to create it is the same.
+	// Digest is the same for requests that ask for the same endpoint.
 	Digest string `json:"digest,omitempty"`
 }
 
@@ -92,8 +92,8 @@ var reservedHeaders = map[string]bool{
 	"Traceparent": true, "Tracestate": true, "Idempotency-Key": true,
 }
 
-// Validate reports the first reason that e could never be sent to. Plain http
-// is for whoever allows it.
+// Validate reports the first reason why nothing could ever be sent to e. Plain http
+// must be allowed.
 func (e Endpoint) Validate(allowHTTP bool) error {
 	if err := validateURL("/url", e.URL, allowHTTP); err != nil {
 		return err
@@ -153,7 +153,7 @@ func validateHeaders(headers map[string]Secret) error {
 	return nil
 }
 
-// Subscribes tells whether e subscribed to events of that type.
+// Subscribes reports whether e subscribed to events of that type.
 func (e Endpoint) Subscribes(eventType string) bool {
 	for _, wanted := range e.EventTypes {
 		prefix, wild := strings.CutSuffix(wanted, "*")

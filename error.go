@@ -20,7 +20,7 @@ const (
 	TooManyRequests Code = "too_many_requests" // more than the key's rate allows
 )
 
-// Error is a failure that we can explain to whoever caused it.
+// Error is a failure that is explained to the caller.
 type Error struct {
 	Code Code
 	// Pointer is the JSON pointer (RFC 6901) of the field at fault, if one is.

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Event is something that happened, published to whoever subscribed to its type.
+// Event is something that happened, published to the endpoints that subscribed to its type.
 type Event struct {
 	ID     string `json:"id,omitempty"`
 	Type   string `json:"type"`

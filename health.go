@@ -18,7 +18,7 @@ type Health struct {
 	Limit Pace `json:"limit"`
 	Pace  Pace `json:"pace"`
 
-	// InFlight is how many attempts were under way when the workers told last.
+	// InFlight is how many attempts were under way when the workers reported last.
 	InFlight int `json:"in_flight"`
 	// Waiting is how many deliveries wait for their turn, and OldestWaiting since
 	// when the first of them does.
@@ -38,7 +38,7 @@ type Health struct {
 	// where nothing is known.
 	LatencyMS    *float64 `json:"latency_ms,omitempty"`
 	SuccessRatio *float64 `json:"success_ratio,omitempty"`
-	// AsOf is when workers told of it last.
+	// AsOf is when workers reported last.
 	AsOf time.Time `json:"as_of,omitzero"`
 }
 

@@ -12,11 +12,11 @@ var (
 	tenantPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 )
 
-// DefaultTenant is whose data it is where nobody says.
+// DefaultTenant is the tenant of requests that name none.
 const DefaultTenant = "default"
 
-// ValidateID holds id to the form of ids that callers choose: 1 to 128 of
-// A-Z a-z 0-9 _ - and ':'. pointer names the field in the answer.
+// ValidateID checks that id is 1 to 128 of A-Z a-z 0-9 _ - and ':'. pointer names the field
+// in the error.
 func ValidateID(pointer, id string) error {
 	if !idPattern.MatchString(id) {
 		return Errorf(Invalid, pointer, "an id is 1 to 128 of A-Z a-z 0-9 _ - :")
@@ -24,7 +24,7 @@ func ValidateID(pointer, id string) error {
 	return nil
 }
 
-// ValidateTenant holds a tenant's name to its form: 1 to 64 of A-Z a-z 0-9 _ -.
+// ValidateTenant checks that the name of a tenant is 1 to 64 of A-Z a-z 0-9 _ -.
 func ValidateTenant(name string) error {
 	if !tenantPattern.MatchString(name) {
 		return Errorf(Invalid, "", "a tenant is 1 to 64 of A-Z a-z 0-9 _ -")
@@ -32,7 +32,7 @@ func ValidateTenant(name string) error {
 	return nil
 }
 
-// validateOwnID holds id to the form of ids that callers choose for what they send.
+// validateOwnID checks an id that the caller chose for a schedule or an event.
 func validateOwnID(pointer, id string) error {
 	if err := ValidateID(pointer, id); err != nil {
 		return err
@@ -46,8 +46,8 @@ func validateOwnID(pointer, id string) error {
 // maxName bounds entities and types, in characters.
 const maxName = 128
 
-// validateName holds an entity or a type to its form: up to 128 printable
-// characters. They stand in the engine's search attributes, in the clear.
+// validateName checks an entity or a type: 1 to 128 printable characters. They are kept in
+// Temporal's search attributes, unencrypted.
 func validateName(pointer, name string) error {
 	if n := utf8.RuneCountInString(name); n < 1 || n > maxName || !utf8.ValidString(name) {
 		return Errorf(Invalid, pointer, "must be 1 to %d printable characters", maxName)
@@ -58,13 +58,14 @@ func validateName(pointer, name string) error {
 	return nil
 }
 
-// isUnprintable finds what people do not see, and could take one name for another by.
+// isUnprintable reports whether a character does not show, so that two names could look
+// alike.
 func isUnprintable(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control, unicode.Noncharacter_Code_Point)
 }
 
-// validateType holds a type to its form: a name without *, which stands for many
-// types where they are subscribed to. So what can be sent can be subscribed to.
+// validateType checks a type: a name without *, which is a wildcard in subscriptions. So
+// every type that can be published can be subscribed to.
 func validateType(pointer, name string) error {
 	if strings.Contains(name, "*") {
 		return Errorf(Invalid, pointer, "a type has no *")
@@ -72,8 +73,7 @@ func validateType(pointer, name string) error {
 	return validateName(pointer, name)
 }
 
-// validateSubscription holds a part of event_types to its form: a type,
-// "prefix.*", or "*" for all.
+// validateSubscription checks an item of event_types: a type, "prefix.*", or "*" for all.
 func validateSubscription(pointer, wanted string) error {
 	prefix, _ := strings.CutSuffix(wanted, ".*")
 	if wanted == "*" || validateType(pointer, prefix) == nil && validateName(pointer, wanted) == nil {
@@ -84,5 +84,5 @@ func validateSubscription(pointer, wanted string) error {
 
 var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
-// member is the JSON pointer (RFC 6901) to a member of what within points to.
+// member is the JSON pointer (RFC 6901) to a member of the object at within.
 func member(within, name string) string { return within + "/" + pointerEscapes.Replace(name) }

@@ -57,11 +57,11 @@ type Destination struct {
 	Endpoint string `json:"endpoint,omitempty"`
 }
 
-// Subscribers tells whether d stands for all who are subscribed.
+// Subscribers reports whether d means the endpoints that are subscribed.
 func (d Destination) Subscribers() bool { return d == Destination{} }
 
-// Validate reports the first reason that nothing could be sent to d. Plain
-// http is for whoever allows it. Whether the endpoint exists is not known here.
+// Validate reports the first reason why nothing could be sent to d. Plain http must be
+// allowed. Whether the endpoint exists is not known here.
 func (d Destination) Validate(allowHTTP bool) error {
 	switch {
 	case d.Subscribers():

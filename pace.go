@@ -16,7 +16,7 @@ const (
 	maxPerSecond = 10_000
 	// MaxInFlight is the most that an endpoint's bound in flight may be.
 	MaxInFlight = 10_000
-	// DefaultInFlight is that bound where nobody says another.
+	// DefaultInFlight is that bound by default.
 	DefaultInFlight = 100
 )
 
@@ -67,7 +67,7 @@ func (e Endpoint) Pace(inFlight int) Pace {
 	return p
 }
 
-// Paced tells whether e has a pace of its own.
+// Paced reports whether e has a pace of its own.
 func (e Endpoint) Paced() bool { return e.RateLimit != nil || e.MaxInFlight > 0 }
 
 func (e Endpoint) validatePace() error {

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// MaxDelay is the longest that the engine delays a start. What is due later is
-	// put off again when that is over: see [Furthest].
+	// MaxDelay is the longest start delay that Temporal supports. A delivery that is due
+	// later sleeps again after it: see [Furthest].
 	MaxDelay = 100 * 365 * 24 * time.Hour
 	// maxYears is how far ahead a message may be due, in years of the calendar.
 	maxYears = 100
@@ -28,7 +28,7 @@ func Furthest(now time.Time) time.Time { return now.AddDate(maxYears, 0, 0) }
 
 // Schedule is a message due at a time.
 type Schedule struct {
-	// Tenant is whose it is: together with ID it says where in Spread it falls.
+	// Tenant, together with ID, decides where in Spread it falls.
 	Tenant string `json:"-"`
 
 	ID     string          `json:"id,omitempty"`
@@ -153,7 +153,7 @@ func (c *Change) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// Validate reports the first reason that c, asked for at now, cannot be made to
+// Validate reports the first reason why c, requested at now, cannot be made to
 // a schedule that expires at expires (zero: never).
 func (c Change) Validate(now, expires time.Time) error {
 	if c.DueAt == nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // Secret is a text that only its owners may know. However it is printed or
-// logged, it does not show; [Secret.Reveal] tells it. It marshals whole, for it
+// logged, it does not show; [Secret.Reveal] returns it. It marshals whole, for it
 // has to be kept, encrypted; a mark before it lets [HideSecrets] find it.
 type Secret string
 
@@ -59,34 +59,32 @@ type ExpiringSecrets []ExpiringSecret
 // At lists those that sign at that moment.
 func (all ExpiringSecrets) At(now time.Time) []Secret {
 	var valid []Secret
-	for _, each := range all {
-		if each.Until.IsZero() || now.Before(each.Until) {
-			valid = append(valid, each.Secret)
+	for _, secret := range all {
+		if secret.Until.IsZero() || now.Before(secret.Until) {
+			valid = append(valid, secret.Secret)
 		}
 	}
 	return valid
 }
 
-// Rotate puts secret first at that moment; those before it go on for overlap at most.
-// A secret that is there already stands there once, so that a repeated request changes
-// nothing more.
+// Rotate puts secret first; the others stay valid for at most overlap from now. A secret
+// that is there already is not duplicated, so that a repeated request changes nothing.
 func (all ExpiringSecrets) Rotate(secret Secret, now time.Time, overlap time.Duration) ExpiringSecrets {
 	rotated := ExpiringSecrets{{Secret: secret}}
 	until := now.Add(overlap)
-	for _, each := range all {
-		if each.Until.IsZero() || each.Until.After(until) {
-			each.Until = until
+	for _, previous := range all {
+		if previous.Until.IsZero() || previous.Until.After(until) {
+			previous.Until = until
 		}
-		if each.Until.After(now) && each.Secret != secret && len(rotated) < maxSecrets {
-			rotated = append(rotated, each)
+		if previous.Until.After(now) && previous.Secret != secret && len(rotated) < maxSecrets {
+			rotated = append(rotated, previous)
 		}
 	}
 	return rotated
 }
 
 const (
-	// DefaultOverlap is how long the secret before the newest goes on signing
-	// where the caller says nothing.
+	// DefaultOverlap is how long the previous secret stays valid by default.
 	DefaultOverlap = 24 * time.Hour
 	// MaxOverlap is the longest that it may.
 	MaxOverlap = 30 * 24 * time.Hour

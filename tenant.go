@@ -12,8 +12,8 @@ const (
 	MaxKeys = 100
 	// MaxTenantBytes bounds all that is kept of a tenant: the engine takes 2 MB.
 	MaxTenantBytes = 1_500_000
-	// OperatorTenant is the tenant whose endpoints are told what happens to the
-	// endpoints and deliveries of all others.
+	// OperatorTenant is the tenant whose endpoints get events about the endpoints and
+	// deliveries of all others.
 	OperatorTenant = "operator"
 )
 
@@ -31,7 +31,7 @@ const (
 type Tenant struct {
 	// Version grows with each change.
 	Version int64 `json:"version"`
-	// Endpoints are in the order in which they were made.
+	// Endpoints are in the order in which they were registered.
 	Endpoints []Endpoint `json:"endpoints,omitempty"`
 	Keys      []Key      `json:"keys,omitempty"`
 	// Secrets sign messages to bare urls. Newest first.
@@ -72,7 +72,7 @@ const (
 // Scopes lists them, in the order in which each includes those before it.
 var Scopes = []Scope{Read, Write, Admin}
 
-// Includes tells whether a key of scope s may do what needs other.
+// Includes reports whether a key of scope s may do what requires other.
 func (s Scope) Includes(other Scope) bool {
 	return slices.Index(Scopes, s) >= slices.Index(Scopes, other) && slices.Contains(Scopes, s)
 }
@@ -87,9 +87,9 @@ type Key struct {
 	Scope       Scope     `json:"scope"`
 	Description string    `json:"description,omitempty"`
 	CreatedAt   time.Time `json:"created_at"`
-	// ExpiresAt is the moment from which it opens nothing. Nil: never.
+	// ExpiresAt is the moment from which it is not valid. Nil: it does not expire.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 }
 
-// Valid tells whether k opens anything at that moment.
+// Valid reports whether k is valid at that moment.
 func (k Key) Valid(now time.Time) bool { return k.ExpiresAt == nil || now.Before(*k.ExpiresAt) }

@@ -9,8 +9,8 @@ import (
 // maxURL bounds a url, in characters.
 const maxURL = 2048
 
-// validateURL reports the first reason that text is no url to send to. Whether
-// its host is one that can be dialled is for whoever dials to say.
+// validateURL reports the first reason why text is not a url to send to. Whether its host
+// can be dialled is not checked here.
 func validateURL(pointer, text string, allowHTTP bool) error {
 	u, err := url.Parse(text)
 	switch {

@@ -26,7 +26,7 @@ type Decision struct {
 }
 
 // Decide says what follows from attempt a, made at a moment not after now.
-// Where another attempt would come too late, it is over at once: nobody should
+// Where another attempt would come too late, it is over at once: no caller should
 // wait for something that cannot happen any more.
 func (p RetryPlan) Decide(a Attempt, now time.Time) Decision {
 	if state, reason := a.Outcome.End(); state.Final() {

@@ -41,7 +41,7 @@ const maxPartsResponses = 4 << 20
 // The items for one endpoint are all sent, or all enqueued, so that none waits here for a
 // slow endpoint.
 func (a *Activities) SendGroup(ctx context.Context, in protocol.GroupInput) ([]protocol.GroupAttempt, error) {
-	return once(ctx, &a.sent, 1, func() ([]protocol.GroupAttempt, error) { return a.sendGroup(ctx, in), nil })
+	return a.sent.once(ctx, 1, func() ([]protocol.GroupAttempt, error) { return a.sendGroup(ctx, in), nil })
 }
 
 func (a *Activities) sendGroup(ctx context.Context, in protocol.GroupInput) []protocol.GroupAttempt {

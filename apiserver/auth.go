@@ -13,12 +13,12 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// tenantHeader says whose data a request is about.
+// tenantHeader names the tenant that a request acts for.
 const tenantHeader = "Postdate-Tenant"
 
 // caller is who makes a request.
 type caller struct {
-	// tenant is whose data it is about.
+	// tenant is the tenant that it acts for.
 	tenant string
 	// key is the id of the tenant's key that was shown: empty of the operator's.
 	key   string
@@ -27,7 +27,7 @@ type caller struct {
 
 type callerKey struct{}
 
-// callerOf is who made the request that ctx belongs to.
+// callerOf is the caller of the request that ctx belongs to.
 func callerOf(ctx context.Context) caller {
 	who, _ := ctx.Value(callerKey{}).(caller)
 	return who
@@ -38,13 +38,13 @@ func tenantOf(ctx context.Context) string { return callerOf(ctx).tenant }
 
 func hash(text string) [32]byte { return sha256.Sum256([]byte(text)) }
 
-// errUnknownKey is the same whatever is wrong with a key: never made, revoked,
+// errUnknownKey is the same whatever is wrong with a key: never created, revoked,
 // expired, or of a tenant that does not exist.
 var errUnknownKey = postdate.Errorf(postdate.Unauthorized, "", "this key is not known")
 
-// authenticate lets nobody pass without a key but to what the specification
-// says needs none. What does not exist is no exception; with which methods a path
-// is asked is no secret.
+// authenticate requires a key, except for operations that the specification says need
+// none. A path that does not exist requires one too; which methods a path has is no
+// secret.
 func (s *server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if op, ok := s.operation(c); (ok && op.public) || isAsset(c) || isWrongMethod(c) {
@@ -60,8 +60,8 @@ func (s *server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// isWrongMethod reports whether a path is asked by a method that it has not, which
-// is answered by those that it has.
+// isWrongMethod reports whether the path exists, but not with the request's method: the
+// answer lists the methods that it has.
 func isWrongMethod(c echo.Context) bool { return c.Get(echo.ContextKeyHeaderAllow) != nil }
 
 // identify is who shows a key, and for whom.

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// maxBody bounds a request's body, in bytes, unpacked where it came packed.
+	// maxBody bounds a request's body, in bytes: unpacked, if it is packed.
 	maxBody = 256 << 10
 	// gzipOverhead is more than gzip adds to a body of maxBody that it cannot pack.
 	gzipOverhead = 1 << 10
@@ -24,8 +24,8 @@ const (
 // byteOrderMark may precede JSON, and is ignored (RFC 8259 §8.1).
 const byteOrderMark = "\ufeff"
 
-// mediaOf is the media type of the request's body in lower case, "" where it has
-// none. Its parameters say nothing that matters: JSON is UTF-8.
+// mediaOf is the media type of the request's body in lower case, or "" without one. Its
+// parameters do not matter: JSON is UTF-8.
 func mediaOf(c echo.Context) string {
 	media, _, err := mime.ParseMediaType(c.Request().Header.Get(echo.HeaderContentType))
 	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
@@ -34,7 +34,7 @@ func mediaOf(c echo.Context) string {
 	return media
 }
 
-// hasBody reports whether r comes with a body, where it need not.
+// hasBody reports whether r has a body, where that is optional.
 func hasBody(r *http.Request) bool {
 	return r.ContentLength != 0 || r.Header.Get(echo.HeaderContentType) != ""
 }

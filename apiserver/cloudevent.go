@@ -17,25 +17,25 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// attributePrefix begins the headers that are attributes in the binary mode.
+// attributePrefix is the prefix of the headers that carry attributes in binary mode.
 const attributePrefix = "Ce-"
 
-// cloudEvent is a CloudEvent as it was read: its attributes by name, strings where
-// CloudEvents itself defines them.
+// cloudEvent is a CloudEvent as it was read.
 type cloudEvent struct {
+	// attributes are values by name: strings where CloudEvents defines them.
 	attributes map[string]any
 	data       json.RawMessage
-	// within is the pointer to it: of one in a batch, its place.
+	// within is the pointer to the event in the request: "" of a single one.
 	within string
 	faults []FieldError
 }
 
-// fault notes what is wrong with an attribute.
+// fault adds what is wrong with an attribute to the faults.
 func (c *cloudEvent) fault(name, detail string) {
 	c.faults = append(c.faults, FieldError{Pointer: c.within + pointer(name), Detail: detail})
 }
 
-// isFaulty reports whether a fault of an attribute is noted.
+// isFaulty reports whether an attribute has a fault.
 func (c *cloudEvent) isFaulty(name string) bool {
 	at := c.within + pointer(name)
 	return slices.ContainsFunc(c.faults, func(f FieldError) bool { return f.Pointer == at })
@@ -54,8 +54,8 @@ func structuredEvent(body []byte, within string) (cloudEvent, error) {
 		case name == "data":
 			came.data = text
 		case err != nil:
-			came.fault(name, "is too large a number") // all else was read before
-		case value != nil: // null stands for an attribute that is not there
+			came.fault(name, "is too large a number") // the document was parsed before
+		case value != nil: // null means that the attribute is absent
 			came.attributes[name] = value
 		}
 	}
@@ -63,7 +63,7 @@ func structuredEvent(body []byte, within string) (cloudEvent, error) {
 	return came, err
 }
 
-// decode makes JSON of data that came in base64, if it is.
+// decode replaces data in base64 by the JSON that it encodes.
 func (c *cloudEvent) decode() error {
 	const name = "data_base64"
 	value, ok := c.attributes[name]
@@ -87,7 +87,7 @@ func (c *cloudEvent) decode() error {
 	return nil
 }
 
-// isBinary reports whether attributes are among the headers.
+// isBinary reports whether the headers hold attributes.
 func isBinary(header http.Header) bool {
 	return header.Get(attributePrefix+"Specversion") != "" || header.Get(attributePrefix+"Id") != ""
 }
@@ -138,15 +138,15 @@ func unescape(value string) (string, error) {
 	}
 	if decoded, err := url.PathUnescape(value); err == nil {
 		value = decoded
-	} // else from somebody who does not encode
+	} // else the sender does not percent-encode
 	if !utf8.ValidString(value) {
 		return "", errNotUTF8
 	}
 	return value, nil
 }
 
-// event makes an event of c, whose attributes are of the types that CloudEvents
-// give them.
+// event converts c to an event, or reports the attributes that are missing or of a
+// wrong type.
 func (c *cloudEvent) event() (postdate.Event, error) {
 	known := map[string]string{
 		"specversion": "", "id": "", "source": "", "type": "", "subject": "", "time": "", "datacontenttype": "", "dataschema": "",
@@ -190,11 +190,11 @@ func (c *cloudEvent) event() (postdate.Event, error) {
 	return event, nil
 }
 
-// checkKnown notes faults of the attributes that are not the event's as they are,
-// and answers the time, where it has one.
+// checkKnown adds the faults of the attributes that CloudEvents defines, and returns the
+// time: nil if c has none.
 func (c *cloudEvent) checkKnown(known map[string]string) *time.Time {
 	for _, name := range []string{"id", "source", "type", "specversion"} {
-		if _, there := c.attributes[name]; !there && !c.isFaulty(name) {
+		if _, present := c.attributes[name]; !present && !c.isFaulty(name) {
 			c.fault(name, "is missing")
 		}
 	}
@@ -212,17 +212,17 @@ func (c *cloudEvent) checkKnown(known map[string]string) *time.Time {
 	return &happened
 }
 
-// locate says of a field of the event which attribute of c it is.
+// locate points an error about a field of the event to the attribute of c.
 func (c *cloudEvent) locate(err error) error {
-	told, ok := errors.AsType[*postdate.Error](err)
+	refusal, ok := errors.AsType[*postdate.Error](err)
 	if !ok {
 		return err
 	}
-	at := strings.TrimPrefix(strings.TrimPrefix(told.Pointer, "/cloudevent"), "/extensions")
-	return &postdate.Error{Code: told.Code, Pointer: c.within + at, Detail: told.Detail}
+	at := strings.TrimPrefix(strings.TrimPrefix(refusal.Pointer, "/cloudevent"), "/extensions")
+	return &postdate.Error{Code: refusal.Code, Pointer: c.within + at, Detail: refusal.Detail}
 }
 
-// entityOf is the entity that a subject stands for, if it can be one.
+// entityOf is the entity for a subject: "" if the subject is not a valid one.
 func entityOf(subject string) string {
 	if (postdate.Event{Type: testType, Entity: subject}).Validate() != nil {
 		return ""

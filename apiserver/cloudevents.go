@@ -10,8 +10,8 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// The forms in which CloudEvents 1.0 come over HTTP, beside the binary one, whose
-// attributes are headers.
+// The media types of CloudEvents 1.0 in structured mode. In binary mode the attributes are
+// headers.
 const (
 	mediaCloudEvent  = "application/cloudevents+json"
 	mediaCloudEvents = "application/cloudevents-batch+json"
@@ -23,11 +23,11 @@ const (
 	maxEvents = 100
 )
 
-// cloudEventsKey is where a request keeps the events that came as CloudEvents.
+// cloudEventsKey is the key of the Echo context for events that came as CloudEvents.
 const cloudEventsKey = "postdate.cloudevents"
 
-// cloudEventsServer publishes what came as CloudEvents, and leaves all else to
-// the server that decodes our own form.
+// cloudEventsServer publishes events that came as CloudEvents. All other requests go to
+// the generated server, which decodes Postdate's own form.
 type cloudEventsServer struct {
 	ServerInterface
 	server *server
@@ -59,9 +59,8 @@ func (s cloudEventsServer) PublishEvents(c echo.Context, params PublishEventsPar
 	return PublishEvents202JSONResponse(published).VisitPublishEventsResponse(c.Response())
 }
 
-// acceptCloudEvents reads the CloudEvents that a request carries, if it carries
-// any. Their data stays as it is, byte for byte, which is why it is not for a
-// library to read them.
+// acceptCloudEvents reads the CloudEvents of a request, if it has any. It uses no library
+// for that, since their data must stay as it is, byte for byte.
 func acceptCloudEvents(c echo.Context, op *operation) (accepted bool, err error) {
 	if op.Method != http.MethodPost || op.Path != pathEvents && op.Path != pathEventBatch {
 		return false, nil
@@ -116,7 +115,7 @@ func structuredEvents(c echo.Context, op *operation, media string) ([]incoming, 
 	return all, nil
 }
 
-// binaryEvents reads the one event that the binary mode of CloudEvents carries.
+// binaryEvents reads the one event of a request in binary mode.
 func binaryEvents(c echo.Context) ([]incoming, error) {
 	body, err := readBody(c)
 	if err != nil {
@@ -125,7 +124,7 @@ func binaryEvents(c echo.Context) ([]incoming, error) {
 	return arrivals(binaryEvent(c.Request().Header, body))
 }
 
-// arrivals makes an event of a CloudEvent that was read.
+// arrivals converts a CloudEvent that was read to an event.
 func arrivals(came cloudEvent, err error) ([]incoming, error) {
 	if err != nil {
 		return nil, err

@@ -39,11 +39,11 @@ func (s *server) CancelDelivery(ctx context.Context, r CancelDeliveryRequestObje
 	return CancelDelivery200JSONResponse{State: postdate.Cancelled}, nil
 }
 
-// RetryDelivery starts a dead letter anew under the id it had.
+// RetryDelivery starts a dead letter again under the same id.
 func (s *server) RetryDelivery(ctx context.Context, r RetryDeliveryRequestObject) (RetryDeliveryResponseObject, error) {
-	made, err := s.Deliveries.Retry(ctx, tenantOf(ctx), r.ID)
+	retried, err := s.Deliveries.Retry(ctx, tenantOf(ctx), r.ID)
 	if err != nil {
 		return nil, err
 	}
-	return RetryDelivery200JSONResponse(s.deliveryOf(made)), nil
+	return RetryDelivery200JSONResponse(s.deliveryOf(retried)), nil
 }

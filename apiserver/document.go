@@ -14,20 +14,19 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// maxDepth bounds how deep arrays and objects may stand in each other: those of
-// opaque data counted from the data, all others from the body. It is far below
-// what any decoder on the way refuses, and far above what people write.
+// maxDepth bounds how deep arrays and objects are nested: within opaque data counted from
+// the data, elsewhere from the body. It is far below the limits of all decoders that the
+// data passes through (10,000), and far above what is in use.
 const maxDepth = 128
 
-// opaqueExtension marks, in the specification, a schema whose values are never
-// looked into.
+// opaqueExtension marks a schema in the specification whose values are not inspected.
 const opaqueExtension = "x-opaque"
 
-// readDocument reads the one JSON value that body holds, and answers it with null
-// in place of each member that schema says is opaque: what can be held to schema.
+// readDocument checks that body is one JSON value, and returns it with null in place of
+// each member that schema marks as opaque: the form that is validated against schema.
 //
-// Outside what is opaque, it says nothing twice and holds no halves of characters
-// (I-JSON, RFC 7493), so that all who decode it read the same.
+// Outside of opaque members it requires I-JSON (RFC 7493): no name twice in an object, no
+// halves of surrogate pairs. So all decoders read the same.
 func readDocument(body []byte, schema *openapi3.Schema) (form []byte, err error) {
 	r, err := newDocumentReader(body)
 	if err != nil {
@@ -39,13 +38,13 @@ func readDocument(body []byte, schema *openapi3.Schema) (form []byte, err error)
 	return append(r.form, body[r.copied:]...), nil
 }
 
-// checkData holds body, which is opaque as a whole, to being JSON.
+// checkData checks that body, all of which is opaque, is one JSON value.
 func checkData(body []byte) error {
 	r, err := newDocumentReader(body)
 	if err != nil {
 		return err
 	}
-	return r.end(r.passOver(""))
+	return r.end(r.skip(""))
 }
 
 type documentReader struct {
@@ -64,13 +63,14 @@ func newDocumentReader(body []byte) (*documentReader, error) {
 		return nil, postdate.Errorf(malformed, "", "the body is not valid UTF-8")
 	}
 	return &documentReader{
-		// What is opaque may hold names twice, and halves of characters.
+		// Opaque data may hold names twice, and halves of surrogate pairs.
 		decoder: jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)),
 		body:    body,
 	}, nil
 }
 
-// end refuses what follows a value, or says where there is none, if err is why.
+// end checks that nothing follows the value. err is the error of reading the value, whose
+// position it adds.
 func (r *documentReader) end(err error) error {
 	if err == nil {
 		if _, err = r.decoder.ReadToken(); errors.Is(err, io.EOF) {
@@ -82,14 +82,14 @@ func (r *documentReader) end(err error) error {
 	case err == nil:
 		return postdate.Errorf(malformed, "", "not JSON: %s: another value follows the first", r.position(r.decoder.InputOffset()-1))
 	case ok && errors.Is(syntax.Err, io.ErrUnexpectedEOF):
-		return postdate.Errorf(malformed, "", "not JSON: %s: it ends here, and should go on", r.position(syntax.ByteOffset))
+		return postdate.Errorf(malformed, "", "not JSON: %s: unexpected end", r.position(syntax.ByteOffset))
 	case ok:
 		return postdate.Errorf(malformed, "", "not JSON: %s: %s", r.position(syntax.ByteOffset), syntax.Err)
 	}
 	return err
 }
 
-// value reads a value that schema is about, if any is.
+// value reads a value of that schema: nil is none.
 func (r *documentReader) value(schema *openapi3.Schema) error {
 	switch r.decoder.PeekKind() {
 	case '{':
@@ -158,7 +158,7 @@ func (r *documentReader) enter() error {
 	if r.decoder.StackDepth() > maxDepth {
 		pointer := string(r.decoder.StackPointer())
 		first, _, _ := strings.Cut(pointer[1:], "/")
-		return tooDeep("/" + first) // the rest says no more than how deep it is
+		return tooDeep("/" + first) // the whole pointer would be as long as the value is deep
 	}
 	return nil
 }
@@ -169,7 +169,7 @@ func (r *documentReader) text() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !value.IsValid() { // by its rules, which are stricter than the decoder's
+	if !value.IsValid() { // by default it is stricter than the decoder
 		return "", postdate.Errorf(postdate.Invalid, string(r.decoder.StackPointer()),
 			"holds half of a surrogate pair (\\ud800 to \\udfff), which is no character")
 	}
@@ -177,17 +177,17 @@ func (r *documentReader) text() (string, error) {
 	return string(text), err
 }
 
-// opaque passes over the value of a member.
+// opaque skips the value of a member.
 func (r *documentReader) opaque() error {
 	name := r.decoder.InputOffset()
-	err := r.passOver(string(r.decoder.StackPointer()))
+	err := r.skip(string(r.decoder.StackPointer()))
 	r.form = append(append(r.form, r.body[r.copied:name]...), ":null"...)
 	r.copied = r.decoder.InputOffset()
 	return err
 }
 
-// passOver reads a value of which only how deep it is matters.
-func (r *documentReader) passOver(pointer string) error {
+// skip reads a value and checks its depth only.
+func (r *documentReader) skip(pointer string) error {
 	outside := r.decoder.StackDepth()
 	for {
 		if _, err := r.decoder.ReadToken(); err != nil {
@@ -206,7 +206,7 @@ func tooDeep(pointer string) error {
 	return postdate.Errorf(postdate.Invalid, pointer, "arrays and objects are nested more than %d levels deep", maxDepth)
 }
 
-// position says in which line and column the byte at offset stands.
+// position is the line and column of the byte at offset.
 func (r *documentReader) position(offset int64) string {
 	before := r.body[:min(int(offset), len(r.body))]
 	line := bytes.Count(before, []byte("\n")) + 1
@@ -214,7 +214,7 @@ func (r *documentReader) position(offset int64) string {
 	return fmt.Sprintf("line %d, column %d", line, column)
 }
 
-// memberOf is the schema of a member of what schema is about, nil where it has none.
+// memberOf is the schema of a member of an object: nil without one.
 func memberOf(schema *openapi3.Schema, name string) *openapi3.Schema {
 	if schema == nil {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// validateEndpoint refuses what could never be sent to.
+// validateEndpoint refuses an endpoint that nothing could ever be sent to.
 func (s *server) validateEndpoint(ctx context.Context, e postdate.Endpoint) error {
 	if err := e.Validate(s.AllowHTTP); err != nil || s.CheckURL == nil {
 		return err
@@ -25,8 +25,8 @@ func (s *server) validateEndpoint(ctx context.Context, e postdate.Endpoint) erro
 	return nil
 }
 
-// endpointOf is the noun that body describes, with a secret of its own: the one that it
-// brings along, or a new one.
+// endpointOf is the endpoint that body describes. Its secret is the one in body, or a new
+// one.
 func (s *server) endpointOf(body CreateEndpoint) (postdate.Endpoint, error) {
 	now := s.Now().UTC()
 	scheme := cmp.Or(body.Signature, postdate.HMAC)
@@ -59,7 +59,7 @@ func secretsOf(headers map[string]string) map[string]postdate.Secret {
 	return secrets
 }
 
-// patchOf is the noun that body describes.
+// patchOf is the change that body describes.
 func patchOf(body ChangeEndpoint) postdate.EndpointPatch {
 	patch := postdate.EndpointPatch{
 		Description: body.Description, EventTypes: body.EventTypes, Timeout: body.Timeout, Retry: body.Retry,
@@ -78,9 +78,9 @@ func patchOf(body ChangeEndpoint) postdate.EndpointPatch {
 	return patch
 }
 
-// endpointFace shows e: all but its secret and the values of its headers.
-func endpointFace(e postdate.Endpoint) Endpoint {
-	face := Endpoint{
+// shownEndpoint is e in an answer: without its secret and the values of its headers.
+func shownEndpoint(e postdate.Endpoint) Endpoint {
+	answer := Endpoint{
 		ID:           e.ID,
 		URL:          e.URL,
 		Description:  e.Description,
@@ -98,23 +98,23 @@ func endpointFace(e postdate.Endpoint) Endpoint {
 		CreatedAt:    e.CreatedAt,
 		UpdatedAt:    e.UpdatedAt,
 	}
-	slices.Sort(face.Headers)
-	face.Retry = postdate.RetryOrDefault(e.Retry)
+	slices.Sort(answer.Headers)
+	answer.Retry = postdate.RetryOrDefault(e.Retry)
 	if len(e.Secrets) > 0 {
-		_, face.PublicKey = shown(e.Secrets[0].Secret)
+		_, answer.PublicKey = shown(e.Secrets[0].Secret)
 	}
-	return face
+	return answer
 }
 
-// withSecret shows e as it is shown once.
+// withSecret is e in the one answer that shows its secret.
 func withSecret(e postdate.Endpoint) EndpointWithSecret {
-	face := endpointFace(e)
+	answer := shownEndpoint(e)
 	secret, _ := shown(e.Secrets[0].Secret)
 	return EndpointWithSecret{
-		ID: face.ID, URL: face.URL, Description: face.Description, EventTypes: face.EventTypes, Headers: face.Headers,
-		Timeout: face.Timeout, Retry: face.Retry, Mode: face.Mode, Signature: face.Signature, PublicKey: face.PublicKey,
-		RateLimit: face.RateLimit, MaxInFlight: face.MaxInFlight, Coalesce: face.Coalesce,
-		State: face.State, Reason: face.Reason, FailingSince: face.FailingSince,
-		CreatedAt: face.CreatedAt, UpdatedAt: face.UpdatedAt, Secret: secret,
+		ID: answer.ID, URL: answer.URL, Description: answer.Description, EventTypes: answer.EventTypes, Headers: answer.Headers,
+		Timeout: answer.Timeout, Retry: answer.Retry, Mode: answer.Mode, Signature: answer.Signature, PublicKey: answer.PublicKey,
+		RateLimit: answer.RateLimit, MaxInFlight: answer.MaxInFlight, Coalesce: answer.Coalesce,
+		State: answer.State, Reason: answer.Reason, FailingSince: answer.FailingSince,
+		CreatedAt: answer.CreatedAt, UpdatedAt: answer.UpdatedAt, Secret: secret,
 	}
 }

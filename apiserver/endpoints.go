@@ -22,17 +22,17 @@ func (s *server) CreateEndpoint(ctx context.Context, r CreateEndpointRequestObje
 	}
 	endpoint.ID = "ep_" + idFor(tenantOf(ctx), r.Params.IdempotencyKey)
 	endpoint.Digest = ingest.Digest(*r.Body)
-	made, created, err := s.Tenants.CreateEndpoint(ctx, tenantOf(ctx), endpoint)
+	registered, created, err := s.Tenants.CreateEndpoint(ctx, tenantOf(ctx), endpoint)
 	if postdate.CodeOf(err) == postdate.Conflict {
-		return nil, postdate.Errorf(postdate.Conflict, "", "an endpoint was made with this Idempotency-Key by a request with another body")
+		return nil, postdate.Errorf(postdate.Conflict, "", "an endpoint was registered with this Idempotency-Key by a request with another body")
 	}
 	if err != nil {
 		return nil, err
 	}
 	if !created {
-		return CreateEndpoint200JSONResponse(endpointFace(made)), nil
+		return CreateEndpoint200JSONResponse(shownEndpoint(registered)), nil
 	}
-	return CreateEndpoint201JSONResponse(withSecret(made)), nil
+	return CreateEndpoint201JSONResponse(withSecret(registered)), nil
 }
 
 // GetEndpoint shows an endpoint.
@@ -41,16 +41,16 @@ func (s *server) GetEndpoint(ctx context.Context, r GetEndpointRequestObject) (G
 	if err != nil {
 		return nil, err
 	}
-	return GetEndpoint200JSONResponse(endpointFace(endpoint)), nil
+	return GetEndpoint200JSONResponse(shownEndpoint(endpoint)), nil
 }
 
-// endpointList is the list of a tenant's endpoints.
+// endpointList identifies the list of a tenant's endpoints, for its cursors.
 type endpointList struct {
 	Tenant string `json:"endpoints_of"`
 }
 
-// endpointPosition is a place in it: that of an endpoint which was shown, and may
-// be gone.
+// endpointPosition is the position of an endpoint in that list. The endpoint may have been
+// deleted since.
 type endpointPosition struct {
 	CreatedAt time.Time `json:"t"`
 	ID        string    `json:"i"`
@@ -62,7 +62,7 @@ func (p endpointPosition) compare(other endpointPosition) int {
 	return cmp.Or(p.CreatedAt.Compare(other.CreatedAt), cmp.Compare(p.ID, other.ID))
 }
 
-// ListEndpoints lists the tenant's endpoints in the order in which they were made.
+// ListEndpoints lists the tenant's endpoints in the order in which they were registered.
 func (s *server) ListEndpoints(ctx context.Context, r ListEndpointsRequestObject) (ListEndpointsResponseObject, error) {
 	tenant, err := s.Tenants.Tenant(ctx, tenantOf(ctx))
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *server) ListEndpoints(ctx context.Context, r ListEndpointsRequestObject
 	shown := rest[:min(len(rest), cmp.Or(r.Params.Limit, defaultLimit))]
 	page := EndpointList{Data: make([]Endpoint, len(shown)), HasMore: len(rest) > len(shown)}
 	for i, e := range shown {
-		page.Data[i] = endpointFace(e)
+		page.Data[i] = shownEndpoint(e)
 	}
 	if page.HasMore {
 		page.NextCursor = s.cursor(list, positionOf(shown[len(shown)-1]))
@@ -104,7 +104,7 @@ func (s *server) ChangeEndpoint(ctx context.Context, r ChangeEndpointRequestObje
 	if err != nil {
 		return nil, err
 	}
-	return ChangeEndpoint200JSONResponse(endpointFace(changed)), nil
+	return ChangeEndpoint200JSONResponse(shownEndpoint(changed)), nil
 }
 
 // DeleteEndpoint removes an endpoint. What is under way to it is cancelled after
@@ -123,7 +123,7 @@ func (s *server) DeleteEndpoint(ctx context.Context, r DeleteEndpointRequestObje
 	return DeleteEndpoint200JSONResponse{Cancelled: cancelled}, nil
 }
 
-// PauseEndpoint has nothing sent to it from now on.
+// PauseEndpoint stops sending to an endpoint.
 func (s *server) PauseEndpoint(ctx context.Context, r PauseEndpointRequestObject) (PauseEndpointResponseObject, error) {
 	changed, err := s.setEndpointState(ctx, r.ID, postdate.Paused, "paused by its owner")
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *server) PauseEndpoint(ctx context.Context, r PauseEndpointRequestObject
 	return PauseEndpoint200JSONResponse(changed), nil
 }
 
-// ResumeEndpoint has it sent to again, whatever kept it from that.
+// ResumeEndpoint enables an endpoint that is paused or disabled.
 func (s *server) ResumeEndpoint(ctx context.Context, r ResumeEndpointRequestObject) (ResumeEndpointResponseObject, error) {
 	changed, err := s.setEndpointState(ctx, r.ID, postdate.Enabled, "")
 	if err != nil {
@@ -146,10 +146,10 @@ func (s *server) setEndpointState(ctx context.Context, id string, state postdate
 		return Endpoint{}, err
 	}
 	changed, err := s.Tenants.SetEndpointState(ctx, tenantOf(ctx), id, state, reason)
-	return endpointFace(changed), err
+	return shownEndpoint(changed), err
 }
 
-// GetEndpointHealth tells how an endpoint takes what it is sent.
+// GetEndpointHealth shows an endpoint's health.
 func (s *server) GetEndpointHealth(ctx context.Context, r GetEndpointHealthRequestObject) (GetEndpointHealthResponseObject, error) {
 	endpoint, err := s.endpoint(ctx, r.ID)
 	if err != nil {

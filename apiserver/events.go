@@ -10,7 +10,7 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// incoming is an event of a request, or why it is refused.
+// incoming is an event of a request, and the reason if it is refused.
 type incoming struct {
 	event postdate.Event
 	err   error
@@ -26,14 +26,14 @@ func (s *server) PublishEvent(ctx context.Context, r PublishEventRequestObject) 
 	return PublishEvent202JSONResponse(published), nil
 }
 
-// PublishEvents publishes several. One that is refused does not keep the others back.
+// PublishEvents publishes several events. One that is refused does not hold up the others.
 func (s *server) PublishEvents(ctx context.Context, r PublishEventsRequestObject) (PublishEventsResponseObject, error) {
-	all := make([]incoming, len(r.Body.Events))
+	events := make([]incoming, len(r.Body.Events))
 	for place, body := range r.Body.Events {
 		event := eventOf(body)
-		all[place] = incoming{event: event, err: within(place, event.Validate())}
+		events[place] = incoming{event: event, err: within(place, event.Validate())}
 	}
-	published, err := s.publishBatch(ctx, all, r.Params.IdempotencyKey)
+	published, err := s.publishBatch(ctx, events, r.Params.IdempotencyKey)
 	if err != nil {
 		return nil, err
 	}
@@ -41,56 +41,56 @@ func (s *server) PublishEvents(ctx context.Context, r PublishEventsRequestObject
 }
 
 // publish publishes one event.
-func (s *server) publish(ctx context.Context, one incoming, key string) (Published, error) {
-	if one.err != nil {
-		return Published{}, one.err
+func (s *server) publish(ctx context.Context, in incoming, key string) (Published, error) {
+	if in.err != nil {
+		return Published{}, in.err
 	}
 	published, err := s.Ingester.PublishBatch(ctx, ingest.Batch{
-		Tenant: tenantOf(ctx), Events: []postdate.Event{one.event}, Key: key, TraceParent: traceParent(ctx),
+		Tenant: tenantOf(ctx), Events: []postdate.Event{in.event}, Key: key, TraceParent: traceParent(ctx),
 	})
 	if err != nil {
 		return Published{}, err
 	}
-	made := published[0]
-	return Published{ID: made.ID, Duplicate: made.Duplicate, Deliveries: refsOf(made.Deliveries)}, made.Err
+	result := published[0]
+	return Published{ID: result.ID, Duplicate: result.Duplicate, Deliveries: refsOf(result.Deliveries)}, result.Err
 }
 
-// publishBatch publishes those of all that are not refused, and answers for each.
-func (s *server) publishBatch(ctx context.Context, all []incoming, key string) (PublishedBatch, error) {
+// publishBatch publishes the events that are not refused, and returns a result for each.
+func (s *server) publishBatch(ctx context.Context, events []incoming, key string) (PublishedBatch, error) {
 	batch := ingest.Batch{Tenant: tenantOf(ctx), Key: key, TraceParent: traceParent(ctx)}
-	answers := make([]ingest.Published, len(all))
+	answers := make([]ingest.Published, len(events))
 	var places []int
-	for place, one := range all {
-		if one.err != nil {
-			answers[place] = ingest.Published{ID: one.event.ID, Err: one.err}
+	for place, in := range events {
+		if in.err != nil {
+			answers[place] = ingest.Published{ID: in.event.ID, Err: in.err}
 			continue
 		}
-		batch.Events, places = append(batch.Events, one.event), append(places, place)
+		batch.Events, places = append(batch.Events, in.event), append(places, place)
 	}
 	published, err := s.Ingester.PublishBatch(ctx, batch)
 	if err != nil {
 		return PublishedBatch{}, err
 	}
-	for i, made := range published {
-		answers[places[i]] = made
+	for i, result := range published {
+		answers[places[i]] = result
 	}
 	results := make([]EventResult, len(answers))
-	for i, made := range answers {
-		results[i] = EventResult{ID: made.ID, Duplicate: made.Duplicate, Deliveries: refsOf(made.Deliveries)}
-		if made.Err != nil {
-			results[i].Error = s.eventError(ctx, made.Err)
+	for i, result := range answers {
+		results[i] = EventResult{ID: result.ID, Duplicate: result.Duplicate, Deliveries: refsOf(result.Deliveries)}
+		if result.Err != nil {
+			results[i].Error = s.eventError(ctx, result.Err)
 		}
 	}
 	return PublishedBatch{Data: results}, nil
 }
 
-// within says of a field of one event which field of the batch it is.
+// within points an error about a field of one event to the field in the batch.
 func within(place int, err error) error {
-	told, ok := errors.AsType[*postdate.Error](err)
+	refusal, ok := errors.AsType[*postdate.Error](err)
 	if !ok {
 		return err
 	}
-	return &postdate.Error{Code: told.Code, Pointer: "/events/" + strconv.Itoa(place) + told.Pointer, Detail: told.Detail}
+	return &postdate.Error{Code: refusal.Code, Pointer: "/events/" + strconv.Itoa(place) + refusal.Pointer, Detail: refusal.Detail}
 }
 
 // eventError is err as a part of an answer. What we cannot explain is logged

@@ -34,7 +34,7 @@ func idFor(tenant, key string) string {
 	return hex.EncodeToString(sum[:10])
 }
 
-// randomID is what nobody guesses: 20 characters.
+// randomID is an id that cannot be guessed: 20 characters.
 func randomID() string {
 	sum := hash(rand.Text())
 	return hex.EncodeToString(sum[:10])
@@ -42,8 +42,8 @@ func randomID() string {
 
 const idempotencyKey = "Idempotency-Key"
 
-// unquoteKey makes of an Idempotency-Key that comes as the structured string which
-// its draft asks for ("k1", RFC 9651 §4.2.5) the key that it means: k1.
+// unquoteKey replaces an Idempotency-Key that is a structured string, as its draft
+// requires ("k1" with the quotes, RFC 9651 §3.3.3), by the key in it.
 func unquoteKey(header http.Header) error {
 	values := header[idempotencyKey]
 	if len(values) != 1 {

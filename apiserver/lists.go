@@ -46,8 +46,8 @@ func (s *server) list(ctx context.Context, filter postdate.Filter, limit int, cu
 var errCursor = postdate.Errorf(postdate.Invalid, "/cursor",
 	"not the next_cursor of a page with these filters: start again without a cursor")
 
-// seal says that token is ours, and of that list: the filters that it was asked by.
-// Each of the operator's keys has seals of its own.
+// seal is the MAC of a cursor: of its token, and of what identifies its list. Each of the
+// operator's keys has seals of its own.
 func seal(key [32]byte, list any, token []byte) []byte {
 	mac := hmac.New(sha256.New, key[:])
 	fmt.Fprintf(mac, "cursor\n%s\n%s", mustMarshal(list), token)
@@ -56,8 +56,7 @@ func seal(key [32]byte, list any, token []byte) []byte {
 
 const sealSize = 16
 
-// cursor is a position in a list, sealed. It is one between those that were shown
-// and those that come: what was shown may be gone when it is used.
+// cursor is a position in a list, sealed. It stays valid when what stood there is deleted.
 func (s *server) cursor(list, position any) string {
 	token := mustMarshal(position)
 	return base64.RawURLEncoding.EncodeToString(append(seal(s.keyHashes[0], list, token), token...))

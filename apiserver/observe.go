@@ -14,8 +14,8 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 )
 
-// readTimeout bounds what only reads, so that nobody waits for an engine that
-// does not answer. What writes sets its own bound.
+// readTimeout bounds requests that only read, so that they do not wait for a Temporal that
+// does not answer. Requests that write set their own bound.
 const readTimeout = 10 * time.Second
 
 // traceContext is how a request says which trace it belongs to.
@@ -28,7 +28,7 @@ func traceParent(ctx context.Context) string {
 	return carrier.Get("traceparent")
 }
 
-// isUntraced tells whether a probe or a page is asked for: nobody wants a trace of it.
+// isUntraced reports whether a probe or a page is requested, which are not traced.
 func isUntraced(c echo.Context) bool { return !strings.HasPrefix(c.Path(), "/v1/") }
 
 // saneID is what is taken for a request id from a caller: it goes into headers and logs.
@@ -45,7 +45,7 @@ type panicked struct {
 
 func (p *panicked) Error() string { return fmt.Sprintf("panic: %v\n%s", p.value, p.stack) }
 
-// observe gives each request an id, an end, and one line in the log.
+// observe gives each request an id, a time limit, and one line in the log.
 func (s *server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		began := time.Now()

@@ -19,7 +19,7 @@ import (
 // docsAssets is where the page at /docs finds its parts, which are in this program.
 const docsAssets = "/docs/*"
 
-// isAsset tells whether a part of a public page is asked for.
+// isAsset reports whether a part of a public page is requested.
 func isAsset(c echo.Context) bool { return c.Path() == docsAssets }
 
 // registerPages adds what is served as it is, and not from generated code.

@@ -47,10 +47,10 @@ func problemOf(err error) Problem {
 	if p, ok := errors.AsType[Problem](err); ok {
 		return p
 	}
-	if told, ok := errors.AsType[*postdate.Error](err); ok && statusOf[told.Code] != 0 {
-		p := Problem{Code: told.Code, Detail: told.Error()}
-		if told.Pointer != "" {
-			p.Errors = []FieldError{{Pointer: told.Pointer, Detail: told.Detail}}
+	if refusal, ok := errors.AsType[*postdate.Error](err); ok && statusOf[refusal.Code] != 0 {
+		p := Problem{Code: refusal.Code, Detail: refusal.Error()}
+		if refusal.Pointer != "" {
+			p.Errors = []FieldError{{Pointer: refusal.Pointer, Detail: refusal.Detail}}
 		}
 		return p
 	}
@@ -78,7 +78,7 @@ func problemOfEcho(err *echo.HTTPError) Problem {
 	}
 }
 
-// isUnavailable tells whether the engine failed to answer for a reason that may pass.
+// isUnavailable reports whether the engine failed to answer for a reason that may pass.
 func isUnavailable(err error) bool {
 	switch serviceerror.ToStatus(err).Code() {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.ResourceExhausted, codes.Aborted:

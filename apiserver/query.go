@@ -9,8 +9,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// validateQuery refuses a query that cannot be read to its end: what net/url
-// leaves out of it would be a filter that does not hold.
+// validateQuery refuses a query that cannot be parsed completely. net/url drops the
+// parameters that it cannot parse, and a filter that is dropped would match everything.
 func validateQuery(raw string) error {
 	var faults []FieldError
 	for parameter := range strings.SplitSeq(raw, "&") {
@@ -31,7 +31,7 @@ func validateQuery(raw string) error {
 	return problem
 }
 
-// queryFault says why a parameter cannot be read.
+// queryFault is the reason why a parameter cannot be parsed, or "".
 func queryFault(parts ...string) string {
 	for _, part := range parts {
 		if strings.Contains(part, ";") {
@@ -44,8 +44,8 @@ func queryFault(parts ...string) string {
 	return ""
 }
 
-// parameterFaults are those of parameters of the query that op does not know, or
-// that are there and empty: no parameter of ours is ever meant to be.
+// parameterFaults are the faults of query parameters that op does not have, or that are
+// empty: no parameter may be.
 func parameterFaults(c echo.Context, op *operation) []FieldError {
 	var faults []FieldError
 	for name, values := range c.QueryParams() {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObject) (CreateScheduleResponseObject, error) {
 	now := s.Now().UTC()
 	schedule := scheduleOf(tenantOf(ctx), *r.Body)
-	told := protocol.Accepted{Digest: digest(*r.Body), To: schedule.To, At: now}
+	accepted := protocol.Accepted{Digest: digest(*r.Body), To: schedule.To, At: now}
 	named := schedule.ID != "" || r.Params.IdempotencyKey != ""
 	if schedule.ID == "" {
 		schedule.ID = newScheduleID(tenantOf(ctx), r.Params.IdempotencyKey)
@@ -29,22 +30,22 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 		if named && postdate.CodeOf(err) == postdate.Invalid {
 			// It may have been accepted when it first came, and have expired since,
 			// or its endpoint may be gone.
-			if before, unknown := s.repeated(ctx, schedule.ID, told.Digest); unknown == nil {
+			if before, unknown := s.repeated(ctx, schedule.ID, accepted.Digest); unknown == nil {
 				return before, nil
 			}
 		}
 		return nil, err
 	}
 
-	made, err := s.Ingester.Start(ctx, deliverInput(ctx, schedule, now), told)
+	created, err := s.Ingester.Start(ctx, deliverInput(ctx, schedule, now), accepted)
 	if errors.Is(err, executions.ErrExists) {
-		return s.repeated(ctx, schedule.ID, told.Digest)
+		return s.repeated(ctx, schedule.ID, accepted.Digest)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return CreateSchedule201JSONResponse{
-		Body:    s.deliveryOf(made),
+		Body:    s.deliveryOf(created),
 		Headers: CreateSchedule201ResponseHeaders{Location: "/v1/schedules/" + schedule.ID},
 	}, nil
 }
@@ -98,7 +99,7 @@ func (s *server) ChangeSchedule(ctx context.Context, r ChangeScheduleRequestObje
 	if change.DueAt != nil && change.DueAt.Before(now) {
 		change.DueAt = &now // as on creation
 	}
-	// What could never be done wakes no sleeper.
+	// An Update wakes the delivery: a change that is refused anyway must not.
 	if err := change.Validate(now, time.Time{}); err != nil {
 		return nil, err
 	}
@@ -130,6 +131,10 @@ func (s *server) CancelSchedule(ctx context.Context, r CancelScheduleRequestObje
 // FireSchedule has it sent now.
 func (s *server) FireSchedule(ctx context.Context, r FireScheduleRequestObject) (FireScheduleResponseObject, error) {
 	fired, done, err := s.update(ctx, r.ID, protocol.UpdateFire)
+	if fired.State == postdate.Scheduled { // Temporal shows its attempt a moment later
+		fired.State, fired.Reason = postdate.Sending, fmt.Sprintf("attempt %d is about to be made", fired.Attempts.Next())
+		fired.NextAttemptAt = time.Time{}
+	}
 	switch {
 	case err != nil:
 		return nil, err

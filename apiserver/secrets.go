@@ -8,7 +8,7 @@ import (
 	"github.com/postdate/postdate/signature"
 )
 
-// newSecret makes what signs by a scheme.
+// newSecret is a new secret, or key, for a scheme.
 func newSecret(scheme postdate.Scheme) postdate.Secret {
 	if scheme == postdate.Ed25519 {
 		return postdate.Secret(signature.NewSigningKey().Reveal())
@@ -16,7 +16,7 @@ func newSecret(scheme postdate.Scheme) postdate.Secret {
 	return postdate.Secret(signature.NewSecret().Reveal())
 }
 
-// secretOf is the secret that a caller brings along for a scheme, or a new one.
+// secretOf is the caller's own secret for a scheme, or a new one where text is empty.
 func secretOf(scheme postdate.Scheme, text string) (postdate.Secret, error) {
 	const pointer = "/secret"
 	switch {
@@ -36,8 +36,8 @@ func secretOf(scheme postdate.Scheme, text string) (postdate.Secret, error) {
 	return postdate.Secret(secret.Reveal()), nil
 }
 
-// shown is what a receiver needs to verify what secret signs: the secret that it
-// shares, or the public half of a key.
+// shown is what a receiver needs to verify signatures: the shared secret, or the public
+// half of a key.
 func shown(secret postdate.Secret) (shared, public string) {
 	if key, err := signature.ParseSigningKey(secret.Reveal()); err == nil {
 		return "", key.Public().String()
@@ -55,7 +55,7 @@ func (s *server) GetSigningSecret(ctx context.Context, _ GetSigningSecretRequest
 	return GetSigningSecret200JSONResponse{Secret: secret.Reveal()}, nil
 }
 
-// RotateSigningSecret puts another in its place.
+// RotateSigningSecret replaces the tenant's signing secret.
 func (s *server) RotateSigningSecret(ctx context.Context, r RotateSigningSecretRequestObject) (RotateSigningSecretResponseObject, error) {
 	secret, overlap, err := rotationOf(r.Body, postdate.HMAC)
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *server) RotateSigningSecret(ctx context.Context, r RotateSigningSecretR
 	return RotateSigningSecret200JSONResponse(rotated(secret, overlap)), nil
 }
 
-// RotateEndpointSecret puts another in its place, of the endpoint's scheme.
+// RotateEndpointSecret replaces the secret of an endpoint.
 func (s *server) RotateEndpointSecret(ctx context.Context, r RotateEndpointSecretRequestObject) (RotateEndpointSecretResponseObject, error) {
 	endpoint, err := s.endpoint(ctx, r.ID)
 	if err != nil {
@@ -83,8 +83,7 @@ func (s *server) RotateEndpointSecret(ctx context.Context, r RotateEndpointSecre
 	return RotateEndpointSecret200JSONResponse(rotated(secret, overlap)), nil
 }
 
-// rotationOf is the secret that is to sign by a scheme, and how long the one before is
-// to go on.
+// rotationOf is the new secret for a scheme, and how long the previous one stays valid.
 func rotationOf(body *RotateSecret, scheme postdate.Scheme) (postdate.Secret, time.Duration, error) {
 	if body == nil {
 		body = &RotateSecret{}

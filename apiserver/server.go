@@ -46,8 +46,8 @@ type Config struct {
 	// AllowHTTP allows destinations of plain http.
 	AllowHTTP bool
 	// CheckURL refuses destinations which could never be sent to, where it is
-	// not nil. Its error is told to the caller. What a name resolves to is not
-	// known yet: that is for whoever dials.
+	// not nil. Its error is shown to the caller. It cannot know what a name resolves to:
+	// that is checked when it is dialled.
 	CheckURL func(tenant string, u *url.URL) error
 
 	// Metrics answers /metrics, where it is not nil.
@@ -89,8 +89,8 @@ func New(c Config) (http.Handler, error) {
 	return e, nil
 }
 
-// withHead has HEAD answered wherever GET is (RFC 9110 §9.3.2). The body is left
-// out by net/http.
+// withHead registers HEAD for every GET route (RFC 9110 §9.3.2). net/http leaves out the
+// body.
 type withHead struct{ *echo.Echo }
 
 // GET registers a handler for GET and for HEAD.

@@ -2,12 +2,12 @@ package apiserver
 
 import "context"
 
-// GetHealth tells that this process lives.
+// GetHealth answers as long as this process is alive.
 func (s *server) GetHealth(context.Context, GetHealthRequestObject) (GetHealthResponseObject, error) {
 	return GetHealth200JSONResponse{Status: "ok", Version: s.Version}, nil
 }
 
-// GetReadiness tells whether messages can be accepted and delivered.
+// GetReadiness checks that messages can be accepted and delivered.
 func (s *server) GetReadiness(ctx context.Context, _ GetReadinessRequestObject) (GetReadinessResponseObject, error) {
 	if err := s.Deliveries.Ready(ctx); err != nil {
 		return nil, err

@@ -28,8 +28,8 @@ func (s *server) TestEndpoint(ctx context.Context, r TestEndpointRequestObject) 
 	}
 	in := s.endpointProbe(ctx, endpoint)
 	id := in.Shipment.ID()
-	told := protocol.Accepted{To: in.Shipment.To, At: in.Shipment.DueAt}
-	if _, err := s.Ingester.Start(ctx, in, told); err != nil {
+	accepted := protocol.Accepted{To: in.Shipment.To, At: in.Shipment.DueAt}
+	if _, err := s.Ingester.Start(ctx, in, accepted); err != nil {
 		return nil, err
 	}
 	if err := s.awaitEnd(ctx, id); err != nil {
@@ -39,11 +39,11 @@ func (s *server) TestEndpoint(ctx context.Context, r TestEndpointRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	made := attemptsOf(ended.Attempts)
-	if len(made) == 0 {
+	attempts := attemptsOf(ended.Attempts)
+	if len(attempts) == 0 {
 		return nil, postdate.Errorf(postdate.Conflict, "", "no attempt was made: %s", cmp.Or(ended.Reason, "the test was cancelled"))
 	}
-	return TestEndpoint200JSONResponse{Delivery: id, Attempt: made[len(made)-1]}, nil
+	return TestEndpoint200JSONResponse{Delivery: id, Attempt: attempts[len(attempts)-1]}, nil
 }
 
 // endpointProbe is what a test sends: once.

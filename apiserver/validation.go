@@ -29,7 +29,7 @@ var validation = openapi3filter.Options{
 	},
 }
 
-// parameterValidation is that of requests whose bodies are read otherwise.
+// parameterValidation validates requests whose bodies are not validated by a schema.
 var parameterValidation = withoutBody(validation)
 
 func withoutBody(options openapi3filter.Options) openapi3filter.Options {
@@ -48,8 +48,8 @@ func isTime(value string) error {
 
 var errTime = errors.New(`not a time: write "2027-01-01T09:00:00Z"`)
 
-// parseTime reads a time of RFC 3339. A time that has five digits to its year in
-// UTC, or one before the year 1, could be read and not answered.
+// parseTime parses a time of RFC 3339, from the year 1 to 9999 in UTC: others can be parsed,
+// but not written.
 func parseTime(value string) (time.Time, error) {
 	var t time.Time
 	if err := t.UnmarshalText([]byte(value)); err != nil || t.UTC().Year() < 1 || t.UTC().Year() > 9999 {
@@ -58,7 +58,7 @@ func parseTime(value string) (time.Time, error) {
 	return t.UTC(), nil
 }
 
-// utc is t in UTC, nil where it is.
+// utc is t in UTC, or nil.
 func utc(t *time.Time) *time.Time {
 	if t == nil {
 		return nil
@@ -98,7 +98,7 @@ func (s *server) validate(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		faults := parameterFaults(c, op)
 		form := formFaults(c, op, options)
-		form = slices.DeleteFunc(form, func(fault FieldError) bool { // said in better words
+		form = slices.DeleteFunc(form, func(fault FieldError) bool { // the other detail is clearer
 			return slices.ContainsFunc(faults, func(said FieldError) bool { return said.Pointer == fault.Pointer })
 		})
 		if faults = append(faults, form...); len(faults) > 0 {
@@ -111,8 +111,9 @@ func (s *server) validate(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// acceptBody reads the body that op takes, and leaves in the request what its
-// schema is about, which is held to it by options.
+// acceptBody reads and returns the body of a request, and leaves in the request the form
+// that is validated against the schema, by these options. body is nil where op takes none,
+// or the events were read from it.
 func acceptBody(c echo.Context, op *operation) (body []byte, options *openapi3filter.Options, err error) {
 	r := c.Request()
 	if accepted, err := acceptCloudEvents(c, op); err != nil || accepted {
@@ -137,8 +138,7 @@ func acceptBody(c echo.Context, op *operation) (body []byte, options *openapi3fi
 	return body, &validation, nil
 }
 
-// formFaults are where the request is not of the form that op's specification
-// gives it.
+// formFaults are the faults that the validation against the specification finds.
 func formFaults(c echo.Context, op *operation, options *openapi3filter.Options) []FieldError {
 	params := make(map[string]string)
 	for i, name := range c.ParamNames() {
@@ -149,8 +149,8 @@ func formFaults(c echo.Context, op *operation, options *openapi3filter.Options) 
 	}))
 }
 
-// pathValue is a parameter of the path as it is meant: Echo leaves those encoded of
-// a path that has another form in Go's own encoding.
+// pathValue decodes a parameter of the path. Echo routes by the encoded path where that
+// differs from Go's own encoding, and then leaves parameters encoded.
 func pathValue(c echo.Context, value string) string {
 	if c.Request().URL.RawPath == "" {
 		return value
@@ -158,7 +158,7 @@ func pathValue(c echo.Context, value string) string {
 	if decoded, err := url.PathUnescape(value); err == nil {
 		return decoded
 	}
-	return value // net/http has read the path, so it can be decoded
+	return value // not reached: net/http has decoded the path
 }
 
 // invalid is the problem of a request with faults, of which there is at least one.
@@ -171,7 +171,7 @@ func invalid(faults []FieldError) Problem {
 	return Problem{Code: postdate.Invalid, Detail: detail, Errors: faults}
 }
 
-// fieldErrors tells in few words what the validation found, which tells it in many.
+// fieldErrors shortens the errors of the validation.
 func fieldErrors(err error) []FieldError {
 	switch e := err.(type) { //nolint:errorlint // a tree is walked, node by node
 	case nil:

@@ -18,7 +18,7 @@ import (
 // of which may take a minute, before it answers that a schedule is cancelled.
 const timeout = 90 * time.Second
 
-// maxProblem bounds what is read of an answer that tells of an error, in bytes.
+// maxProblem bounds what is read of an error's body, in bytes.
 const maxProblem = 1 << 20
 
 // New makes a client of the API at baseURL, with a tenant's key or its operator's.
@@ -29,7 +29,7 @@ func New(baseURL, key string, options ...ClientOption) (*ClientWithResponses, er
 }
 
 // WithTenant makes calls for a tenant, with the operator's key: without it, they
-// are for "default". A tenant's key says itself whose it is.
+// are for "default". A tenant's key names its tenant.
 func WithTenant(tenant string) ClientOption { return withHeader("Postdate-Tenant", tenant) }
 
 func withHeader(name, value string) ClientOption {

@@ -84,12 +84,12 @@ func messages() []string {
 		}
 		return line
 	}
-	text, standing, changed := reflect.TypeFor[string](), reflect.TypeFor[protocol.UpdateResult](), reflect.TypeFor[protocol.TenantChanged]()
+	text, result, changed := reflect.TypeFor[string](), reflect.TypeFor[protocol.UpdateResult](), reflect.TypeFor[protocol.TenantChanged]()
 	line := reflect.TypeFor[protocol.LineStatus]()
 	return []string{
-		message("Deliver update", protocol.UpdateCancel, standing),
-		message("Deliver update", protocol.UpdateReschedule, reflect.TypeFor[postdate.Change](), standing),
-		message("Deliver update", protocol.UpdateFire, standing),
+		message("Deliver update", protocol.UpdateCancel, result),
+		message("Deliver update", protocol.UpdateReschedule, reflect.TypeFor[postdate.Change](), result),
+		message("Deliver update", protocol.UpdateFire, result),
 		message("Deliver signal", protocol.SignalRelease),
 		message("Deliver signal", protocol.SignalSuperseded),
 		message("Tenant update", protocol.UpdateCreateEndpoint, reflect.TypeFor[postdate.Endpoint](), changed),
@@ -108,7 +108,7 @@ func messages() []string {
 		message("Endpoint query", protocol.QueryHealth, reflect.TypeFor[protocol.EndpointHealth]()),
 		message("Endpoint query", protocol.QueryTurn, text, reflect.TypeFor[postdate.QueuePosition]()),
 		message("Line signal", protocol.SignalCall, reflect.TypeFor[protocol.Wake]()),
-		message("Line update", protocol.UpdateCancelWaiter, text, standing),
+		message("Line update", protocol.UpdateCancelWaiter, text, result),
 		message("heartbeat of "+protocol.RetryActivity, "details", reflect.TypeFor[postdate.Attempts]()),
 		message("heartbeat of "+protocol.SendLineActivity, "details", reflect.TypeFor[protocol.LineProgress]()),
 		message("heartbeat of "+protocol.SweepActivity, "details", reflect.TypeFor[protocol.SweepProgress]()),

@@ -25,7 +25,7 @@ var ErrKey = errors.New("not an ed25519 key")
 // key: it signs nothing.
 //
 // However it is printed, logged or marshalled, it does not show; only
-// [SigningKey.Reveal] tells it.
+// [SigningKey.Reveal] returns it.
 type SigningKey struct {
 	key *string // seed and public half, hidden as Secret's is
 }
@@ -74,8 +74,8 @@ func decodeKey(text, prefix string) ([]byte, error) {
 	return raw, nil
 }
 
-// Reveal is the key in the form that [ParseSigningKey] reads, for whoever is to
-// know it. Of the zero value it is "".
+// Reveal is the key in the form that [ParseSigningKey] reads, for those who
+// may know it. Of the zero value it is "".
 func (k SigningKey) Reveal() string {
 	if k.IsZero() {
 		return ""
@@ -91,7 +91,7 @@ func (k SigningKey) Public() VerifyKey {
 	return VerifyKey{string(k.private()[ed25519.SeedSize:])}
 }
 
-// IsZero tells whether k is the zero value.
+// IsZero reports whether k is the zero value.
 func (k SigningKey) IsZero() bool { return k.key == nil }
 
 // String does not show the key.
@@ -143,7 +143,7 @@ func (k VerifyKey) String() string {
 	return verifyPrefix + base64.StdEncoding.EncodeToString([]byte(k.key))
 }
 
-// IsZero tells whether k is the zero value.
+// IsZero reports whether k is the zero value.
 func (k VerifyKey) IsZero() bool { return k == VerifyKey{} }
 
 func (k VerifyKey) version() string { return keyVersion }

@@ -35,7 +35,7 @@ var (
 // knows. Its zero value is no secret: it signs nothing and verifies nothing.
 //
 // However it is printed, logged or marshalled, it does not show; only
-// [Secret.Reveal] tells it. Secrets are compared with [Secret.Equal].
+// [Secret.Reveal] returns it. Secrets are compared with [Secret.Equal].
 type Secret struct {
 	// The key stands behind a pointer to a string, for of an unexported field
 	// in a struct around us fmt asks no method, and of all kinds of fields that
@@ -73,8 +73,8 @@ func ParseSecret(text string) (Secret, error) {
 	return secretOf(key), nil
 }
 
-// Reveal is the secret in the form that [ParseSecret] reads, for whoever is to
-// know it. Of the zero value it is "".
+// Reveal is the secret in the form that [ParseSecret] reads, for those who
+// may know it. Of the zero value it is "".
 func (s Secret) Reveal() string {
 	if s.IsZero() {
 		return ""
@@ -82,10 +82,10 @@ func (s Secret) Reveal() string {
 	return secretPrefix + base64.StdEncoding.EncodeToString(s.bytes())
 }
 
-// IsZero tells whether s is the zero value.
+// IsZero reports whether s is the zero value.
 func (s Secret) IsZero() bool { return s.key == nil }
 
-// Equal tells in constant time whether s and other are the same secret.
+// Equal reports in constant time whether s and other are the same secret.
 func (s Secret) Equal(other Secret) bool {
 	if s.IsZero() || other.IsZero() {
 		return s.IsZero() && other.IsZero()

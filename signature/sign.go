@@ -11,7 +11,7 @@ import (
 // Signer makes signatures: a [Secret] makes those of version "v1", a
 // [SigningKey] those of "v1a". There are no others.
 type Signer interface {
-	// IsZero tells whether it is a zero value, which signs nothing.
+	// IsZero reports whether it is a zero value, which signs nothing.
 	IsZero() bool
 	version() string
 	// sign appends the base64 of the signature of c.

@@ -40,10 +40,10 @@ var (
 // Verifier verifies signatures: a [Secret] those of version "v1", a [VerifyKey]
 // those of "v1a". There are no others.
 type Verifier interface {
-	// IsZero tells whether it is a zero value, which verifies nothing.
+	// IsZero reports whether it is a zero value, which verifies nothing.
 	IsZero() bool
 	version() string
-	// verifies tells whether one of signatures, in base64, is that of c.
+	// verifies reports whether one of signatures, in base64, is that of c.
 	verifies(signatures []string, c content) bool
 }
 

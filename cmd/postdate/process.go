@@ -243,7 +243,8 @@ func (p process) workerConfig(temporal client.Client, s stores, limiter *pacer.P
 		Limiter:     limiter,
 		MaxInFlight: p.MaxInFlight,
 		Log:         p.log,
-		Slots:       p.WorkerSlots,
+		// Those that wait for a permit need one too: attempts are bounded by the limiter.
+		Slots:       2 * p.WorkerSlots,
 		StopTimeout: p.ShutdownTimeout,
 	}
 }

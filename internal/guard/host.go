@@ -57,9 +57,8 @@ func (g *Guard) CheckHost(host string) error {
 	return nil
 }
 
-// Normalize is host in the form in which it is dialled and named in a request:
-// ASCII and lower case. What cannot be mapped stays as it is; [Guard.CheckHost]
-// refuses it.
+// Normalize is host as it is dialled and as a request names it: in ASCII and lower case. A
+// host that cannot be mapped is returned unchanged; [Guard.CheckHost] refuses it.
 func Normalize(host string) string {
 	if name, reason := normalize(host); reason == "" {
 		return name
@@ -67,8 +66,8 @@ func Normalize(host string) string {
 	return host
 }
 
-// normalize maps host as net/http does before it dials ("①②⑦.0.0.1" is 127.0.0.1),
-// or says why it cannot.
+// normalize maps host as net/http does before it dials ("①②⑦.0.0.1" is 127.0.0.1), or
+// returns the reason why it cannot be mapped.
 func normalize(host string) (name, reason string) {
 	switch {
 	case strings.ContainsFunc(host, isHidden):
@@ -83,8 +82,8 @@ func normalize(host string) (name, reason string) {
 	return strings.ToLower(name), ""
 }
 
-// isHidden finds what the mapping of names leaves out, so that a name looks like
-// another. Joiners are for the mapping to judge: some scripts need them.
+// isHidden reports whether the mapping removes a character, so that two names look alike.
+// Joiners are excepted: some scripts need them, and the mapping validates them.
 func isHidden(r rune) bool {
 	const zeroWidthNonJoiner, zeroWidthJoiner = '\u200c', '\u200d'
 	return r != zeroWidthNonJoiner && r != zeroWidthJoiner &&
@@ -96,9 +95,8 @@ const (
 	maxLabelBytes = 63
 )
 
-// notAName says why name, in ASCII and lower case and without the full stop at its
-// end, never resolves: "" where it may (RFC 1035 §2.3.4, RFC 1123 §2.1; underscores
-// are in use).
+// notAName is the reason why name can never be resolved, or "" (RFC 1035 §2.3.4, RFC 1123
+// §2.1; underscores are in use). name is in ASCII and lower case, without a final full stop.
 func notAName(name string) string {
 	if len(name) > maxNameBytes {
 		return "is longer than a name may be: 253 characters"

@@ -15,9 +15,9 @@ const (
 	// headerReschedule, on a 2xx, asks for the same message again: at a time
 	// (RFC 3339) or after a duration (Go's form or ISO 8601's).
 	headerReschedule = "Postdate-Reschedule"
-	// headerDelivery says what is to become of the delivery, in the words of Standard
-	// Webhooks' proposal: "abort-message" (or "abort"), on anything but a 2xx, asks
-	// to give it up, and "disable", on any answer, to disable the endpoint.
+	// headerDelivery controls the delivery, as proposed for Standard Webhooks:
+	// "abort-message" (or "abort"), except on a 2xx, ends it, and "disable", on any answer,
+	// disables the endpoint.
 	headerDelivery = "Webhook-Delivery"
 )
 
@@ -49,8 +49,8 @@ func classify(response *http.Response, now time.Time) postdate.Attempt {
 	return a
 }
 
-// deliveryRequests reads what the values of a header ask for: one word, or several
-// with commas between them.
+// deliveryRequests parses the values of headerDelivery: one word, or several separated by
+// commas.
 func deliveryRequests(values []string) (abort, disable bool) {
 	for word := range strings.SplitSeq(strings.Join(values, ","), ",") {
 		switch strings.ToLower(strings.TrimSpace(word)) {
@@ -100,9 +100,9 @@ func parseMoment(value string, now time.Time) (time.Time, bool) {
 	return now.Add(after.Duration()), err == nil
 }
 
-// retryAfter reads the header Retry-After (RFC 9110 §10.2.3): seconds, or a date,
-// which is one by the clock that wrote the answer's Date. What is neither, or has
-// passed, is 0.
+// retryAfter parses the header Retry-After (RFC 9110 §10.2.3): seconds, or a date, which is
+// compared with the answer's own Date, since both are by the receiver's clock. A value that
+// is neither, or has passed, is 0.
 func retryAfter(header http.Header, now time.Time) postdate.Duration {
 	value := strings.TrimSpace(header.Get("Retry-After"))
 	var wait time.Duration

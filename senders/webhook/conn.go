@@ -7,13 +7,13 @@ import (
 	"syscall"
 )
 
-// lenientConn can be read on where it can be written no more. A receiver may
-// answer before it has read a request, and close: net/http gives up on the write
-// that fails then (golang.org/issue/11745), though the answer is there to be read.
-// Where none is, reading fails just as well.
+// lenientConn hides that the other end takes no more, so that its answer is read. A receiver
+// may answer before it has read a request, and close the connection: the next write fails,
+// and net/http returns that error although the answer can be read
+// (https://go.dev/issue/11745). If there is no answer, reading fails too.
 type lenientConn struct{ net.Conn }
 
-// Write says of what the other end takes no more that it was written.
+// Write discards p where the other end takes no more.
 func (c lenientConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, net.ErrClosed) {
@@ -22,7 +22,7 @@ func (c lenientConn) Write(p []byte) (int, error) {
 	return n, err //nolint:wrapcheck // net/http knows its errors
 }
 
-// dial makes the connections of a transport.
+// dial is the dialling function of a transport.
 func dial(dialer *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, network, address)

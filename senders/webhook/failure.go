@@ -99,7 +99,7 @@ func explainConnection(err error, address string) string {
 	return ""
 }
 
-// cause is what the library said of err, unless it told more of target than its host.
+// cause is the library's text of err, unless that holds more of target than its host.
 func cause(err error, target *url.URL) string {
 	said := err.Error()
 	for _, secret := range []string{target.Path, target.EscapedPath(), target.RawQuery} {

@@ -37,8 +37,8 @@ func (s *Sender) request(ctx context.Context, at time.Time, m postdate.Message, 
 	return request, nil
 }
 
-// normalize makes of a url what a request line and a Host header can carry: the
-// name that is dialled, and a query that is percent-encoded where it was not.
+// normalize rewrites a url for the request line and the Host header: its host is the name
+// that is dialled, and its query is percent-encoded where necessary.
 func normalize(u *url.URL) {
 	if host, port := u.Hostname(), u.Port(); !strings.Contains(host, ":") { // else an IPv6 address
 		u.Host = guard.Normalize(host)
@@ -49,8 +49,8 @@ func normalize(u *url.URL) {
 	u.RawQuery = escapeQuery(u.RawQuery)
 }
 
-// escapeQuery percent-encodes what must not stand in a query as it is
-// (https://url.spec.whatwg.org/#query-percent-encode-set), and nothing twice.
+// escapeQuery percent-encodes the bytes that a query must not contain
+// (https://url.spec.whatwg.org/#query-percent-encode-set). What is encoded stays as it is.
 func escapeQuery(query string) string {
 	const hex = "0123456789ABCDEF"
 	escaped := make([]byte, 0, len(query))

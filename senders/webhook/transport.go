@@ -55,7 +55,7 @@ func newTransport(dialer *net.Dialer) *http.Transport {
 
 // progress is how far a request got.
 type progress struct {
-	// connected tells whether there was a connection to send it over.
+	// connected is whether there was a connection to send it over.
 	connected atomic.Bool
 }
 

@@ -70,9 +70,9 @@ func New(c Config) *Sender {
 		tracer:    otel.Tracer("github.com/postdate/postdate/senders/webhook"),
 		headers: http.Header{
 			"User-Agent": {c.UserAgent},
-			// Never sent, being empty. It tells the transport that the request
-			// may be repeated when a kept connection turns out to be closed:
-			// receivers know a message again by its id.
+			// Never sent, being empty. It allows the transport to repeat the request when
+			// a kept connection turns out to be closed: receivers recognise a message by
+			// its id.
 			"Idempotency-Key": {},
 		},
 	}
@@ -82,7 +82,7 @@ var errNoSecret = errors.New("no signing secret")
 
 // Send makes one attempt to deliver m, until the deadline of ctx at the latest,
 // or [postdate.MaxTimeout] where it has none. All that concerns the receiver is
-// told by the attempt. The error is for what is our own fault: no secret to sign
+// recorded in the attempt. The error is for our own faults: no secret to sign
 // with, no time left when it began, nothing to connect with (see ourFault), or ctx
 // cancelled before an answer came.
 func (s *Sender) Send(ctx context.Context, m postdate.Message, to postdate.Target) (postdate.Attempt, error) {
@@ -112,7 +112,7 @@ func (s *Sender) Send(ctx context.Context, m postdate.Message, to postdate.Targe
 	return attempt, nil
 }
 
-// signersOf reads the secrets of to, anew for each attempt: that costs little
+// signersOf parses the secrets of to, again for each attempt: that costs little
 // beside signing, and so nothing secret is kept.
 func signersOf(to postdate.Target) ([]signature.Signer, error) {
 	if len(to.Secrets) == 0 {
