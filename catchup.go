@@ -44,7 +44,7 @@ func (c CatchUp) validate(pointer string) error {
 		return nil
 	case c.Mode == CatchUpNone:
 		return Errorf(Invalid, pointer+"/within", "nothing is caught up with")
-	case *c.Within <= 0 || c.Within.Std() > MaxDelay:
+	case *c.Within <= 0 || c.Within.Duration() > MaxDelay:
 		return Errorf(Invalid, pointer+"/within", "more than 0 and at most 100 years")
 	}
 	return nil

@@ -138,7 +138,7 @@ func (r Recurrence) validateRule() error {
 	case r.RRule != nil:
 		return validateRuleLength("/rrule", *r.RRule)
 	}
-	switch every := r.Every.Std(); {
+	switch every := r.Every.Duration(); {
 	case every < minEvery || every > MaxDelay:
 		return Errorf(Invalid, recurrenceRoot+"/every", "from 1 second to 100 years")
 	case every%time.Second != 0:
@@ -194,7 +194,7 @@ func (r Recurrence) validateDST() error {
 }
 
 func (r Recurrence) validateDeliveries() error {
-	if r.Spread != nil && (*r.Spread < 0 || r.Spread.Std() > MaxSpread) {
+	if r.Spread != nil && (*r.Spread < 0 || r.Spread.Duration() > MaxSpread) {
 		return Errorf(Invalid, recurrenceRoot+"/spread", "a spread is from 0 to %s", MaxSpread)
 	}
 	switch r.Overlap {

@@ -127,7 +127,7 @@ func (r *Rule) read(from postdate.Recurrence) error {
 			r.until = rule.until
 		}
 	default:
-		r.elapsed = &every{zone: r.clocks.zone, start: r.start, step: int64(from.Every.Std() / time.Second), off: r.off}
+		r.elapsed = &every{zone: r.clocks.zone, start: r.start, step: int64(from.Every.Duration() / time.Second), off: r.off}
 		r.field, r.all = "/recurrence/every", r.elapsed
 	}
 	if r.clocks.repeat == "" {
