@@ -19,6 +19,8 @@ type Event struct {
 	Timestamp time.Time `json:"timestamp,omitzero"`
 	// CloudEvent holds what only CloudEvents have, where it came as one.
 	CloudEvent *CloudEvent `json:"cloudevent,omitempty"`
+	// Tick says for which tick it is, where a recurring schedule publishes it.
+	Tick *TickRef `json:"-"`
 }
 
 // CloudEvent holds the attributes of a CloudEvent (CloudEvents 1.0) that have no
@@ -100,10 +102,11 @@ func SplitDeliveryID(id string) (event, endpoint string, ok bool) {
 }
 
 // ValidateDeliveryID holds id to the form of a delivery's: a schedule's id, or
-// an event's and an endpoint's with a full stop between them.
+// an event's and an endpoint's with a full stop between them. A tick of a recurring
+// schedule may be published as an event of its id.
 func ValidateDeliveryID(pointer, id string) error {
 	event, endpoint, ok := SplitDeliveryID(id)
-	if err := ValidateID(pointer, event); err != nil {
+	if err := ValidateScheduleID(pointer, event); err != nil {
 		return err
 	}
 	if ok {

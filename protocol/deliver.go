@@ -64,6 +64,11 @@ type DeliverInput struct {
 	Plan *postdate.RetryPlan `json:"plan,omitempty"`
 	// Line is the line in which it waits, where it was changed while it waited.
 	Line string `json:"line,omitempty"`
+	// Local is the local time for which it is due. Its instant is worked out again by the
+	// law of the day on which it wakes.
+	Local *LocalDue `json:"local,omitempty"`
+	// ReportEnd: the recurrence waits to know when the delivery of its tick has ended.
+	ReportEnd bool `json:"report_end,omitempty"`
 }
 
 // DeliverResult is the result of a delivery that was delivered or cancelled. One that died

@@ -1,0 +1,35 @@
+package protocol
+
+import (
+	"time"
+
+	"github.com/postdate/postdate"
+)
+
+// LocalTimeActivity is the activity that finds the instant of a local time.
+const LocalTimeActivity = "LocalTime"
+
+// LocalDue is a local time for which a schedule is due once.
+type LocalDue struct {
+	Local    postdate.LocalTime `json:"local"`
+	TimeZone string             `json:"time_zone"`
+	DST      postdate.DST       `json:"dst,omitzero"`
+	// Spread is how long after it the schedule is due.
+	Spread postdate.Duration `json:"spread,omitempty"`
+	// Note says what was moved, and why.
+	Note string `json:"note,omitempty"`
+}
+
+// LawLead is how long before a local time is due its execution wakes to work out the
+// instant again. No change of clocks is as large, so a law that is known by then is kept
+// to.
+const LawLead = 26 * time.Hour
+
+// WakeAt is when an execution wakes for what is due at a time that depends on the law of a
+// time zone: at that time, or LawLead before, where it is further ahead.
+func WakeAt(due, now time.Time) time.Time {
+	if early := due.Add(-LawLead); early.Sub(now) > time.Hour {
+		return early
+	}
+	return due
+}
