@@ -26,6 +26,7 @@ func (a *Activities) Register(r Registry) {
 	register(r, protocol.JoinLineActivity, a.JoinLine)
 	register(r, protocol.LeaveLineActivity, a.LeaveLine)
 	register(r, protocol.SupersedeActivity, a.Supersede)
+	a.registerRecurrence(r)
 }
 
 // RegisterControl registers the activities of [protocol.ControlQueue].

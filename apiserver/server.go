@@ -18,6 +18,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/postdate/postdate/internal/deliveries"
+	"github.com/postdate/postdate/internal/recurrences"
 	"github.com/postdate/postdate/internal/tenants"
 )
 
@@ -25,11 +26,12 @@ import (
 
 // Config is what the API needs from outside.
 type Config struct {
-	// Ingester starts deliveries and events, Deliveries reads and changes them, and
-	// Tenants knows what is configured.
-	Ingester   *ingest.Ingester
-	Deliveries *deliveries.Store
-	Tenants    *tenants.Store
+	// Ingester starts deliveries and events, Deliveries reads and changes them,
+	// Recurrences is recurring schedules, and Tenants knows what is configured.
+	Ingester    *ingest.Ingester
+	Deliveries  *deliveries.Store
+	Tenants     *tenants.Store
+	Recurrences *recurrences.Store
 	// Namespace is Temporal's, for links to its Web UI.
 	Namespace string
 	// UIURL is where the engine's Web UI is found by people, for links to it.
@@ -92,8 +94,8 @@ func New(c Config) (http.Handler, error) {
 }
 
 func newServer(c Config) (*server, error) {
-	if c.Ingester == nil || c.Deliveries == nil || c.Tenants == nil || c.AdminKey == "" {
-		return nil, errors.New("the API needs Ingester, Deliveries, Tenants and AdminKey")
+	if c.Ingester == nil || c.Deliveries == nil || c.Recurrences == nil || c.Tenants == nil || c.AdminKey == "" {
+		return nil, errors.New("the API needs Ingester, Deliveries, Recurrences, Tenants and AdminKey")
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()

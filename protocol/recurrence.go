@@ -37,6 +37,8 @@ func RecurrenceID(tenant, id string) string { return "recurrence/" + tenant + "/
 // RecurrenceInput is a recurring schedule between two ticks.
 type RecurrenceInput struct {
 	ID string `json:"id"`
+	// Accepted describes the request that created it.
+	Accepted Accepted `json:"accepted"`
 	// Task is what each tick's delivery is started with, but for its id and its times.
 	Task       DeliverInput        `json:"task"`
 	Recurrence postdate.Recurrence `json:"recurrence"`
@@ -156,12 +158,54 @@ type TickEnded struct {
 
 // RecurrenceOptions are the options to start a Recurrence at now: once for its id, asleep
 // until it has something to do.
-func RecurrenceOptions(in RecurrenceInput, accepted Accepted, now time.Time) client.StartWorkflowOptions {
-	deliver := DeliverOptions(in.Task, accepted, now)
+func RecurrenceOptions(in RecurrenceInput, now time.Time) client.StartWorkflowOptions {
+	deliver := DeliverOptions(in.Task, in.Accepted, now)
 	options := onceOptions(RecurrenceID(in.Tenant(), in.ID), TaskQueue, in.Tenant())
 	options.StartDelay = max(0, in.WakeAt.Sub(now))
 	options.TypedSearchAttributes = temporal.NewSearchAttributes(deliver.TypedSearchAttributes.Copy())
 	options.Memo = deliver.Memo
 	options.StaticSummary = deliver.StaticSummary
 	return options
+}
+
+// Remember adds a tick to the recent ones. Of many the oldest are forgotten.
+func (p *RecurrenceProgress) Remember(record postdate.TickRecord) {
+	kept := make([]postdate.TickRecord, 0, postdate.ShownTicks)
+	kept = append(kept, p.Recent[max(0, len(p.Recent)+1-postdate.ShownTicks):]...)
+	p.Recent = append(kept, record)
+}
+
+// Apply changes what is sent, and how.
+func (p PatchRecurrence) Apply(to *DeliverInput) {
+	message := &to.Shipment.Message
+	if p.Data != nil {
+		message.Data = p.Data
+	}
+	if p.Type != nil {
+		message.Type = *p.Type
+	}
+	if p.Entity != nil {
+		message.Entity = *p.Entity
+	}
+	if p.To != nil {
+		to.Shipment.To = *p.To
+	}
+	if p.Retry != nil {
+		to.Retry = *p.Retry
+	}
+	if p.Timeout != nil {
+		to.Shipment.Timeout = *p.Timeout
+	}
+}
+
+// Attributes are the search attributes of what in sends, to be set after a change.
+func (in DeliverInput) Attributes() []temporal.SearchAttributeUpdate {
+	entity, endpoint := AttrEntity.ValueUnset(), AttrEndpoint.ValueUnset()
+	if e := in.Shipment.Message.Entity; e != "" {
+		entity = AttrEntity.ValueSet([]string{e})
+	}
+	if e := in.Shipment.To.Endpoint; e != "" {
+		endpoint = AttrEndpoint.ValueSet([]string{e})
+	}
+	return []temporal.SearchAttributeUpdate{AttrMessageType.ValueSet([]string{in.Shipment.Message.Type}), entity, endpoint}
 }

@@ -57,6 +57,9 @@ func (d *delivery) resume() {
 
 // wait sleeps until d is due, or until an Update changes its course.
 func (d *delivery) wait(ctx workflow.Context) {
+	if d.followLaw(ctx); d.restart {
+		return
+	}
 	if d.Line != "" {
 		drainSignals(ctx) // it may have been released before this run began
 	}
@@ -240,6 +243,7 @@ func (d *delivery) end(ctx workflow.Context) (*protocol.DeliverResult, error) {
 	if d.line != "" && d.state == postdate.Scheduled {
 		drainSignals(ctx) // it may have been released a moment ago
 	}
+	d.reportTick(ctx)
 	_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
 	switch d.state {
 	case postdate.Delivered:
@@ -253,7 +257,7 @@ func (d *delivery) end(ctx workflow.Context) (*protocol.DeliverResult, error) {
 			d.Shipment.Dequeued = d.Shipment.Dequeued || d.woken
 		}
 		return nil, workflow.NewContinueAsNewErrorWithOptions(ctx, workflow.ContinueAsNewErrorOptions{
-			BackoffStartInterval: max(0, d.Shipment.DueAt.Sub(workflow.Now(ctx))),
+			BackoffStartInterval: max(0, d.WakeAt(workflow.Now(ctx)).Sub(workflow.Now(ctx))),
 		}, protocol.DeliverWorkflow, d.DeliverInput)
 	default:
 		if d.state == postdate.Expired {

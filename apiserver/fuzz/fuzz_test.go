@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/postdate/postdate/internal/deliveries"
 	"github.com/postdate/postdate/internal/executions"
 	"github.com/postdate/postdate/internal/ingest"
+	"github.com/postdate/postdate/internal/recurrences"
 	"github.com/postdate/postdate/internal/tenants"
 )
 
@@ -34,6 +36,11 @@ func (acceptAll) ExecuteWorkflow(context.Context, client.StartWorkflowOptions, a
 func (acceptedRun) GetID() string    { return "schedule/default/x" }
 func (acceptedRun) GetRunID() string { return "run" }
 
+// DescribeWorkflowExecution knows no execution.
+func (acceptAll) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	return nil, serviceerror.NewNotFound("no such workflow")
+}
+
 // QueryWorkflow knows no tenant.
 func (acceptAll) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
 	return nil, serviceerror.NewNotFound("no such workflow")
@@ -44,12 +51,15 @@ func newHandler(f *testing.F) http.Handler {
 	log := slog.New(slog.DiscardHandler)
 	configured := tenants.New(tenants.Config{Temporal: acceptAll{}, DefaultSecret: "whsec_", Log: log})
 	started := executions.New(executions.Config{Temporal: acceptAll{}})
+	ingester := ingest.New(ingest.Config{Temporal: acceptAll{}, Executions: started, Tenants: configured, Log: log})
+	read := deliveries.New(deliveries.Config{
+		Temporal: acceptAll{}, Executions: started, Tenants: configured, Log: log,
+		WorkerPolling: func(context.Context) (bool, error) { return true, nil },
+	})
 	handler, err := apiserver.New(apiserver.Config{
-		AdminKey: "key", Log: log, Tenants: configured,
-		Ingester: ingest.New(ingest.Config{Temporal: acceptAll{}, Executions: started, Tenants: configured, Log: log}),
-		Deliveries: deliveries.New(deliveries.Config{
-			Temporal: acceptAll{}, Executions: started, Tenants: configured, Log: log,
-			WorkerPolling: func(context.Context) (bool, error) { return true, nil },
+		AdminKey: "key", Log: log, Tenants: configured, Ingester: ingester, Deliveries: read,
+		Recurrences: recurrences.New(recurrences.Config{
+			Temporal: acceptAll{}, Executions: started, Tenants: configured, Starter: ingester, Deliveries: read,
 		}),
 	})
 	if err != nil {

@@ -221,7 +221,7 @@ func (r *publishRun) publications(indexes []int) []protocol.Publication {
 		publications[n] = protocol.Publication{
 			Message: postdate.Message{
 				Tenant: r.Tenant, Entity: event.Entity, Type: event.Type, Timestamp: event.Timestamp.UTC(),
-				Data: event.Data, TraceParent: r.TraceParent, CloudEvent: event.CloudEvent,
+				Data: event.Data, TraceParent: r.TraceParent, CloudEvent: event.CloudEvent, Tick: event.Tick,
 			},
 			Endpoints: r.tenant.Subscribers(event.Type),
 		}

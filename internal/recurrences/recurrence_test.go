@@ -1,0 +1,201 @@
+package recurrences_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/deliverytest"
+	"github.com/postdate/postdate/internal/executions"
+	"github.com/postdate/postdate/protocol"
+)
+
+func accept(t *testing.T) deliverytest.Receiver {
+	t.Helper()
+	return deliverytest.Answering(http.StatusOK)
+}
+
+func TestRecurrence_SendsEachTickOnceAndEndsAtItsLimit(t *testing.T) {
+	t.Parallel()
+	s := recur(t, `{"every":"1s","limit":3}`, accept(t))
+	first := s.get()
+	require.Equal(t, postdate.Scheduled, first.State)
+	require.Len(t, first.Next, 3)
+	ended := s.becomesState(postdate.RecurrenceEnded)
+	assert.Empty(t, ended.Next)
+	assert.Equal(t, 3, ended.Passed)
+	require.Len(t, ended.Last, 3)
+
+	s.Becomes(ended.Last[0].DeliveryID, postdate.Delivered)
+	got := s.messages()
+	require.Len(t, got, 3)
+	for i, m := range got {
+		due := first.Next[i].DueAt
+		assert.Equal(t, postdate.TickID("report", due), m.ID)
+		assert.Equal(t, &postdate.TickRef{Schedule: "report", Number: i + 1, NominalTime: due}, m.Tick)
+		assert.Equal(t, due, m.Timestamp)
+		assert.JSONEq(t, `{"a":1}`, string(m.Data))
+	}
+	assert.Equal(t, ended.Last, s.get().Last, "it can be read after its end")
+	assert.False(t, ended.EndedAt.IsZero())
+}
+
+func TestCreate_FindsItsIDTaken(t *testing.T) {
+	t.Parallel()
+	s := recur(t, `{"cron":"0 9 * * *"}`, accept(t))
+	_, err := s.Recurrences.Create(t.Context(), s.input(rule(t, `{"cron":"0 9 * * *"}`)))
+	require.ErrorIs(t, err, executions.ErrExists)
+
+	_, err = s.Schedule("once", time.Now().Add(time.Hour), time.Time{})
+	require.NoError(t, err)
+	in := s.input(rule(t, `{"cron":"0 9 * * *"}`))
+	in.ID = "once"
+	_, err = s.Recurrences.Create(t.Context(), in)
+	require.ErrorIs(t, err, executions.ErrExists)
+}
+
+func TestPause_LetsTicksPassUntilItIsResumed(t *testing.T) {
+	t.Parallel()
+	s := recur(t, `{"every":"1s"}`, accept(t))
+	require.NoError(t, s.Recurrences.Pause(t.Context(), s.Name, s.id, postdate.Pause{Note: "holiday"}))
+	paused := s.get()
+	assert.Equal(t, postdate.RecurrencePaused, paused.State)
+	assert.Equal(t, "holiday", paused.Reason)
+	assert.Empty(t, paused.Next)
+	sent := len(s.messages())
+	since := time.Now()
+	s.waitUntil(since.Add(2500 * time.Millisecond))
+
+	require.NoError(t, s.Recurrences.Resume(t.Context(), s.Name, s.id))
+	resumed := s.becomes(func(r postdate.RecurringSchedule) bool { return len(s.messages()) > sent })
+	assert.Equal(t, postdate.Scheduled, resumed.State)
+	assert.Contains(t, outcomes(resumed.Last), postdate.TickPaused)
+	for _, m := range s.messages()[sent:] {
+		assert.True(t, m.Tick.NominalTime.After(since.Add(time.Second)), "%s is before it was resumed", m.Tick.NominalTime)
+	}
+	require.NoError(t, s.Recurrences.Cancel(t.Context(), s.Name, s.id))
+}
+
+func TestPause_EndsByItself(t *testing.T) {
+	t.Parallel()
+	s := recur(t, `{"every":"1s","limit":100}`, accept(t))
+	until := time.Now().Add(3 * time.Second)
+	require.NoError(t, s.Recurrences.Pause(t.Context(), s.Name, s.id, postdate.Pause{Until: until}))
+	paused := s.get()
+	require.NotEmpty(t, paused.Next)
+	assert.False(t, paused.Next[0].DueAt.Before(until))
+	resumed := s.becomes(func(r postdate.RecurringSchedule) bool { return r.State == postdate.Scheduled && len(s.messages()) > 1 })
+	assert.Contains(t, outcomes(resumed.Last), postdate.TickPaused)
+	require.NoError(t, s.Recurrences.Cancel(t.Context(), s.Name, s.id))
+}
+
+func TestSkip_LeavesTheNextTickOut(t *testing.T) {
+	t.Parallel()
+	s := recur(t, `{"cron":"0 9 * * *"}`, accept(t))
+	before := s.get()
+	require.NoError(t, s.Recurrences.Skip(t.Context(), s.Name, s.id))
+	after := s.becomes(func(r postdate.RecurringSchedule) bool { return len(r.Last) == 1 })
+	assert.Equal(t, before.Next[1].DueAt, after.Next[0].DueAt)
+	assert.Equal(t, 2, after.Next[0].Number)
+	assert.Equal(t, postdate.TickSkipped, after.Last[0].Outcome)
+}
+
+func TestFire_SendsAnExtraOne(t *testing.T) {
+	t.Parallel()
+	s := recur(t, `{"cron":"0 9 * * *"}`, accept(t))
+	before := s.get()
+	for n := 1; n <= 2; n++ {
+		record, err := s.Recurrences.FireNow(t.Context(), s.Name, s.id)
+		require.NoError(t, err)
+		assert.Equal(t, postdate.FiredID("report", n), record.DeliveryID)
+		s.Becomes(record.DeliveryID, postdate.Delivered)
+	}
+	after := s.get()
+	assert.Equal(t, before.Next, after.Next)
+	require.Len(t, after.Last, 2)
+	assert.Equal(t, postdate.Delivered, after.Last[0].State)
+	assert.Zero(t, s.messages()[0].Tick.Number)
+}
+
+func TestBackfill_SendsWhatARangeLacks(t *testing.T) {
+	t.Parallel()
+	start := time.Now().UTC().Truncate(time.Hour).Add(-10 * time.Hour)
+	s := recur(t, `{"every":"1h","start_at":"`+start.Format(time.RFC3339)+`"}`, accept(t))
+	require.Len(t, s.get().Next, 10)
+	of := protocol.Backfill{From: start.Add(time.Minute), To: start.Add(3 * time.Hour)}
+	done, err := s.Recurrences.BackfillRange(t.Context(), s.Name, s.id, of)
+	require.NoError(t, err)
+	assert.Equal(t, []string{
+		postdate.TickID("report", start.Add(time.Hour)), postdate.TickID("report", start.Add(2*time.Hour)), postdate.TickID("report", start.Add(3*time.Hour)),
+	}, done.Started)
+	for _, id := range done.Started {
+		s.Becomes(id, postdate.Delivered)
+	}
+	of.To = of.To.Add(time.Hour)
+	done, err = s.Recurrences.BackfillRange(t.Context(), s.Name, s.id, of)
+	require.NoError(t, err)
+	assert.Len(t, done.Started, 1)
+	assert.Equal(t, 3, done.Found)
+
+	of.To = time.Now().Add(time.Hour)
+	_, err = s.Recurrences.BackfillRange(t.Context(), s.Name, s.id, of)
+	assert.Equal(t, postdate.Invalid, postdate.CodeOf(err))
+}
+
+func TestPatch_TakesEffectFromTheNextTick(t *testing.T) {
+	t.Parallel()
+	s := recur(t, `{"cron":"0 9 * * *","time_zone":"America/Sao_Paulo"}`, accept(t))
+	patched, kind := rule(t, `{"every":"1s","limit":2}`), "summary"
+	require.NoError(t, s.Recurrences.Patch(t.Context(), s.Name, s.id, protocol.PatchRecurrence{
+		Recurrence: &patched, Data: []byte(`{"b":2}`), Type: &kind,
+	}))
+	began := time.Now()
+	s.becomesState(postdate.RecurrenceEnded)
+	got := s.messages()
+	require.Len(t, got, 2)
+	assert.Equal(t, "summary", got[0].Type)
+	assert.JSONEq(t, `{"b":2}`, string(got[0].Data))
+	assert.WithinDuration(t, began, got[0].Tick.NominalTime, 3*time.Second)
+	rows := s.Listed(2, postdate.Filter{Type: "summary"})
+	assert.Len(t, rows, 2)
+}
+
+func TestPatch_RefusesWhatIsNeverDue(t *testing.T) {
+	t.Parallel()
+	s := recur(t, `{"cron":"0 9 * * *"}`, accept(t))
+	never := rule(t, `{"cron":"0 9 30 2 *"}`)
+	err := s.Recurrences.Patch(t.Context(), s.Name, s.id, protocol.PatchRecurrence{Recurrence: &never})
+	require.Equal(t, postdate.Invalid, postdate.CodeOf(err))
+}
+
+func TestCancel_EndsItAndCanBeRepeated(t *testing.T) {
+	t.Parallel()
+	s := recur(t, `{"cron":"0 9 * * *"}`, accept(t))
+	require.NoError(t, s.Recurrences.Cancel(t.Context(), s.Name, s.id))
+	assert.Equal(t, postdate.Cancelled, s.get().State)
+	require.NoError(t, s.Recurrences.Cancel(t.Context(), s.Name, s.id))
+	err := s.Recurrences.Skip(t.Context(), s.Name, s.id)
+	require.Equal(t, postdate.Conflict, postdate.CodeOf(err))
+	err = s.Recurrences.Cancel(t.Context(), s.Name, "unknown")
+	require.Equal(t, postdate.NotFound, postdate.CodeOf(err))
+}
+
+func TestTick_EndsTheRecurrenceWhereItsReceiverAsks(t *testing.T) {
+	t.Parallel()
+	s := recur(t, `{"every":"1s"}`, deliverytest.Stopping())
+	ended := s.becomesState(postdate.RecurrenceEnded)
+	assert.Contains(t, ended.Reason, "asked to stop")
+	assert.Equal(t, postdate.Delivered, ended.Last[len(ended.Last)-1].State)
+}
+
+func outcomes(ticks []postdate.TickRecord) []postdate.TickOutcome {
+	all := make([]postdate.TickOutcome, len(ticks))
+	for i, tick := range ticks {
+		all[i] = tick.Outcome
+	}
+	return all
+}
