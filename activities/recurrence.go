@@ -23,7 +23,7 @@ type Recurrences interface {
 	// TickEnded reports to a recurrence that the delivery of a tick has ended.
 	TickEnded(ctx context.Context, of protocol.TickEnded) error
 	// LocalTime finds the instant of a local time by the law that is known now.
-	LocalTime(due protocol.LocalDue) (postdate.Moment, error)
+	LocalTime(due postdate.LocalDue) (postdate.Moment, error)
 }
 
 func (a *Activities) registerRecurrence(r Registry) {
@@ -58,7 +58,7 @@ func (a *Activities) TickEnded(ctx context.Context, of protocol.TickEnded) error
 }
 
 // LocalTime finds the instant of a local time.
-func (a *Activities) LocalTime(_ context.Context, due protocol.LocalDue) (postdate.Moment, error) {
+func (a *Activities) LocalTime(_ context.Context, due postdate.LocalDue) (postdate.Moment, error) {
 	at, err := a.Recurrences.LocalTime(due)
 	return at, permanent(err)
 }

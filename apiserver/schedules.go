@@ -18,6 +18,9 @@ import (
 
 // CreateSchedule starts the execution that carries the message.
 func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObject) (CreateScheduleResponseObject, error) {
+	if r.Body.Recurrence = utc(r.Body.Recurrence); r.Body.Recurrence != nil {
+		return s.createRecurring(ctx, r)
+	}
 	now := s.Now().UTC()
 	schedule := scheduleOf(tenantOf(ctx), *r.Body)
 	told := protocol.Accepted{Digest: digest(*r.Body), To: schedule.To, At: now}
@@ -25,7 +28,11 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 	if schedule.ID == "" {
 		schedule.ID = newScheduleID(tenantOf(ctx), r.Params.IdempotencyKey)
 	}
-	if err := s.acceptSchedule(ctx, &schedule, now); err != nil {
+	local, err := localDue(*r.Body, &schedule)
+	if err == nil {
+		err = s.acceptSchedule(ctx, &schedule, now)
+	}
+	if err != nil {
 		if named && postdate.CodeOf(err) == postdate.Invalid {
 			// It may have been accepted when it first came, and have expired since,
 			// or its endpoint may be gone.
@@ -36,7 +43,18 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 		return nil, err
 	}
 
-	made, err := s.Ingester.Start(ctx, deliverInput(ctx, schedule, now), told)
+	if named {
+		recurs, err := s.Recurrences.Exists(ctx, tenantOf(ctx), schedule.ID)
+		if err != nil {
+			return nil, err
+		}
+		if recurs {
+			return nil, taken(schedule.ID)
+		}
+	}
+	in := deliverInput(ctx, schedule, now)
+	in.Local = local
+	made, err := s.Ingester.Start(ctx, in, told)
 	if errors.Is(err, executions.ErrExists) {
 		return s.repeated(ctx, schedule.ID, told.Digest)
 	}
@@ -56,14 +74,14 @@ func (s *server) repeated(ctx context.Context, id, digest string) (CreateSchedul
 		return nil, err
 	}
 	if found.RequestDigest != digest {
-		return nil, postdate.Errorf(postdate.Conflict, "", "%q exists already, from a request with another body", id)
+		return nil, taken(id)
 	}
 	return CreateSchedule200JSONResponse(s.deliveryOf(found)), nil
 }
 
 // schedule reads the tenant's schedule. The delivery of an event is none.
 func (s *server) schedule(ctx context.Context, id string) (postdate.Delivery, error) {
-	if err := postdate.ValidateID("/id", id); err != nil {
+	if err := postdate.ValidateScheduleID("/id", id); err != nil {
 		return postdate.Delivery{}, err
 	}
 	return s.Deliveries.Get(ctx, tenantOf(ctx), id)
@@ -71,7 +89,7 @@ func (s *server) schedule(ctx context.Context, id string) (postdate.Delivery, er
 
 // update has the tenant's schedule do what the Update called name says.
 func (s *server) update(ctx context.Context, id, name string, args ...any) error {
-	if err := postdate.ValidateID("/id", id); err != nil {
+	if err := postdate.ValidateScheduleID("/id", id); err != nil {
 		return err
 	}
 	return s.Deliveries.Update(ctx, tenantOf(ctx), id, name, args...)
@@ -80,6 +98,10 @@ func (s *server) update(ctx context.Context, id, name string, args ...any) error
 // GetSchedule shows the schedule as the delivery it is.
 func (s *server) GetSchedule(ctx context.Context, r GetScheduleRequestObject) (GetScheduleResponseObject, error) {
 	found, err := s.schedule(ctx, r.ID)
+	if postdate.CodeOf(err) == postdate.NotFound {
+		recurring, err := s.recurring(ctx, r.ID)
+		return GetSchedule200JSONResponse(recurring), err
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -88,12 +110,21 @@ func (s *server) GetSchedule(ctx context.Context, r GetScheduleRequestObject) (G
 
 // ChangeSchedule changes when it is due, or what is sent.
 func (s *server) ChangeSchedule(ctx context.Context, r ChangeScheduleRequestObject) (ChangeScheduleResponseObject, error) {
+	if r.Body.Recurrence = utc(r.Body.Recurrence); onlyRecurring(*r.Body) {
+		changed, err := s.changeRecurring(ctx, r.ID, *r.Body)
+		return ChangeSchedule200JSONResponse(changed), s.recurringOnly(ctx, r.ID, err)
+	}
 	change := postdate.Change{DueAt: r.Body.DueAt.UTC(), Data: compact(r.Body.Data)}
 	// What could never be done wakes no sleeper.
 	if err := change.Validate(s.Now(), time.Time{}); err != nil {
 		return nil, err
 	}
-	if err := s.update(ctx, r.ID, protocol.UpdateReschedule, change); err != nil {
+	err := s.update(ctx, r.ID, protocol.UpdateReschedule, change)
+	if postdate.CodeOf(err) == postdate.NotFound {
+		changed, err := s.changeRecurring(ctx, r.ID, *r.Body)
+		return ChangeSchedule200JSONResponse(changed), err
+	}
+	if err != nil {
 		return nil, err
 	}
 	found, err := s.schedule(ctx, r.ID)
@@ -105,10 +136,14 @@ func (s *server) ChangeSchedule(ctx context.Context, r ChangeScheduleRequestObje
 
 // CancelSchedule cancels it, unless it ends otherwise first.
 func (s *server) CancelSchedule(ctx context.Context, r CancelScheduleRequestObject) (CancelScheduleResponseObject, error) {
-	if err := postdate.ValidateID("/id", r.ID); err != nil {
+	if err := postdate.ValidateScheduleID("/id", r.ID); err != nil {
 		return nil, err
 	}
-	if err := s.Deliveries.CancelDelivery(ctx, tenantOf(ctx), r.ID); err != nil {
+	err := s.Deliveries.CancelDelivery(ctx, tenantOf(ctx), r.ID)
+	if postdate.CodeOf(err) == postdate.NotFound {
+		err = s.Recurrences.Cancel(ctx, tenantOf(ctx), r.ID)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return CancelSchedule200JSONResponse{State: postdate.Cancelled}, nil
@@ -116,7 +151,15 @@ func (s *server) CancelSchedule(ctx context.Context, r CancelScheduleRequestObje
 
 // FireSchedule has it sent now.
 func (s *server) FireSchedule(ctx context.Context, r FireScheduleRequestObject) (FireScheduleResponseObject, error) {
-	if err := s.update(ctx, r.ID, protocol.UpdateFire); err != nil {
+	err := s.update(ctx, r.ID, protocol.UpdateFire)
+	if postdate.CodeOf(err) == postdate.NotFound {
+		if _, err := s.Recurrences.FireNow(ctx, tenantOf(ctx), r.ID); err != nil {
+			return nil, err
+		}
+		recurring, err := s.recurring(ctx, r.ID)
+		return FireSchedule200JSONResponse(recurring), err
+	}
+	if err != nil {
 		return nil, err
 	}
 	found, err := s.schedule(ctx, r.ID)

@@ -32,6 +32,7 @@ var validation = openapi3filter.Options{
 		openapi3.DisablePatternValidation(),
 		openapi3.WithStringFormatValidators(map[string]openapi3.StringFormatValidator{
 			"date-time": format(isTime), "duration": format(isDuration),
+			"local-time": format(isLocalTime), "date": format(isDate),
 		}),
 	},
 }

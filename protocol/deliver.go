@@ -66,7 +66,7 @@ type DeliverInput struct {
 	Line string `json:"line,omitempty"`
 	// Local is the local time for which it is due. Its instant is worked out again by the
 	// law of the day on which it wakes.
-	Local *LocalDue `json:"local,omitempty"`
+	Local *postdate.LocalDue `json:"local,omitempty"`
 	// ReportEnd: the recurrence waits to know when the delivery of its tick has ended.
 	ReportEnd bool `json:"report_end,omitempty"`
 }

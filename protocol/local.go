@@ -2,23 +2,10 @@ package protocol
 
 import (
 	"time"
-
-	"github.com/postdate/postdate"
 )
 
 // LocalTimeActivity is the activity that finds the instant of a local time.
 const LocalTimeActivity = "LocalTime"
-
-// LocalDue is a local time for which a schedule is due once.
-type LocalDue struct {
-	Local    postdate.LocalTime `json:"local"`
-	TimeZone string             `json:"time_zone"`
-	DST      postdate.DST       `json:"dst,omitzero"`
-	// Spread is how long after it the schedule is due.
-	Spread postdate.Duration `json:"spread,omitempty"`
-	// Note says what was moved, and why.
-	Note string `json:"note,omitempty"`
-}
 
 // LawLead is how long before a local time is due its execution wakes to work out the
 // instant again. No change of clocks is as large, so a law that is known by then is kept

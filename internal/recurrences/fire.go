@@ -82,7 +82,7 @@ func (s *Store) TickEnded(ctx context.Context, of protocol.TickEnded) error {
 }
 
 // LocalTime finds the instant of a local time by the law that is known now.
-func (*Store) LocalTime(due protocol.LocalDue) (postdate.Moment, error) {
+func (*Store) LocalTime(due postdate.LocalDue) (postdate.Moment, error) {
 	if due.DST.Gap == postdate.GapRefuse {
 		due.DST.Gap = postdate.GapShift // it was accepted, and the law has changed since
 	}

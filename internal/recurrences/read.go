@@ -54,6 +54,9 @@ func (s *Store) Exists(ctx context.Context, tenant, id string) (bool, error) {
 
 // Get returns a recurring schedule as it is now, with its next ticks and its last ones.
 func (s *Store) Get(ctx context.Context, tenant, id string) (postdate.RecurringSchedule, error) {
+	if _, ofTick := postdate.SplitTickID(id); ofTick {
+		return postdate.RecurringSchedule{}, executions.Unknown(id)
+	}
 	if err := postdate.ValidateID("/id", id); err != nil {
 		return postdate.RecurringSchedule{}, err
 	}

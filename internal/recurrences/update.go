@@ -91,6 +91,9 @@ func (s *Store) Cancel(ctx context.Context, tenant, id string) error {
 // update sends an Update to a recurrence, and decodes its result into result. However
 // often it is repeated, the execution handles it once.
 func (s *Store) update(ctx context.Context, tenant, id, name string, result any, args ...any) error {
+	if _, ofTick := postdate.SplitTickID(id); ofTick {
+		return executions.Unknown(id)
+	}
 	if err := postdate.ValidateID("/id", id); err != nil {
 		return err
 	}
