@@ -204,6 +204,8 @@ func fieldError(e *openapi3.SchemaError) FieldError {
 		detail = fmt.Sprintf("has at most %d characters", *e.Schema.MaxLength)
 	case "enum":
 		detail = "must be one of " + strings.Trim(strings.Join(strings.Fields(fmt.Sprint(e.Schema.Enum)), ", "), "[]")
+	case "oneOf":
+		detail = "has none of the forms that it may have: see /docs"
 	case "format":
 		if inner := errors.Unwrap(e.Origin); inner != nil {
 			detail = inner.Error()
