@@ -18,9 +18,9 @@ const (
 	Rescheduled Outcome = "rescheduled"
 	// Failed: anything that another attempt may mend.
 	Failed Outcome = "failed"
-	// Aborted: the receiver said "webhook-delivery: abort".
+	// Aborted: the receiver said "webhook-delivery: abort-message", or "abort".
 	Aborted Outcome = "aborted"
-	// Gone: 410. The receiver wants nothing any more.
+	// Gone: 410, or "webhook-delivery: disable". The receiver wants nothing any more.
 	Gone Outcome = "gone"
 )
 
@@ -70,6 +70,8 @@ type Attempt struct {
 	Response string `json:"response,omitempty"`
 	// RetryAfter is how long the receiver asked to be left alone, at most [MaxRetryAfter].
 	RetryAfter Duration `json:"retry_after,omitempty"`
+	// Disable: the receiver asked for its endpoint to be disabled.
+	Disable bool `json:"disable,omitempty"`
 	// RescheduleTo is when a Rescheduled message is to be sent again.
 	RescheduleTo time.Time `json:"reschedule_to,omitzero"`
 	// StopRecurrence: the receiver asked that no further tick be sent.

@@ -3,6 +3,7 @@ package postdate
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"regexp"
 	"strconv"
 	"time"
@@ -58,7 +59,7 @@ func ParseDuration(text string) (Duration, error) {
 		}
 		total += n * float64(unit)
 	}
-	if total > float64(MaxDelay) {
+	if total >= math.MaxInt64 { // 292 years
 		return 0, errDuration
 	}
 	return Duration(total), nil

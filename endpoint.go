@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"net/textproto"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Mode is the form in which an endpoint gets its messages.
@@ -80,10 +82,7 @@ const (
 	maxDescription = 256
 )
 
-var (
-	eventTypePattern = regexp.MustCompile(`^(\*|[^\x00-\x20*\x7f]{1,128}|[^\x00-\x20*\x7f]{1,126}\.\*)$`)
-	headerPattern    = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$")
-)
+var headerPattern = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$")
 
 // reservedHeaders are ours, or the connection's.
 var reservedHeaders = map[string]bool{
@@ -100,8 +99,8 @@ func (e Endpoint) Validate(allowHTTP bool) error {
 		return err
 	}
 	switch {
-	case len(e.Description) > maxDescription:
-		return Errorf(Invalid, "/description", "at most %d bytes", maxDescription)
+	case utf8.RuneCountInString(e.Description) > maxDescription:
+		return Errorf(Invalid, "/description", "at most %d characters", maxDescription)
 	case len(e.EventTypes) == 0 || len(e.EventTypes) > maxEventTypes:
 		return Errorf(Invalid, "/event_types", "1 to %d event types", maxEventTypes)
 	case e.Mode != Standard && e.Mode != CloudEventsStructured && e.Mode != CloudEventsBinary:
@@ -111,9 +110,9 @@ func (e Endpoint) Validate(allowHTTP bool) error {
 	case e.Timeout < 0 || e.Timeout.Duration() > MaxTimeout:
 		return Errorf(Invalid, "/timeout", "an attempt's timeout is more than 0 and at most %s", MaxTimeout)
 	}
-	for _, wanted := range e.EventTypes {
-		if !eventTypePattern.MatchString(wanted) {
-			return Errorf(Invalid, "/event_types", `%q is neither a type, nor "prefix.*", nor "*"`, wanted)
+	for i, wanted := range e.EventTypes {
+		if err := validateSubscription("/event_types/"+strconv.Itoa(i), wanted); err != nil {
+			return err
 		}
 	}
 	if err := validateHeaders(e.Headers); err != nil {
@@ -132,10 +131,10 @@ func validateHeaders(headers map[string]Secret) error {
 	size := 0
 	seen := make(map[string]bool, len(headers))
 	for name, value := range headers {
-		pointer := "/headers/" + name
+		pointer := member("/headers", name)
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		if seen[canonical] {
-			return Errorf(Invalid, "/headers", "%s is there twice", canonical)
+			return Errorf(Invalid, "/headers", "%s appears twice", canonical)
 		}
 		seen[canonical] = true
 		size += len(name) + len(value)

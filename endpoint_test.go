@@ -26,7 +26,7 @@ func TestEndpoint_RefusesWhatCouldNeverBeSentTo(t *testing.T) {
 	for pointer, spoil := range map[string]func(*postdate.Endpoint){
 		"/url":                  func(e *postdate.Endpoint) { e.URL = "http://crm.example" },
 		"/description":          func(e *postdate.Endpoint) { e.Description = strings.Repeat("x", 257) },
-		"/event_types":          func(e *postdate.Endpoint) { e.EventTypes = []string{"pay*ment"} },
+		"/event_types/0":        func(e *postdate.Endpoint) { e.EventTypes = []string{"pay*ment"} },
 		"/mode":                 func(e *postdate.Endpoint) { e.Mode = "morse" },
 		"/signature":            func(e *postdate.Endpoint) { e.Signature = "v2" },
 		"/timeout":              func(e *postdate.Endpoint) { e.Timeout = postdate.Duration(time.Hour) },
@@ -132,10 +132,15 @@ func TestDatedSecrets_Rotate(t *testing.T) {
 	secrets = secrets.Rotate("three", now.Add(time.Minute), 0)
 	require.Equal(t, []postdate.Secret{"three"}, secrets.At(now.Add(time.Minute)))
 
-	for range 20 {
-		secrets = secrets.Rotate("more", now, time.Hour)
+	for n := range 20 {
+		secrets = secrets.Rotate(postdate.Secret(fmt.Sprint("more", n)), now, time.Hour)
 	}
 	require.LessOrEqual(t, len(secrets), 5)
+
+	// The same request once more.
+	once := postdate.ExpiringSecrets{}.Rotate("one", now, 0).Rotate("two", now, time.Hour)
+	require.Equal(t, once, once.Rotate("two", now.Add(time.Minute), time.Hour))
+	require.Equal(t, []postdate.Secret{"one", "two"}, once.Rotate("one", now, time.Hour).At(now), "back to the one before")
 }
 
 func TestScope_IncludesThoseBeforeIt(t *testing.T) {

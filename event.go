@@ -1,7 +1,6 @@
 package postdate
 
 import (
-	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,68 +14,20 @@ type Event struct {
 	Entity string `json:"entity,omitempty"`
 	// Data is opaque: see [Message].
 	Data []byte `json:"payload,omitempty"`
-	// Timestamp is when it happened. Zero: when it was accepted.
-	Timestamp time.Time `json:"timestamp,omitzero"`
+	// Timestamp is when it happened. Nil: when it was accepted.
+	Timestamp *time.Time `json:"timestamp,omitempty"`
 	// CloudEvent holds what only CloudEvents have, where it came as one.
 	CloudEvent *CloudEvent `json:"cloudevent,omitempty"`
 	// Tick says for which tick it is, where a recurring schedule publishes it.
 	Tick *TickRef `json:"-"`
 }
 
-// CloudEvent holds the attributes of a CloudEvent (CloudEvents 1.0) that have no
-// other place here, so that it leaves as it came.
-type CloudEvent struct {
-	Source     string `json:"source"`
-	Subject    string `json:"subject,omitempty"`
-	DataSchema string `json:"dataschema,omitempty"`
-	// DataContentType is the media type of the data: one of JSON's. Empty:
-	// application/json.
-	DataContentType string `json:"datacontenttype,omitempty"`
-	// Extensions are strings, booleans or whole numbers of 32 bits, by their
-	// lower-case names.
-	Extensions map[string]any `json:"extensions,omitempty"`
-}
-
-var (
-	extensionPattern = regexp.MustCompile(`^[a-z0-9]{1,64}$`)
-	// attributeNames are those of CloudEvents itself.
-	attributeNames = map[string]bool{
-		"specversion": true, "id": true, "source": true, "type": true, "subject": true, "time": true,
-		"datacontenttype": true, "dataschema": true, "data": true, "data_base64": true,
-	}
-)
-
-// Validate reports the first reason that c would not leave as a CloudEvent.
-func (c CloudEvent) Validate() error {
-	if c.Source == "" {
-		return Errorf(Invalid, "/cloudevent/source", "is missing")
-	}
-	for name, value := range c.Extensions {
-		switch value := value.(type) {
-		case string, bool:
-		case float64:
-			if value != math.Trunc(value) || math.Abs(value) > math.MaxInt32 {
-				return Errorf(Invalid, "/cloudevent/extensions/"+name, "a number is a whole one of 32 bits: write others as strings")
-			}
-		default:
-			return Errorf(Invalid, "/cloudevent/extensions/"+name, "a string, a boolean or a whole number")
-		}
-		if !extensionPattern.MatchString(name) || attributeNames[name] {
-			return Errorf(Invalid, "/cloudevent/extensions", "%q is not the name of an extension: a-z 0-9, and no attribute's", name)
-		}
-	}
-	return nil
-}
-
 // Validate reports the first reason that e could not be published. An empty ID
 // is for the caller to fill.
 func (e Event) Validate() error {
-	if e.ID != "" {
-		if err := ValidateID("/id", e.ID); err != nil {
+	if e.ID != "" && !e.isCloudEvent() {
+		if err := validateOwnID("/id", e.ID); err != nil {
 			return err
-		}
-		if _, _, grouped := SplitGroupedID(e.ID); grouped {
-			return Errorf(Invalid, "/id", "ids of this form are made by Postdate")
 		}
 	}
 	if e.Entity != "" {
@@ -89,7 +40,12 @@ func (e Event) Validate() error {
 			return err
 		}
 	}
-	return validateName("/type", e.Type)
+	return validateType("/type", e.Type)
+}
+
+// isCloudEvent reports whether e has the id that was made of a CloudEvent's.
+func (e Event) isCloudEvent() bool {
+	return e.CloudEvent != nil && e.CloudEvent.ID != "" && e.ID == CloudEventID(e.CloudEvent.Source, e.CloudEvent.ID)
 }
 
 // DeliveryID is the id of an event's delivery to an endpoint.

@@ -48,9 +48,11 @@ func TestEvent_RefusesWhatCouldNotBePublished(t *testing.T) {
 	t.Parallel()
 	for pointer, e := range map[string]postdate.Event{
 		"/id": {ID: "a.b", Type: "t"}, "/type": {}, "/entity": {Type: "t", Entity: "a\nb"},
-		"/cloudevent/source":            {Type: "t", CloudEvent: &postdate.CloudEvent{}},
-		"/cloudevent/extensions":        extended("specversion", "1.0"),
-		"/cloudevent/extensions/nested": extended("nested", []any{}),
+		"/cloudevent/source":                 {Type: "t", CloudEvent: &postdate.CloudEvent{}},
+		"/cloudevent/extensions/specversion": extended("specversion", "1.0"),
+		"/cloudevent/extensions/nested":      extended("nested", []any{}),
+		"/cloudevent/extensions/a~1b":        extended("a/b", "x"),
+		"/cloudevent/datacontenttype":        {Type: "t", CloudEvent: &postdate.CloudEvent{Source: "/x", DataContentType: "text/xml"}},
 	} {
 		var told *postdate.Error
 		require.ErrorAs(t, e.Validate(), &told)

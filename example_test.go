@@ -12,8 +12,8 @@ func ExampleSchedule_Validate() {
 	now := time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
 	schedule := postdate.Schedule{
 		Type:      "payment_request.due",
-		DueAt:     now.Add(time.Hour),
-		ExpiresAt: now.Add(time.Minute),
+		DueAt:     new(now.Add(time.Hour)),
+		ExpiresAt: new(now.Add(time.Minute)),
 		To:        postdate.Destination{URL: "https://b.example/hooks"},
 	}
 	err := schedule.Validate(now, false)

@@ -26,6 +26,9 @@ type Health struct {
 	OldestWaiting time.Time `json:"oldest_waiting,omitzero"`
 	// DrainedAt is when none will wait any more at this pace, if none came.
 	DrainedAt time.Time `json:"drained_at,omitzero"`
+	// Coalescing is "full" where so many entities and types wait that the messages of
+	// further ones are not coalesced.
+	Coalescing string `json:"coalescing,omitempty"`
 	// Overloaded: some that wait will expire before their turn, or the last one's
 	// is more than a day away.
 	Overloaded bool `json:"overloaded"`

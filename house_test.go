@@ -46,6 +46,7 @@ var law = map[string][]string{
 	"internal/throttle":    {"."},
 	"protocol":             {".", "internal/throttle"},
 	"receiver":             {"signature"},
+	"receiver/*":           {"signature"},
 	"senders/*":            {".", "internal/guard", "signature"},
 	"senders/sendertest":   {".", "signature"},
 	"signature":            {},
@@ -58,7 +59,7 @@ var law = map[string][]string{
 
 // pure are the folders that stand on the standard library alone, so that anyone
 // can import them at no cost.
-var pure = []string{".", "signature"}
+var pure = []string{".", "receiver", "receiver/receivertest", "signature"}
 
 // TestHouse_HoldsTheImportLaw reads the imports of every file that is not a test,
 // under any build tag.

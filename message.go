@@ -2,7 +2,6 @@ package postdate
 
 import (
 	"encoding/json"
-	"net/url"
 	"time"
 )
 
@@ -76,21 +75,4 @@ func (d Destination) Validate(allowHTTP bool) error {
 	default:
 		return validateURL("/to/url", d.URL, allowHTTP)
 	}
-}
-
-func validateURL(pointer, text string, allowHTTP bool) error {
-	u, err := url.Parse(text)
-	switch {
-	case text == "":
-		return Errorf(Invalid, pointer, "a url is needed")
-	case len(text) > 2048:
-		return Errorf(Invalid, pointer, "a url has at most 2048 characters")
-	case err != nil || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http"):
-		return Errorf(Invalid, pointer, "not an absolute https url")
-	case u.Scheme == "http" && !allowHTTP:
-		return Errorf(Invalid, pointer, "plain http is not allowed here: use https, or have the operator set POSTDATE_ALLOW_HTTP=true")
-	case u.User != nil:
-		return Errorf(Invalid, pointer, "a url must not carry a user name or password: receivers are told who sends by the signature")
-	}
-	return nil
 }

@@ -119,6 +119,16 @@ func TestPlan_JudgesEachOutcome(t *testing.T) {
 			postdate.Attempt{Number: 1, Outcome: postdate.Failed, RetryAfter: postdate.Duration(time.Second)},
 			postdate.Decision{State: postdate.Retrying, Wait: time.Minute},
 		},
+		"too long a wait": {
+			postdate.RetryPlan{Retry: postdate.Retry{Initial: postdate.Duration(time.Minute), MaxDuration: postdate.Duration(90 * time.Second), Jitter: &exact}.WithDefaults(), Since: now.Add(-time.Minute)},
+			postdate.Attempt{Number: 2, Outcome: postdate.Failed},
+			postdate.Decision{State: postdate.Dead, Reason: "gave up after 2 attempts in 1m0s (waiting another 2m0s would exceed max_duration, 1m30s)"},
+		},
+		"asked to wait too long": {
+			postdate.RetryPlan{Retry: postdate.Retry{Initial: postdate.Duration(time.Minute), MaxDuration: postdate.Duration(time.Hour), Jitter: &exact}.WithDefaults(), Since: now},
+			postdate.Attempt{Number: 1, Outcome: postdate.Failed, RetryAfter: postdate.Duration(2 * time.Hour)},
+			postdate.Decision{State: postdate.Dead, Reason: "gave up after 1 attempt in 0s (waiting another 2h0m0s would exceed max_duration, 1h0m0s)"},
+		},
 		"expires first": {
 			postdate.RetryPlan{Retry: retry, Since: now, ExpiresAt: now.Add(time.Minute)},
 			postdate.Attempt{Number: 1, Outcome: postdate.Failed},

@@ -9,8 +9,11 @@ import (
 )
 
 const (
-	// MaxDelay is how far ahead a message may be due: 100 years, the engine's limit.
+	// MaxDelay is the longest that the engine delays a start. What is due later is
+	// put off again when that is over: see [Furthest].
 	MaxDelay = 100 * 365 * 24 * time.Hour
+	// maxYears is how far ahead a message may be due, in years of the calendar.
+	maxYears = 100
 	// DefaultTimeout is how long one attempt may take where the schedule says nothing.
 	DefaultTimeout = 15 * time.Second
 	// MaxTimeout is the longest that one attempt may take.
@@ -18,6 +21,10 @@ const (
 	// MaxSpread is the longest time over which schedules are spread.
 	MaxSpread = 24 * time.Hour
 )
+
+// Furthest is the latest time at which a message may be due: 100 years of the
+// calendar from now.
+func Furthest(now time.Time) time.Time { return now.AddDate(maxYears, 0, 0) }
 
 // Schedule is a message due at a time.
 type Schedule struct {
@@ -30,8 +37,8 @@ type Schedule struct {
 	Data   json.RawMessage `json:"data,omitempty"`
 	// To is where it goes. Empty: it is published as an event when it is due.
 	To Destination `json:"to,omitzero"`
-	// DueAt is when to send it. A time that has passed means now.
-	DueAt time.Time `json:"due_at,omitzero"`
+	// DueAt is when to send it. A time that has passed means now, and so does nil.
+	DueAt *time.Time `json:"due_at,omitempty"`
 	// Delay is the same, counted from when the schedule is accepted.
 	Delay *Duration `json:"delay,omitempty"`
 	// Spread puts it off by a part of so long: many that are due at one moment
@@ -40,19 +47,16 @@ type Schedule struct {
 	Retry  *Retry    `json:"retry,omitempty"`
 	// Timeout bounds each attempt: [DefaultTimeout] unless it says otherwise.
 	Timeout *Duration `json:"timeout,omitempty"`
-	// ExpiresAt is the moment from which no attempt is begun any more.
-	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	// ExpiresAt is the moment from which no attempt is begun any more. Nil: never.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 }
 
 // Validate reports the first reason that s, accepted at now, could never fire.
 // An empty ID is for the caller to fill.
 func (s Schedule) Validate(now time.Time, allowHTTP bool) error {
 	if s.ID != "" {
-		if err := ValidateID("/id", s.ID); err != nil {
+		if err := validateOwnID("/id", s.ID); err != nil {
 			return err
-		}
-		if _, _, grouped := SplitGroupedID(s.ID); grouped {
-			return Errorf(Invalid, "/id", "ids of this form are made by Postdate")
 		}
 	}
 	if s.Entity != "" {
@@ -60,7 +64,7 @@ func (s Schedule) Validate(now time.Time, allowHTTP bool) error {
 			return err
 		}
 	}
-	if err := validateName("/type", s.Type); err != nil {
+	if err := validateType("/type", s.Type); err != nil {
 		return err
 	}
 	if err := s.To.Validate(allowHTTP); err != nil {
@@ -80,7 +84,7 @@ func (s Schedule) Validate(now time.Time, allowHTTP bool) error {
 
 func (s Schedule) validateTimes(now time.Time) error {
 	switch due := s.Due(now); {
-	case !s.DueAt.IsZero() && s.Delay != nil:
+	case s.DueAt != nil && s.Delay != nil:
 		return Errorf(Invalid, "/delay", "due_at and delay exclude each other")
 	case s.Delay != nil && *s.Delay < 0:
 		return Errorf(Invalid, "/delay", "a delay cannot be negative")
@@ -93,11 +97,11 @@ func (s Schedule) validateTimes(now time.Time) error {
 	}
 }
 
-func validateDue(pointer string, due, expires, now time.Time) error {
-	if due.Sub(now) > MaxDelay {
-		return Errorf(Invalid, pointer, "due more than 100 years ahead")
+func validateDue(pointer string, due time.Time, expires *time.Time, now time.Time) error {
+	if due.After(Furthest(now)) {
+		return Errorf(Invalid, pointer, "due more than %d years ahead", maxYears)
 	}
-	if !expires.IsZero() && !expires.After(due) {
+	if expires != nil && !expires.After(due) {
 		return Errorf(Invalid, "/expires_at", "expires before it is due (%s)", due.Format(time.RFC3339))
 	}
 	return nil
@@ -106,12 +110,12 @@ func validateDue(pointer string, due, expires, now time.Time) error {
 // Due is when s, accepted at now, is to be sent: the time it names, put off by
 // its part of Spread.
 func (s Schedule) Due(now time.Time) time.Time {
-	due := s.DueAt
+	due := now
 	switch {
 	case s.Delay != nil:
 		due = now.Add(s.Delay.Duration())
-	case due.IsZero():
-		due = now
+	case s.DueAt != nil:
+		due = *s.DueAt
 	}
 	return due.Add(s.shift())
 }
@@ -133,8 +137,9 @@ func (s Schedule) shift() time.Duration {
 }
 
 // Change is what PATCH may alter of a schedule that has not ended.
+// What is nil stays.
 type Change struct {
-	DueAt time.Time `json:"due_at,omitzero"`
+	DueAt *time.Time `json:"due_at,omitempty"`
 	// Data replaces the data: see [Message].
 	Data []byte `json:"payload,omitempty"`
 	nestedData
@@ -151,11 +156,15 @@ func (c *Change) UnmarshalJSON(text []byte) error {
 // Validate reports the first reason that c, asked for at now, cannot be made to
 // a schedule that expires at expires (zero: never).
 func (c Change) Validate(now, expires time.Time) error {
-	if c.DueAt.IsZero() {
+	if c.DueAt == nil {
 		if c.Data == nil {
 			return Errorf(Invalid, "", "nothing to change: give due_at, data or both")
 		}
 		return nil
 	}
-	return validateDue("/due_at", c.DueAt, expires, now)
+	bound := &expires
+	if expires.IsZero() {
+		bound = nil
+	}
+	return validateDue("/due_at", *c.DueAt, bound, now)
 }

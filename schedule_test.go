@@ -78,9 +78,9 @@ func TestSchedule_RefusesWhatCouldNeverFire(t *testing.T) {
 func TestSchedule_SpreadPutsOffByTenantAndID(t *testing.T) {
 	t.Parallel()
 	spread, delay, none := postdate.Duration(10*time.Minute), postdate.Duration(time.Hour), postdate.Duration(0)
-	s := postdate.Schedule{Tenant: "bank", ID: "settlement_1", DueAt: now.Add(24 * time.Hour), Spread: &spread}
+	s := postdate.Schedule{Tenant: "bank", ID: "settlement_1", DueAt: new(now.Add(24 * time.Hour)), Spread: &spread}
 	due := s.Due(now)
-	shift := due.Sub(s.DueAt)
+	shift := due.Sub(*s.DueAt)
 	require.Equal(t, 98182*time.Millisecond, shift, "who upgrades is told the same")
 	require.Equal(t, due, s.Due(now.Add(time.Hour)), "it does not depend on when it is asked for")
 
@@ -98,7 +98,7 @@ func TestSchedule_SpreadPutsOffByTenantAndID(t *testing.T) {
 	for _, spread := range []*postdate.Duration{nil, &none} {
 		other = s
 		other.Spread = spread
-		require.Equal(t, s.DueAt, other.Due(now))
+		require.Equal(t, *s.DueAt, other.Due(now))
 	}
 }
 
@@ -110,7 +110,7 @@ func TestSchedule_SpreadIsEven(t *testing.T) {
 	} {
 		var in [parts]int
 		for i := range customers {
-			s := postdate.Schedule{Tenant: "bank", ID: fmt.Sprintf("settlement_2026-12-01_%d", i), DueAt: now, Spread: &spread}
+			s := postdate.Schedule{Tenant: "bank", ID: fmt.Sprintf("settlement_2026-12-01_%d", i), DueAt: &now, Spread: &spread}
 			shift := s.Due(now).Sub(now)
 			require.GreaterOrEqual(t, shift, time.Duration(0))
 			require.Less(t, shift, spread.Duration())
@@ -126,14 +126,14 @@ func TestSchedule_SpreadIsEven(t *testing.T) {
 func TestSchedule_ExpiresAfterTheTimeThatSpreadMovedItTo(t *testing.T) {
 	t.Parallel()
 	spread := postdate.Duration(time.Hour)
-	s := postdate.Schedule{Tenant: "bank", ID: "settlement_1", Type: "t", DueAt: now.Add(24 * time.Hour), Spread: &spread}
-	s.ExpiresAt = s.Due(now)
-	require.True(t, s.ExpiresAt.After(s.DueAt))
+	s := postdate.Schedule{Tenant: "bank", ID: "settlement_1", Type: "t", DueAt: new(now.Add(24 * time.Hour)), Spread: &spread}
+	s.ExpiresAt = new(s.Due(now))
+	require.True(t, s.ExpiresAt.After(*s.DueAt))
 	var told *postdate.Error
 	require.ErrorAs(t, s.Validate(now, false), &told)
 	require.Equal(t, "/expires_at", told.Pointer)
 	require.Contains(t, told.Detail, s.Due(now).Format(time.RFC3339), "it says when it would be due")
-	s.ExpiresAt = s.ExpiresAt.Add(time.Millisecond)
+	*s.ExpiresAt = s.ExpiresAt.Add(time.Millisecond)
 	require.NoError(t, s.Validate(now, false))
 }
 

@@ -68,6 +68,8 @@ func (all ExpiringSecrets) At(now time.Time) []Secret {
 }
 
 // Rotate puts secret first at that moment; those before it go on for overlap at most.
+// A secret that is there already stands there once, so that a repeated request changes
+// nothing more.
 func (all ExpiringSecrets) Rotate(secret Secret, now time.Time, overlap time.Duration) ExpiringSecrets {
 	rotated := ExpiringSecrets{{Secret: secret}}
 	until := now.Add(overlap)
@@ -75,7 +77,7 @@ func (all ExpiringSecrets) Rotate(secret Secret, now time.Time, overlap time.Dur
 		if each.Until.IsZero() || each.Until.After(until) {
 			each.Until = until
 		}
-		if each.Until.After(now) && len(rotated) < maxSecrets {
+		if each.Until.After(now) && each.Secret != secret && len(rotated) < maxSecrets {
 			rotated = append(rotated, each)
 		}
 	}

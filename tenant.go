@@ -100,8 +100,9 @@ type Key struct {
 	Scope       Scope     `json:"scope"`
 	Description string    `json:"description,omitempty"`
 	CreatedAt   time.Time `json:"created_at"`
-	ExpiresAt   time.Time `json:"expires_at,omitzero"`
+	// ExpiresAt is the moment from which it opens nothing. Nil: never.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 }
 
 // Valid tells whether k opens anything at that moment.
-func (k Key) Valid(now time.Time) bool { return k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt) }
+func (k Key) Valid(now time.Time) bool { return k.ExpiresAt == nil || now.Before(*k.ExpiresAt) }

@@ -40,7 +40,8 @@ func (p RetryPlan) Decide(a Attempt, now time.Time) Decision {
 	wait = max(wait, a.RetryAfter.Duration())
 	next := now.Add(wait)
 	if bound := p.Retry.MaxDuration.Duration(); bound > 0 && next.Sub(p.Since) > bound {
-		return Decision{State: Dead, Reason: fmt.Sprintf("gave up after %s in %s", attempts(made), now.Sub(p.Since).Round(time.Second))}
+		return Decision{State: Dead, Reason: fmt.Sprintf("gave up after %s in %s (waiting another %s would exceed max_duration, %s)",
+			attempts(made), now.Sub(p.Since).Round(time.Second), wait.Round(time.Second), bound)}
 	}
 	if p.Expired(next) {
 		return Decision{State: Expired, Reason: fmt.Sprintf("expires at %s, before another attempt", p.ExpiresAt.Format(time.RFC3339))}

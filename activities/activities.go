@@ -50,4 +50,6 @@ type Activities struct {
 	Log         *slog.Logger
 	// Now is the clock by which attempts expire.
 	Now func() time.Time
+
+	sent sentMemory
 }

@@ -15,6 +15,8 @@ type Publisher interface {
 	// Publish publishes a named event to its subscribers, once however often it is
 	// called, and returns how many they are.
 	Publish(ctx context.Context, tenant string, e postdate.Event, traceParent string) (subscribers int, err error)
+	// PublishSchedule does so with a schedule that is due, whose id an event may have too.
+	PublishSchedule(ctx context.Context, tenant string, e postdate.Event, traceParent string) (subscribers int, err error)
 }
 
 // Announce publishes an announcement in the operator's tenant, if an endpoint there
@@ -32,7 +34,7 @@ func (a *Activities) Announce(ctx context.Context, in protocol.Announcement) err
 		return nil
 	}
 	_, err = a.Publisher.Publish(ctx, postdate.OperatorTenant, postdate.Event{
-		ID: in.ID, Type: in.Type, Entity: in.Tenant, Timestamp: in.At, Data: in.Data,
+		ID: in.ID, Type: in.Type, Entity: in.Tenant, Timestamp: &in.At, Data: in.Data,
 	}, "")
 	refusal, refused := errors.AsType[*postdate.Error](err)
 	if refused && refusal.Code != postdate.Unavailable {

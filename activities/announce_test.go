@@ -59,7 +59,7 @@ func TestAnnounce_TellsTheOperatorsEndpoints(t *testing.T) {
 	require.NoError(t, o.announce(t, "acme"))
 	require.Equal(t, []postdate.Event{{
 		ID: "op_1", Type: postdate.EndpointFailing, Entity: "acme",
-		Data: json.RawMessage(`{"endpoint":"ep_1"}`), Timestamp: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC),
+		Data: json.RawMessage(`{"endpoint":"ep_1"}`), Timestamp: new(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)),
 	}}, o.published)
 	require.NoError(t, o.published[0].Validate())
 }

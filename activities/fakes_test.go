@@ -48,6 +48,7 @@ type fakes struct {
 
 	// permits says whether there is one. Without it there always is.
 	permits  func(throttle.PermitRequest) bool
+	refused  error // in the place of a permit
 	requests []throttle.PermitRequest
 	ended    []postdate.Outcome // what permits came to
 	released []string
@@ -56,6 +57,9 @@ type fakes struct {
 func (f *fakes) Acquire(_ context.Context, _ string, _ postdate.Endpoint, c throttle.PermitRequest) (throttle.Permit, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.refused != nil {
+		return nil, f.refused
+	}
 	if f.permits != nil && !f.permits(c) {
 		return nil, throttle.ErrNoPermit
 	}
@@ -139,7 +143,7 @@ func (f *fakes) Started(_ context.Context, _, id string) (bool, error) {
 	return started, nil
 }
 
-func (f *fakes) Publish(_ context.Context, _ string, e postdate.Event, _ string) (int, error) {
+func (f *fakes) PublishSchedule(_ context.Context, _ string, e postdate.Event, _ string) (int, error) {
 	f.published = append(f.published, e)
 	return len(f.tenant.Endpoints), f.refusal
 }

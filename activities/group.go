@@ -18,6 +18,9 @@ type Starter interface {
 	// StartDelivery starts the execution of a delivery. It is no error that it was
 	// started before.
 	StartDelivery(ctx context.Context, in protocol.DeliverInput, accepted protocol.Accepted) error
+	// StartDispatch starts a Dispatch of that workflow id. It is no error that it was
+	// started before.
+	StartDispatch(ctx context.Context, workflowID string, in protocol.DispatchInput) error
 	// Started reports whether a delivery has had an execution of its own.
 	Started(ctx context.Context, tenant, id string) (bool, error)
 }
@@ -27,8 +30,8 @@ type Starter interface {
 // six, as JSON writes those that are not text.
 const maxGroupResponses = 256 << 10
 
-// maxPartsResponses bounds the same for all parts of one Dispatch: Temporal writes the
-// results of parts that are its children into its history, of 50 MB.
+// maxPartsResponses bounds the same for all parts of one Dispatch: where they are its
+// children, Temporal writes their results into its history, of 50 MB.
 const maxPartsResponses = 4 << 20
 
 // SendGroup makes the first attempt at each item, all in parallel, and returns the
@@ -38,6 +41,10 @@ const maxPartsResponses = 4 << 20
 // The items for one endpoint are all sent, or all enqueued, so that none waits here for a
 // slow endpoint.
 func (a *Activities) SendGroup(ctx context.Context, in protocol.GroupInput) ([]protocol.GroupAttempt, error) {
+	return once(ctx, &a.sent, 1, func() ([]protocol.GroupAttempt, error) { return a.sendGroup(ctx, in), nil })
+}
+
+func (a *Activities) sendGroup(ctx context.Context, in protocol.GroupInput) []protocol.GroupAttempt {
 	attempts := make([]protocol.GroupAttempt, len(in.Items))
 	places := make(map[string][]int) // by endpoint
 	for i, item := range in.Items {
@@ -49,7 +56,7 @@ func (a *Activities) SendGroup(ctx context.Context, in protocol.GroupInput) ([]p
 		sends.Go(func() { a.sendTo(ctx, in, places, attempts, keep) })
 	}
 	sends.Wait()
-	return attempts, nil
+	return attempts
 }
 
 // sendTo sends the items at these places, which are for one endpoint.
@@ -134,6 +141,21 @@ func (a *Activities) HandOver(ctx context.Context, in protocol.HandOverInput) er
 			activity.RecordHeartbeat(ctx, i)
 			return a.handOver(ctx, in, item)
 		})
+	}
+	return group.Wait()
+}
+
+// StartParts starts an execution for each part of the input of the calling Dispatch but the
+// first. They are not children of it: the end of a child is an event of its parent, which
+// would arrive there during its own attempts.
+func (a *Activities) StartParts(ctx context.Context, in protocol.DispatchInput) error {
+	id := activity.GetInfo(ctx).WorkflowExecution.ID
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxParallelStarts)
+	for n, part := range in.Parts() {
+		if n > 0 {
+			group.Go(func() error { return a.Starter.StartDispatch(ctx, protocol.PartID(id, n), part) })
+		}
 	}
 	return group.Wait()
 }

@@ -21,6 +21,7 @@ func (a *Activities) Register(r Registry) {
 	register(r, protocol.RecallActivity, a.Recall)
 	register(r, protocol.SendGroupActivity, a.SendGroup)
 	register(r, protocol.HandOverActivity, a.HandOver)
+	register(r, protocol.StartPartsActivity, a.StartParts)
 	register(r, protocol.QueueActivity, a.Enqueue)
 	register(r, protocol.SendLineActivity, a.SendLine)
 	register(r, protocol.JoinLineActivity, a.JoinLine)

@@ -45,7 +45,7 @@ func (a *Activities) Retry(ctx context.Context, in protocol.RetryInput) (postdat
 	activity.RecordHeartbeat(ctx, log)
 
 	last := log.Last()
-	switch decision := in.Plan.Decide(last, a.Now()); decision.State {
+	switch decision := beganAt(in.Plan, log).Decide(last, a.Now()); decision.State {
 	case postdate.Delivered:
 		return log, nil
 	case postdate.Retrying:
@@ -55,15 +55,35 @@ func (a *Activities) Retry(ctx context.Context, in protocol.RetryInput) (postdat
 	}
 }
 
+// beganAt is the plan of a round that began with its first attempt: what it waited for a
+// permit before is not the receiver's fault.
+func beganAt(plan postdate.RetryPlan, log postdate.Attempts) postdate.RetryPlan {
+	for _, attempt := range log {
+		if attempt.Number == plan.Before+1 && attempt.At.After(plan.Since) {
+			plan.Since = attempt.At
+		}
+	}
+	return plan
+}
+
 // AttemptLog reads the log of attempts that a pending Retry keeps in its heartbeats.
 type AttemptLog interface {
 	// PendingAttempts returns it: empty where no Retry is pending.
 	PendingAttempts(ctx context.Context, workflowID, runID string) (postdate.Attempts, error)
 }
 
-// Recall returns the log that the calling workflow's pending Retry keeps, since Temporal
-// does not return it when that activity is cancelled.
+// Recall returns the attempts of the calling run that its history does not have: the log
+// that its pending Retry keeps, which Temporal does not return when that activity is
+// cancelled, or else the attempt that this process has made for it in a workflow task that
+// Temporal repeats.
 func (a *Activities) Recall(ctx context.Context) (postdate.Attempts, error) {
 	run := activity.GetInfo(ctx).WorkflowExecution
-	return a.AttemptLog.PendingAttempts(ctx, run.ID, run.RunID)
+	log, err := a.AttemptLog.PendingAttempts(ctx, run.ID, run.RunID)
+	if err != nil || len(log) > 0 {
+		return log, err
+	}
+	if attempt, made := a.sent.recall(ctx, run.RunID); made {
+		log = postdate.Attempts{attempt}
+	}
+	return log, nil
 }

@@ -16,7 +16,8 @@ import (
 
 // Send makes one attempt and returns its result, success or not.
 func (a *Activities) Send(ctx context.Context, s protocol.DeliveryTask) (postdate.Attempt, error) {
-	return a.attempt(ctx, s, max(1, s.Number))
+	number := max(1, s.Number)
+	return once(ctx, &a.sent, number, func() (postdate.Attempt, error) { return a.attempt(ctx, s, number) })
 }
 
 const (
@@ -32,6 +33,9 @@ const (
 func (a *Activities) attempt(ctx context.Context, s protocol.DeliveryTask, number int) (postdate.Attempt, error) {
 	if err := ctx.Err(); err != nil {
 		return postdate.Attempt{}, err
+	}
+	if s.Expired(a.Now()) {
+		return tooLate(s, a.Now()), nil
 	}
 	ctx = context.WithoutCancel(ctx)
 	attempt, target, err := a.deliver(ctx, s)
@@ -65,7 +69,7 @@ func (a *Activities) deliver(ctx context.Context, s protocol.DeliveryTask) (post
 	target := postdate.Target{URL: s.To.URL, Mode: postdate.Standard, Secrets: tenant.Secrets.At(a.Now())}
 	switch {
 	case s.To.Endpoint == "":
-		attempt, err := a.send(ctx, s, target)
+		attempt, err := a.sendToURL(ctx, s, target)
 		return attempt, target, err
 	case !known:
 		return postdate.Attempt{At: a.Now(), Outcome: protocol.EndpointDeleted}, target, nil
@@ -76,12 +80,17 @@ func (a *Activities) deliver(ctx context.Context, s protocol.DeliveryTask) (post
 		Dequeued: s.Dequeued || s.Test, Since: s.DueAt, MaxWait: maxWait(s),
 	})
 	switch {
-	case errors.Is(err, throttle.ErrNoPermit) && s.Test: // a test is about how the receiver is now
-		permit = throttle.Unlimited
+	case errors.Is(err, throttle.ErrNoPermit) && s.Test: // it does not wait for a permit any longer
+		attempt := noPermit(a.Now())
+		attempt.Error = err.Error()
+		return attempt, target, nil
 	case errors.Is(err, throttle.ErrNoPermit):
 		return noPermit(a.Now()), target, nil
 	case err != nil:
 		return postdate.Attempt{}, target, fmt.Errorf("acquire a permit for %s: %w", s.ID(), err)
+	case s.Expired(a.Now()): // while it waited for the permit
+		permit.Release(postdate.Attempt{})
+		return tooLate(s, a.Now()), target, nil
 	}
 	return a.sendWithPermit(ctx, permit, s, endpoint)
 }
@@ -91,10 +100,17 @@ func noPermit(now time.Time) postdate.Attempt {
 	return postdate.Attempt{At: now, Outcome: protocol.NoPermit, Error: "no permit comes soon"}
 }
 
+// tooLate says that no attempt was made, since s had expired.
+func tooLate(s protocol.DeliveryTask, now time.Time) postdate.Attempt {
+	return postdate.Attempt{
+		At: now, Outcome: protocol.TooLate, Error: "at " + s.ExpiresAt.Format(time.RFC3339) + ", before the attempt began",
+	}
+}
+
 // maxWait is how long s waits for a permit in place: longer after its line was woken,
 // since the others of that line were woken with it.
 func maxWait(s protocol.DeliveryTask) time.Duration {
-	if s.Dequeued {
+	if s.Dequeued || s.Test {
 		return permitTimeout
 	}
 	return 0 // the limiter's own
@@ -113,7 +129,7 @@ func (a *Activities) sendWithPermit(ctx context.Context, permit throttle.Permit,
 func (a *Activities) send(ctx context.Context, s protocol.DeliveryTask, target postdate.Target) (postdate.Attempt, error) {
 	ctx, stop := context.WithTimeout(ctx, cmp.Or(s.Timeout.Duration(), postdate.DefaultTimeout))
 	defer stop()
-	attempt, err := a.Sender.Send(ctx, s.Message, target)
+	attempt, err := a.Sender.Send(ctx, s.Outgoing(), target)
 	if err != nil {
 		return postdate.Attempt{}, err
 	}
@@ -143,12 +159,12 @@ func disabledReason(e postdate.Endpoint) string {
 	return string(e.State) + ", " + e.Reason
 }
 
-// publish publishes s, which is due, as an event of the same id. Where it cannot be one
-// the attempt says so; any other failure is our own.
+// publish publishes s, which is due, as an event. Where it cannot be one the attempt says
+// so; any other failure is our own.
 func (a *Activities) publish(ctx context.Context, s protocol.DeliveryTask) (postdate.Attempt, error) {
 	began, m := a.Now(), s.Message
-	subscribers, err := a.Publisher.Publish(ctx, m.Tenant, postdate.Event{
-		ID: m.ID, Type: m.Type, Entity: m.Entity, Data: m.Data, Timestamp: s.DueAt, CloudEvent: m.CloudEvent, Tick: m.Tick,
+	subscribers, err := a.Publisher.PublishSchedule(ctx, m.Tenant, postdate.Event{
+		ID: m.ID, Type: m.Type, Entity: m.Entity, Data: m.Data, Timestamp: &s.DueAt, CloudEvent: m.CloudEvent, Tick: m.Tick,
 	}, m.TraceParent)
 	attempt := postdate.Attempt{At: began, DurationMS: a.Now().Sub(began).Milliseconds()}
 	switch code := postdate.CodeOf(err); {
@@ -197,6 +213,9 @@ func (a *Activities) logAttempt(ctx context.Context, s protocol.DeliveryTask, ta
 	}
 	if err != nil {
 		level = slog.LevelError
+		if protocol.IsNoPermit(err) {
+			level = slog.LevelDebug
+		}
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
 	a.Log.LogAttrs(ctx, level, "attempt", attrs...)

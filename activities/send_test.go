@@ -121,7 +121,7 @@ func TestSend_PublishesWhereNoDestinationIsNamed(t *testing.T) {
 	made := f.send(s)
 	require.Equal(t, postdate.Attempt{Number: 1, At: now, Outcome: postdate.Accepted, Response: "published to 1 endpoints"}, made)
 	require.Equal(t, []postdate.Event{{
-		ID: "evt_1", Type: "invoice.paid", Entity: "customer_42", Data: s.Message.Data, Timestamp: s.DueAt,
+		ID: "evt_1", Type: "invoice.paid", Entity: "customer_42", Data: s.Message.Data, Timestamp: &s.DueAt,
 	}}, f.published)
 }
 

@@ -64,8 +64,8 @@ type Attempt struct {
 	// Outcome - `accepted`: 2xx
 	// - `rescheduled`: 2xx, and the receiver asked to be sent it again, later
 	// - `failed`: anything that another attempt may mend
-	// - `aborted`: the receiver asked to stop
-	// - `gone`: 410, the receiver wants nothing any more
+	// - `aborted`: the receiver asked to stop (`webhook-delivery: abort-message`)
+	// - `gone`: 410, or `webhook-delivery: disable`: the receiver wants nothing any more
 	//
 	//
 	// Example: failed
@@ -119,13 +119,17 @@ type CalendarList struct {
 	Data []Calendar `json:"data"`
 }
 
-// CancelDeliveries Which deliveries: without a state, all that have not ended. What is missing is not asked for.
+// CancelDeliveries Which deliveries, by at least one filter or by `all`: without a state, all that match and have not ended.
 type CancelDeliveries struct {
-	DryRun    bool      `json:"dry_run,omitempty,omitzero"`
-	DueAfter  time.Time `json:"due_after,omitempty,omitzero"`
-	DueBefore time.Time `json:"due_before,omitempty,omitzero"`
-	Endpoint  string    `json:"endpoint,omitempty,omitzero"`
-	Entity    string    `json:"entity,omitempty,omitzero"`
+	// All True, and no filter: all of the tenant's. An operation that names neither is refused.
+	All bool `json:"all,omitempty,omitzero"`
+
+	// DryRun Count those that match, and do nothing. It may name neither a filter nor `all`.
+	DryRun    bool       `json:"dry_run,omitempty,omitzero"`
+	DueAfter  *time.Time `json:"due_after,omitempty"`
+	DueBefore *time.Time `json:"due_before,omitempty"`
+	Endpoint  string     `json:"endpoint,omitempty,omitzero"`
+	Entity    string     `json:"entity,omitempty,omitzero"`
 
 	// State In this state only.
 	//
@@ -231,7 +235,7 @@ type ChangeSchedule struct {
 	// DueAt When to send it instead. It is kept to exactly, also where the schedule was made with a `spread`.
 	//
 	// Example: 2027-01-02T09:00:00Z
-	DueAt time.Time `json:"due_at,omitempty,omitzero"`
+	DueAt *time.Time `json:"due_at,omitempty"`
 
 	// Entity Of a recurring schedule.
 	//
@@ -303,6 +307,13 @@ type CreateEndpoint struct {
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
 	Retry *Retry `json:"retry,omitempty"`
 
+	// Secret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+	// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+	//
+	//
+	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+	Secret OwnSecret `json:"secret,omitempty,omitzero"`
+
 	// Signature How its messages are signed: `v1`, HMAC-SHA256 with a shared secret, or `v1a`, ed25519 with a public key.
 	//
 	// Example: v1
@@ -321,8 +332,10 @@ type CreateEndpoint struct {
 
 // CreateKey What the key may do, and for how long.
 type CreateKey struct {
-	Description string    `json:"description,omitempty,omitzero"`
-	ExpiresAt   time.Time `json:"expires_at,omitempty,omitzero"`
+	Description string `json:"description,omitempty,omitzero"`
+
+	// ExpiresAt When it stops to open anything. Never, where it is missing.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// Scope What a key may do. Each includes those before it.
 	//
@@ -359,7 +372,7 @@ type CreateSchedule struct {
 	//
 	//
 	// Example: 2027-01-01T09:00:00Z
-	DueAt time.Time `json:"due_at,omitempty,omitzero"`
+	DueAt *time.Time `json:"due_at,omitempty"`
 
 	// DueAtLocal When to send it, as a clock in `time_zone` shows it. When that is, is worked out again until a day before it is
 	// due: a law that changes moves it. Excludes `due_at` and `delay`.
@@ -376,7 +389,7 @@ type CreateSchedule struct {
 	// ExpiresAt From this moment on no attempt is begun any more. Must come after it is due.
 	//
 	// Example: 2027-01-02T09:00:00Z
-	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// ID An id of your own: `A-Z a-z 0-9 _ - :`, at most 128. Receivers get it as `webhook-id`. One is made where
 	// it is missing.
@@ -411,10 +424,11 @@ type CreateSchedule struct {
 	// Example: 15s
 	Timeout *postdate.Duration `json:"timeout,omitempty"`
 
-	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
-	To Destination `json:"to,omitempty,omitzero"`
+	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are
+	// subscribed when it is due; one that is empty is refused, and so is an empty `url`.
+	To *Destination `json:"to,omitempty"`
 
-	// Type What kind of message it is. Lists can be asked by it. It is not encrypted at rest.
+	// Type What kind of message it is, in printable characters without `*`. Lists can be asked by it. It is not encrypted at rest.
 	//
 	// Example: payment_request.due
 	Type string `json:"type"`
@@ -542,8 +556,8 @@ type Delivery struct {
 	// Example: 1h30m
 	Timeout Duration `json:"timeout"`
 
-	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
-	To Destination `json:"to"`
+	// To Where a message goes. It is empty where it is published to those who are subscribed when it is due.
+	To DestinationShown `json:"to"`
 
 	// Type Example: payment_request.due
 	Type string `json:"type"`
@@ -576,9 +590,9 @@ type DeliverySummary struct {
 	// Example: 2026-06-01T12:00:00.123Z
 	CreatedAt time.Time `json:"created_at"`
 
-	// DueAt When the engine takes it up, or took it up, which is some milliseconds after it is due.
+	// DueAt When it is, or was, due.
 	//
-	// Example: 2027-01-01T09:00:00.003Z
+	// Example: 2027-01-01T09:00:00Z
 	DueAt time.Time `json:"due_at"`
 
 	// EndedAt When it was delivered, given up, cancelled or expired.
@@ -621,15 +635,19 @@ type DeliverySummary struct {
 	// Example: scheduled
 	State State `json:"state"`
 
-	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
-	To Destination `json:"to"`
+	// To Where a message goes. It is empty where it is published to those who are subscribed when it is due.
+	To DestinationShown `json:"to"`
 
 	// Type Example: payment_request.due
 	Type string `json:"type"`
 }
 
-// Destination Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
+// Destination Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are
+// subscribed when it is due; one that is empty is refused, and so is an empty `url`.
 type Destination = postdate.Destination
+
+// DestinationShown Where a message goes. It is empty where it is published to those who are subscribed when it is due.
+type DestinationShown = postdate.Destination
 
 // Duration A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
 //
@@ -703,7 +721,7 @@ type Endpoint struct {
 	//
 	// - `enabled`: it is
 	// - `paused`: its owner paused it
-	// - `disabled`: it answered 410, or failed for too long; `reason` says which
+	// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 	//
 	//
 	// Example: enabled
@@ -738,7 +756,7 @@ type EndpointList struct {
 //
 // - `enabled`: it is
 // - `paused`: its owner paused it
-// - `disabled`: it answered 410, or failed for too long; `reason` says which
+// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 //
 // Example: enabled
 type EndpointState = postdate.EndpointState
@@ -815,7 +833,7 @@ type EndpointWithSecret struct {
 	//
 	// - `enabled`: it is
 	// - `paused`: its owner paused it
-	// - `disabled`: it answered 410, or failed for too long; `reason` says which
+	// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 	//
 	//
 	// Example: enabled
@@ -856,9 +874,11 @@ type Event struct {
 	// Timestamp When it happened. Now where it is missing.
 	//
 	// Example: 2026-06-01T12:00:00Z
-	Timestamp time.Time `json:"timestamp,omitempty,omitzero"`
+	Timestamp *time.Time `json:"timestamp,omitempty"`
 
-	// Type Example: payment_request.expired
+	// Type What happened, in printable characters without `*`.
+	//
+	// Example: payment_request.expired
 	Type string `json:"type"`
 }
 
@@ -980,7 +1000,9 @@ type ID = string
 type Key struct {
 	CreatedAt   time.Time `json:"created_at"`
 	Description string    `json:"description,omitempty,omitzero"`
-	ExpiresAt   time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// ExpiresAt Missing where it never does.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// ID Example: key_9f2c
 	ID string `json:"id"`
@@ -1010,7 +1032,9 @@ type KeyList struct {
 type KeyWithText struct {
 	CreatedAt   time.Time `json:"created_at"`
 	Description string    `json:"description,omitempty,omitzero"`
-	ExpiresAt   time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// ExpiresAt Missing where it never does.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// ID Example: key_9f2c
 	ID string `json:"id"`
@@ -1072,6 +1096,12 @@ type Operation struct {
 
 // OperationState Example: running
 type OperationState string
+
+// OwnSecret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+//
+// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+type OwnSecret = string
 
 // Pace How much is sent, at most.
 type Pace = postdate.Pace
@@ -1184,14 +1214,18 @@ type Recurrence = postdate.Recurrence
 // grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
 type Retry = postdate.Retry
 
-// RetryDeliveries Which dead letters. What is missing is not asked for.
+// RetryDeliveries Which dead letters, by at least one filter or by `all`.
 type RetryDeliveries struct {
-	DryRun    bool      `json:"dry_run,omitempty,omitzero"`
-	DueAfter  time.Time `json:"due_after,omitempty,omitzero"`
-	DueBefore time.Time `json:"due_before,omitempty,omitzero"`
-	Endpoint  string    `json:"endpoint,omitempty,omitzero"`
-	Entity    string    `json:"entity,omitempty,omitzero"`
-	Type      string    `json:"type,omitempty,omitzero"`
+	// All True, and no filter: all of the tenant's. An operation that names neither is refused.
+	All bool `json:"all,omitempty,omitzero"`
+
+	// DryRun Count those that match, and do nothing. It may name neither a filter nor `all`.
+	DryRun    bool       `json:"dry_run,omitempty,omitzero"`
+	DueAfter  *time.Time `json:"due_after,omitempty"`
+	DueBefore *time.Time `json:"due_before,omitempty"`
+	Endpoint  string     `json:"endpoint,omitempty,omitzero"`
+	Entity    string     `json:"entity,omitempty,omitzero"`
+	Type      string     `json:"type,omitempty,omitzero"`
 }
 
 // Revoked The key that is no more.
@@ -1205,6 +1239,13 @@ type RotateSecret struct {
 	//
 	// Example: 24h
 	Overlap *postdate.Duration `json:"overlap,omitempty"`
+
+	// Secret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+	// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+	//
+	//
+	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+	Secret OwnSecret `json:"secret,omitempty,omitzero"`
 }
 
 // RotatedSecret What messages are signed with from now on.
@@ -1348,10 +1389,10 @@ type ListDeliveriesParams struct {
 	Type Type `form:"type,omitempty" json:"type,omitempty,omitzero"`
 
 	// DueBefore Due before this time only.
-	DueBefore DueBefore `form:"due_before,omitempty" json:"due_before,omitempty,omitzero"`
+	DueBefore *DueBefore `form:"due_before,omitempty" json:"due_before,omitempty"`
 
 	// DueAfter Due at this time or after it only.
-	DueAfter DueAfter `form:"due_after,omitempty" json:"due_after,omitempty,omitzero"`
+	DueAfter *DueAfter `form:"due_after,omitempty" json:"due_after,omitempty"`
 
 	// Limit How many to answer at most. 50 unless it says otherwise.
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
@@ -1372,21 +1413,21 @@ type ListEndpointsParams struct {
 // CreateEndpointParams defines parameters for CreateEndpoint.
 type CreateEndpointParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // PublishEventParams defines parameters for PublishEvent.
 type PublishEventParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // PublishEventsParams defines parameters for PublishEvents.
 type PublishEventsParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
@@ -1402,10 +1443,10 @@ type ListSchedulesParams struct {
 	Type Type `form:"type,omitempty" json:"type,omitempty,omitzero"`
 
 	// DueBefore Due before this time only.
-	DueBefore DueBefore `form:"due_before,omitempty" json:"due_before,omitempty,omitzero"`
+	DueBefore *DueBefore `form:"due_before,omitempty" json:"due_before,omitempty"`
 
 	// DueAfter Due at this time or after it only.
-	DueAfter DueAfter `form:"due_after,omitempty" json:"due_after,omitempty,omitzero"`
+	DueAfter *DueAfter `form:"due_after,omitempty" json:"due_after,omitempty"`
 
 	// Limit How many to answer at most. 50 unless it says otherwise.
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
@@ -1417,7 +1458,7 @@ type ListSchedulesParams struct {
 // CreateScheduleParams defines parameters for CreateSchedule.
 type CreateScheduleParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
@@ -2779,6 +2820,20 @@ func (response CancelDelivery200JSONResponse) VisitCancelDeliveryResponse(w http
 	return err
 }
 
+type CancelDelivery202JSONResponse Cancelled
+
+func (response CancelDelivery202JSONResponse) VisitCancelDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RetryDeliveryRequestObject struct {
 	ID DeliveryID `json:"id"`
 }
@@ -3304,6 +3359,20 @@ func (response CancelSchedule200JSONResponse) VisitCancelScheduleResponse(w http
 	return err
 }
 
+type CancelSchedule202JSONResponse Cancelled
+
+func (response CancelSchedule202JSONResponse) VisitCancelScheduleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetScheduleRequestObject struct {
 	ID ID `json:"id"`
 }
@@ -3349,6 +3418,20 @@ func (response ChangeSchedule200JSONResponse) VisitChangeScheduleResponse(w http
 	return err
 }
 
+type ChangeSchedule202JSONResponse Delivery
+
+func (response ChangeSchedule202JSONResponse) VisitChangeScheduleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type BackfillScheduleRequestObject struct {
 	ID   ID `json:"id"`
 	Body *BackfillScheduleJSONRequestBody
@@ -3390,6 +3473,20 @@ func (response FireSchedule200JSONResponse) VisitFireScheduleResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FireSchedule202JSONResponse Delivery
+
+func (response FireSchedule202JSONResponse) VisitFireScheduleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
 	_, err := buf.WriteTo(w)
 	return err
 }

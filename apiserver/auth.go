@@ -43,10 +43,11 @@ func hash(text string) [32]byte { return sha256.Sum256([]byte(text)) }
 var errUnknownKey = postdate.Errorf(postdate.Unauthorized, "", "this key is not known")
 
 // authenticate lets nobody pass without a key but to what the specification
-// says needs none. What does not exist is no exception.
+// says needs none. What does not exist is no exception; with which methods a path
+// is asked is no secret.
 func (s *server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if op, ok := s.operation(c); (ok && op.public) || isAsset(c) {
+		if op, ok := s.operation(c); (ok && op.public) || isAsset(c) || isWrongMethod(c) {
 			return next(c)
 		}
 		r := c.Request()
@@ -59,6 +60,10 @@ func (s *server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// isWrongMethod reports whether a path is asked by a method that it has not, which
+// is answered by those that it has.
+func isWrongMethod(c echo.Context) bool { return c.Get(echo.ContextKeyHeaderAllow) != nil }
+
 // identify is who shows a key, and for whom.
 func (s *server) identify(r *http.Request) (caller, error) {
 	scheme, key, _ := strings.Cut(r.Header.Get(echo.HeaderAuthorization), " ")
@@ -66,19 +71,31 @@ func (s *server) identify(r *http.Request) (caller, error) {
 		return caller{}, postdate.Errorf(postdate.Unauthorized, "", "a key is needed, in a header: Authorization: Bearer and the key")
 	}
 	key, named := strings.TrimSpace(key), r.Header.Get(tenantHeader)
-	// Hashes are compared, for they tell nothing of the key's length either.
-	if given := hash(key); subtle.ConstantTimeCompare(given[:], s.keyHash[:]) == 1 {
+	if values := r.Header.Values(tenantHeader); len(values) > 1 || len(values) == 1 && named == "" {
+		return caller{}, postdate.Errorf(postdate.Invalid, "/"+tenantHeader, "must name one tenant: leave it out to act for that of the key")
+	}
+	if s.isOperator(key) {
 		tenant := cmp.Or(named, postdate.DefaultTenant)
 		if err := postdate.ValidateTenant(tenant); err != nil {
 			return caller{}, postdate.Errorf(postdate.Invalid, "/"+tenantHeader, "%s", err)
 		}
 		return caller{tenant: tenant, scope: postdate.Admin}, nil
 	}
-	who, err := s.holder(r.Context(), key)
+	who, err := s.keyOwner(r.Context(), sourceOf(r.RemoteAddr), key)
 	if err == nil && named != "" && named != who.tenant {
 		err = postdate.Errorf(postdate.Forbidden, "", "this key is another tenant's than the one that %s names", tenantHeader)
 	}
 	return who, err
+}
+
+// isOperator reports whether a key is one of the operator's. Hashes are compared: they say
+// nothing of the key's length either.
+func (s *server) isOperator(key string) bool {
+	given, equal := hash(key), 0
+	for _, known := range s.keyHashes {
+		equal |= subtle.ConstantTimeCompare(given[:], known[:])
+	}
+	return equal == 1
 }
 
 // authorize lets a key pass only to what its scope includes.

@@ -10,12 +10,13 @@ import (
 // RetryDeliveries has all dead letters that match taken up again, or counts them.
 func (s *server) RetryDeliveries(ctx context.Context, r RetryDeliveriesRequestObject) (RetryDeliveriesResponseObject, error) {
 	filter := postdate.Filter{
-		Tenant: tenantOf(ctx), State: postdate.Dead, Endpoint: r.Body.Endpoint, Entity: r.Body.Entity, Type: r.Body.Type,
+		Tenant: tenantOf(ctx), Endpoint: r.Body.Endpoint, Entity: r.Body.Entity, Type: r.Body.Type,
 		DueBefore: r.Body.DueBefore, DueAfter: r.Body.DueAfter,
 	}
-	if err := filter.Validate(); err != nil {
+	if err := validateReach(filter, r.Body.All, r.Body.DryRun); err != nil {
 		return nil, err
 	}
+	filter.State = postdate.Dead
 	if r.Body.DryRun {
 		found, err := s.Deliveries.Count(ctx, filter)
 		if err != nil {
@@ -36,9 +37,9 @@ func (s *server) CancelDeliveries(ctx context.Context, r CancelDeliveriesRequest
 		Tenant: tenantOf(ctx), State: r.Body.State, Endpoint: r.Body.Endpoint, Entity: r.Body.Entity, Type: r.Body.Type,
 		DueBefore: r.Body.DueBefore, DueAfter: r.Body.DueAfter,
 		// What is accepted from now on is not meant.
-		AcceptedBefore: s.Now().UTC(),
+		AcceptedBefore: new(s.Now().UTC()),
 	}
-	if err := filter.Validate(); err != nil {
+	if err := validateReach(filter, r.Body.All, r.Body.DryRun); err != nil {
 		return nil, err
 	}
 	if r.Body.DryRun {
@@ -53,6 +54,18 @@ func (s *server) CancelDeliveries(ctx context.Context, r CancelDeliveriesRequest
 		return nil, err
 	}
 	return CancelDeliveries202JSONResponse(begun), nil
+}
+
+// validateReach refuses an operation by filter that would reach all of the
+// tenant's deliveries and does not say so. Counting them is none.
+func validateReach(filter postdate.Filter, all, dryRun bool) error {
+	switch narrows := filter.Narrows(); {
+	case all && narrows:
+		return postdate.Errorf(postdate.Invalid, "/all", "all and filters exclude each other")
+	case !all && !narrows && !dryRun:
+		return postdate.Errorf(postdate.Invalid, "", `no filter is given: name one, or say "all": true`)
+	}
+	return filter.Validate()
 }
 
 // startOperation starts an operation on all deliveries that a filter matches.

@@ -24,7 +24,7 @@ func TestClient_EveryCallAboutSchedules(t *testing.T) {
 	require.NoError(t, err)
 	ctx, due := t.Context(), tomorrow()
 
-	body := client.CreateSchedule{ID: "x", Type: "t", To: postdate.Destination{URL: answering(http.StatusGone, http.StatusOK)}, DueAt: due}
+	body := client.CreateSchedule{ID: "x", Type: "t", To: &postdate.Destination{URL: answering(http.StatusGone, http.StatusOK)}, DueAt: &due}
 	made, err := api.CreateScheduleWithResponse(ctx, nil, body)
 	require.NoError(t, err)
 	require.Equal(t, postdate.Scheduled, made.JSON201.State)
@@ -32,7 +32,7 @@ func TestClient_EveryCallAboutSchedules(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, made.JSON201, again.JSON200)
 
-	changed, err := api.ChangeScheduleWithResponse(ctx, "x", client.ChangeSchedule{DueAt: due.Add(time.Hour)})
+	changed, err := api.ChangeScheduleWithResponse(ctx, "x", client.ChangeSchedule{DueAt: new(due.Add(time.Hour))})
 	require.NoError(t, err)
 	require.Equal(t, due.Add(time.Hour), changed.JSON200.DueAt)
 	_, err = api.FireScheduleWithResponse(ctx, "x")
@@ -53,7 +53,7 @@ func TestClient_EveryCallAboutSchedules(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, delivered.JSON200.Attempts, 2)
 
-	later, err := api.CreateScheduleWithResponse(ctx, nil, client.CreateSchedule{Type: "t", To: body.To, DueAt: due, Entity: "e"})
+	later, err := api.CreateScheduleWithResponse(ctx, nil, client.CreateSchedule{Type: "t", To: body.To, DueAt: &due, Entity: "e"})
 	require.NoError(t, err)
 	a.listed(1, "state", "scheduled")
 	schedules, err := api.ListSchedulesWithResponse(ctx, &client.ListSchedulesParams{Entity: new("e"), DueAfter: new(due), Limit: new(10)})

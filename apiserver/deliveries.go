@@ -29,8 +29,12 @@ func (s *server) ListDeliveries(ctx context.Context, r ListDeliveriesRequestObje
 
 // CancelDelivery cancels a delivery, unless it ends otherwise first.
 func (s *server) CancelDelivery(ctx context.Context, r CancelDeliveryRequestObject) (CancelDeliveryResponseObject, error) {
-	if err := s.Deliveries.CancelDelivery(ctx, tenantOf(ctx), r.ID); err != nil {
+	done, err := s.Deliveries.RequestCancel(ctx, tenantOf(ctx), r.ID)
+	switch {
+	case err != nil:
 		return nil, err
+	case !done:
+		return CancelDelivery202JSONResponse{State: postdate.Sending}, nil
 	}
 	return CancelDelivery200JSONResponse{State: postdate.Cancelled}, nil
 }

@@ -303,7 +303,7 @@ func TestEngineUnreachable(t *testing.T) {
 		{http.MethodGet, "/v1/operations/x", ""},
 		{http.MethodPost, "/v1/events", `{"type":"t"}`},
 		{http.MethodPost, "/v1/events/batch", `{"events":[{"type":"t"}]}`},
-		{http.MethodPost, "/v1/deliveries/retry", `{}`},
+		{http.MethodPost, "/v1/deliveries/retry", `{"all":true}`},
 		{http.MethodPost, "/v1/deliveries/retry", `{"dry_run":true}`},
 		{http.MethodPost, "/v1/schedules", message{}.String()},
 		{http.MethodDelete, "/v1/schedules/x", ""},

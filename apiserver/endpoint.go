@@ -25,10 +25,12 @@ func (s *server) validateEndpoint(ctx context.Context, e postdate.Endpoint) erro
 	return nil
 }
 
-// endpointOf is the noun that body describes, with a secret of its own.
-func (s *server) endpointOf(body CreateEndpoint) postdate.Endpoint {
+// endpointOf is the noun that body describes, with a secret of its own: the one that it
+// brings along, or a new one.
+func (s *server) endpointOf(body CreateEndpoint) (postdate.Endpoint, error) {
 	now := s.Now().UTC()
-	signed := cmp.Or(body.Signature, postdate.HMAC)
+	scheme := cmp.Or(body.Signature, postdate.HMAC)
+	secret, err := secretOf(scheme, body.Secret)
 	return postdate.Endpoint{
 		URL:         body.URL,
 		Description: body.Description,
@@ -40,12 +42,12 @@ func (s *server) endpointOf(body CreateEndpoint) postdate.Endpoint {
 		MaxInFlight: body.MaxInFlight,
 		Coalesce:    body.Coalesce,
 		Mode:        cmp.Or(body.Mode, postdate.Standard),
-		Signature:   signed,
-		Secrets:     postdate.ExpiringSecrets{{Secret: newSecret(signed)}},
+		Signature:   scheme,
+		Secrets:     postdate.ExpiringSecrets{{Secret: secret}},
 		State:       postdate.Enabled,
 		CreatedAt:   now,
 		UpdatedAt:   now,
-	}
+	}, err
 }
 
 // secretsOf are the values of headers, which may be secrets.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/postdate/postdate/internal/ingest"
 
@@ -12,7 +13,10 @@ import (
 
 // CreateEndpoint registers an endpoint, and shows its secret this once.
 func (s *server) CreateEndpoint(ctx context.Context, r CreateEndpointRequestObject) (CreateEndpointResponseObject, error) {
-	endpoint := s.endpointOf(*r.Body)
+	endpoint, err := s.endpointOf(*r.Body)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.validateEndpoint(ctx, endpoint); err != nil {
 		return nil, err
 	}
@@ -40,21 +44,40 @@ func (s *server) GetEndpoint(ctx context.Context, r GetEndpointRequestObject) (G
 	return GetEndpoint200JSONResponse(endpointFace(endpoint)), nil
 }
 
-// ListEndpoints lists the tenant's endpoints in the order in which they were
-// made. A cursor is the id of the last one that was shown.
+// endpointList is the list of a tenant's endpoints.
+type endpointList struct {
+	Tenant string `json:"endpoints_of"`
+}
+
+// endpointPosition is a place in it: that of an endpoint which was shown, and may
+// be gone.
+type endpointPosition struct {
+	CreatedAt time.Time `json:"t"`
+	ID        string    `json:"i"`
+}
+
+func positionOf(e postdate.Endpoint) endpointPosition { return endpointPosition{e.CreatedAt, e.ID} }
+
+func (p endpointPosition) compare(other endpointPosition) int {
+	return cmp.Or(p.CreatedAt.Compare(other.CreatedAt), cmp.Compare(p.ID, other.ID))
+}
+
+// ListEndpoints lists the tenant's endpoints in the order in which they were made.
 func (s *server) ListEndpoints(ctx context.Context, r ListEndpointsRequestObject) (ListEndpointsResponseObject, error) {
 	tenant, err := s.Tenants.Tenant(ctx, tenantOf(ctx))
 	if err != nil {
 		return nil, err
 	}
-	rest := tenant.Endpoints
+	list := endpointList{tenantOf(ctx)}
+	rest := slices.SortedFunc(slices.Values(tenant.Endpoints), func(a, b postdate.Endpoint) int {
+		return positionOf(a).compare(positionOf(b))
+	})
 	if r.Params.Cursor != "" {
-		last := slices.IndexFunc(rest, func(e postdate.Endpoint) bool { return e.ID == r.Params.Cursor })
-		if last < 0 {
-			return nil, postdate.Errorf(postdate.Invalid, "/cursor",
-				"not the next_cursor of a page, or that endpoint was deleted: start again without a cursor")
+		var after endpointPosition
+		if err := s.openCursor(list, r.Params.Cursor, &after); err != nil {
+			return nil, err
 		}
-		rest = rest[last+1:]
+		rest = slices.DeleteFunc(rest, func(e postdate.Endpoint) bool { return positionOf(e).compare(after) <= 0 })
 	}
 	shown := rest[:min(len(rest), cmp.Or(r.Params.Limit, defaultLimit))]
 	page := EndpointList{Data: make([]Endpoint, len(shown)), HasMore: len(rest) > len(shown)}
@@ -62,7 +85,7 @@ func (s *server) ListEndpoints(ctx context.Context, r ListEndpointsRequestObject
 		page.Data[i] = endpointFace(e)
 	}
 	if page.HasMore {
-		page.NextCursor = shown[len(shown)-1].ID
+		page.NextCursor = s.cursor(list, positionOf(shown[len(shown)-1]))
 	}
 	return ListEndpoints200JSONResponse(page), nil
 }

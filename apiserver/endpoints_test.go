@@ -148,7 +148,7 @@ func TestEndpoints_RefusesWhatCouldNeverBeSentTo(t *testing.T) {
 		`{"url":"http://crm.example"}`:                       "/url",
 		`{"url":"https://10.0.0.1/"}`:                        "/url",
 		`{"url":""}`:                                         "/url",
-		`{"event_types":["a*"]}`:                             "/event_types",
+		`{"event_types":["a*"]}`:                             "/event_types/0",
 		`{"event_types":[]}`:                                 "/event_types",
 		`{"headers":{"Host":"x"}}`:                           "/headers/Host",
 		`{"headers":{"webhook-id":"x"}}`:                     "/headers/webhook-id",
@@ -190,6 +190,37 @@ func TestEndpoints_AreListedInTheirOrder(t *testing.T) {
 	require.Equal(t, ids, listed)
 	a.do(http.MethodGet, "/v1/endpoints?cursor=ep_x", "").problem(http.StatusUnprocessableEntity, postdate.Invalid)
 	require.JSONEq(t, `{"data":[],"has_more":false}`, newAPI(t).do(http.MethodGet, "/v1/endpoints", "").Body.String())
+}
+
+// A cursor is a position, which outlives what stood there.
+func TestEndpoints_AWalkSurvivesTheDeletionOfWhatWasShown(t *testing.T) {
+	t.Parallel()
+	a, b := newAPI(t), newAPI(t)
+	var ids []string
+	for i := range 6 {
+		ids = append(ids, a.register(registration{"description": strconv.Itoa(i)}).ID)
+	}
+	page := func(cursor string) (shown []string, next string) {
+		var page apiserver.EndpointList
+		a.do(http.MethodGet, "/v1/endpoints?limit=2"+cursor, "").is(http.StatusOK).decode(&page)
+		for _, e := range page.Data {
+			shown = append(shown, e.ID)
+		}
+		require.Equal(t, page.HasMore, page.NextCursor != "")
+		return shown, "&cursor=" + page.NextCursor
+	}
+	shown, cursor := page("")
+	require.Equal(t, ids[:2], shown)
+	for _, gone := range []string{ids[0], ids[1], ids[3]} {
+		a.do(http.MethodDelete, "/v1/endpoints/"+gone, "").is(http.StatusOK)
+	}
+	shown, cursor = page(cursor)
+	require.Equal(t, []string{ids[2], ids[4]}, shown)
+	added := a.register(registration{}).ID
+	shown, _ = page(cursor)
+	require.Equal(t, []string{ids[5], added}, shown)
+	b.do(http.MethodGet, "/v1/endpoints?limit=2"+cursor, "").problem(http.StatusUnprocessableEntity, postdate.Invalid)
+	a.do(http.MethodGet, "/v1/deliveries?limit=2"+cursor, "").problem(http.StatusUnprocessableEntity, postdate.Invalid)
 }
 
 func TestEndpoints_ATestIsAnsweredByTheReceiver(t *testing.T) {

@@ -10,41 +10,66 @@ import (
 	"github.com/postdate/postdate"
 )
 
+// incoming is an event of a request, or why it is refused.
+type incoming struct {
+	event postdate.Event
+	err   error
+}
+
 // PublishEvent publishes an event to those who subscribed to its type.
 func (s *server) PublishEvent(ctx context.Context, r PublishEventRequestObject) (PublishEventResponseObject, error) {
 	event := eventOf(*r.Body)
-	if err := event.Validate(); err != nil {
-		return nil, err
-	}
-	published, err := s.Ingester.PublishBatch(ctx, ingest.Batch{
-		Tenant: tenantOf(ctx), Events: []postdate.Event{event}, Key: r.Params.IdempotencyKey, TraceParent: traceParent(ctx),
-	})
+	published, err := s.publish(ctx, incoming{event: event, err: event.Validate()}, r.Params.IdempotencyKey)
 	if err != nil {
 		return nil, err
 	}
-	made := published[0]
-	if made.Err != nil {
-		return nil, made.Err
-	}
-	return PublishEvent202JSONResponse{ID: made.ID, Duplicate: made.Duplicate, Deliveries: refsOf(made.Deliveries)}, nil
+	return PublishEvent202JSONResponse(published), nil
 }
 
 // PublishEvents publishes several. One that is refused does not keep the others back.
 func (s *server) PublishEvents(ctx context.Context, r PublishEventsRequestObject) (PublishEventsResponseObject, error) {
-	batch := ingest.Batch{Tenant: tenantOf(ctx), Key: r.Params.IdempotencyKey, TraceParent: traceParent(ctx)}
-	answers := make([]ingest.Published, len(r.Body.Events))
-	var places []int
+	all := make([]incoming, len(r.Body.Events))
 	for place, body := range r.Body.Events {
 		event := eventOf(body)
-		if err := event.Validate(); err != nil {
-			answers[place] = ingest.Published{ID: event.ID, Err: within(place, err)}
+		all[place] = incoming{event: event, err: within(place, event.Validate())}
+	}
+	published, err := s.publishBatch(ctx, all, r.Params.IdempotencyKey)
+	if err != nil {
+		return nil, err
+	}
+	return PublishEvents202JSONResponse(published), nil
+}
+
+// publish publishes one event.
+func (s *server) publish(ctx context.Context, one incoming, key string) (Published, error) {
+	if one.err != nil {
+		return Published{}, one.err
+	}
+	published, err := s.Ingester.PublishBatch(ctx, ingest.Batch{
+		Tenant: tenantOf(ctx), Events: []postdate.Event{one.event}, Key: key, TraceParent: traceParent(ctx),
+	})
+	if err != nil {
+		return Published{}, err
+	}
+	made := published[0]
+	return Published{ID: made.ID, Duplicate: made.Duplicate, Deliveries: refsOf(made.Deliveries)}, made.Err
+}
+
+// publishBatch publishes those of all that are not refused, and answers for each.
+func (s *server) publishBatch(ctx context.Context, all []incoming, key string) (PublishedBatch, error) {
+	batch := ingest.Batch{Tenant: tenantOf(ctx), Key: key, TraceParent: traceParent(ctx)}
+	answers := make([]ingest.Published, len(all))
+	var places []int
+	for place, one := range all {
+		if one.err != nil {
+			answers[place] = ingest.Published{ID: one.event.ID, Err: one.err}
 			continue
 		}
-		batch.Events, places = append(batch.Events, event), append(places, place)
+		batch.Events, places = append(batch.Events, one.event), append(places, place)
 	}
 	published, err := s.Ingester.PublishBatch(ctx, batch)
 	if err != nil {
-		return nil, err
+		return PublishedBatch{}, err
 	}
 	for i, made := range published {
 		answers[places[i]] = made
@@ -56,7 +81,7 @@ func (s *server) PublishEvents(ctx context.Context, r PublishEventsRequestObject
 			results[i].Error = s.eventError(ctx, made.Err)
 		}
 	}
-	return PublishEvents202JSONResponse{Data: results}, nil
+	return PublishedBatch{Data: results}, nil
 }
 
 // within says of a field of one event which field of the batch it is.
@@ -103,7 +128,7 @@ func eventOf(body Event) postdate.Event {
 		Type:       body.Type,
 		Entity:     body.Entity,
 		Data:       compact(body.Data),
-		Timestamp:  body.Timestamp.UTC(),
+		Timestamp:  utc(body.Timestamp),
 		CloudEvent: body.Cloudevent,
 	}
 }

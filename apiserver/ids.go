@@ -3,9 +3,12 @@ package apiserver
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"net/http"
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/postdate/postdate"
 )
 
 // timedID is a new id, in order of time: 32 characters.
@@ -35,4 +38,24 @@ func idFor(tenant, key string) string {
 func randomID() string {
 	sum := hash(rand.Text())
 	return hex.EncodeToString(sum[:10])
+}
+
+const idempotencyKey = "Idempotency-Key"
+
+// unquoteKey makes of an Idempotency-Key that comes as the structured string which
+// its draft asks for ("k1", RFC 9651 §4.2.5) the key that it means: k1.
+func unquoteKey(header http.Header) error {
+	values := header[idempotencyKey]
+	if len(values) != 1 {
+		return nil
+	}
+	key := strings.TrimSpace(values[0])
+	if len(key) >= 2 && key[0] == '"' && key[len(key)-1] == '"' {
+		key = quotedPair.ReplaceAllString(key[1:len(key)-1], "$1")
+	}
+	if key == "" {
+		return postdate.Errorf(postdate.Invalid, "/"+idempotencyKey, "must not be empty")
+	}
+	header.Set(idempotencyKey, key)
+	return nil
 }

@@ -5,15 +5,39 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"encoding/base32"
+	"encoding/binary"
 	"encoding/hex"
+	"errors"
+	"hash/crc32"
 	"regexp"
+	"time"
 
 	"github.com/postdate/postdate"
 )
 
-// A tenant's key says whose it is, so that its hash is looked for in one place:
-// pdk_{tenant}_{random}.
-var keyPattern = regexp.MustCompile(`^pdk_([A-Za-z0-9_-]{1,64})_[A-Z2-7]{26}$`)
+// A tenant's key says whose it is, so that its hash is looked for in one place, and ends
+// with a checksum, so that what is no key at all is not looked for:
+// pdk_{tenant}_{random}{checksum}.
+var keyPattern = regexp.MustCompile(`^pdk_([A-Za-z0-9_-]{1,64})_[A-Z2-7]{33}$`)
+
+// checksumOf is the CRC-32 (IEEE 802.3) of a key's text, in base32.
+func checksumOf(text string) string {
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(
+		binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(text))))
+}
+
+// isKey reports whether a text has the form of a tenant's key.
+func isKey(text string) (tenant string, ok bool) {
+	parts := keyPattern.FindStringSubmatch(text)
+	if parts == nil {
+		return "", false
+	}
+	begin := text[:len(text)-checksumSize]
+	return parts[1], text[len(begin):] == checksumOf(begin)
+}
+
+const checksumSize = 7
 
 // shownRandom is how many characters of a key's random part lists show: people
 // know it again by them, and nobody guesses the other 20.
@@ -22,7 +46,7 @@ const shownRandom = 6
 // newKey makes the text of a key, and its beginning.
 func newKey(tenant string) (text, prefix string) {
 	begin, random := "pdk_"+tenant+"_", rand.Text()
-	return begin + random, begin + random[:shownRandom]
+	return begin + random + checksumOf(begin+random), begin + random[:shownRandom]
 }
 
 func hashOf(key string) string {
@@ -30,15 +54,30 @@ func hashOf(key string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// holder is who holds a tenant's key.
-func (s *server) holder(ctx context.Context, key string) (caller, error) {
-	parts := keyPattern.FindStringSubmatch(key)
-	if parts == nil {
-		return caller{}, errUnknownKey
+// keyOwner is who a tenant's key belongs to, which comes from a source.
+func (s *server) keyOwner(ctx context.Context, source, key string) (caller, error) {
+	hashed, began := hash(key), time.Now()
+	if !s.guesses.allow(source, hashed, s.Now()) {
+		return caller{}, postdate.Errorf(postdate.TooManyRequests, "", "too many wrong keys from this address: try again in a moment")
 	}
-	name := parts[1]
-	if !s.Tenants.Knows(name) && !s.unknownTenants.Allow() {
-		return caller{}, postdate.Errorf(postdate.TooManyRequests, "", "too many keys of tenants that are not known: try again")
+	owner, err := s.findKey(ctx, key)
+	switch {
+	case err == nil:
+		s.guesses.right(hashed, s.Now())
+	case errors.Is(err, errUnknownKey):
+		s.guesses.wrong(source, s.Now())
+		select {
+		case <-time.After(refusalTime - time.Since(began)):
+		case <-ctx.Done():
+		}
+	}
+	return owner, err
+}
+
+func (s *server) findKey(ctx context.Context, key string) (caller, error) {
+	name, ok := isKey(key)
+	if !ok {
+		return caller{}, errUnknownKey
 	}
 	tenant, err := s.Tenants.Tenant(ctx, name)
 	if err != nil {
@@ -64,7 +103,7 @@ func (s *server) CreateKey(ctx context.Context, r CreateKeyRequestObject) (Creat
 		Scope:       cmp.Or(r.Body.Scope, postdate.Write),
 		Description: r.Body.Description,
 		CreatedAt:   now,
-		ExpiresAt:   r.Body.ExpiresAt.UTC(),
+		ExpiresAt:   utc(r.Body.ExpiresAt),
 	}
 	if !key.Valid(now) {
 		return nil, postdate.Errorf(postdate.Invalid, "/expires_at", "has passed")
@@ -94,7 +133,7 @@ func (s *server) ListKeys(ctx context.Context, _ ListKeysRequestObject) (ListKey
 	return ListKeys200JSONResponse{Data: all}, nil
 }
 
-// RevokeKey has nobody take a key any more.
+// RevokeKey invalidates a key.
 func (s *server) RevokeKey(ctx context.Context, r RevokeKeyRequestObject) (RevokeKeyResponseObject, error) {
 	if err := postdate.ValidateID("/id", r.ID); err != nil {
 		return nil, err

@@ -21,15 +21,15 @@ func TestKeys_AreShownOnce(t *testing.T) {
 	var made apiserver.KeyWithText
 	a.do(http.MethodPost, "/v1/keys", `{"scope":"admin","description":"mine","expires_at":"`+expires.Format(time.RFC3339)+`"}`).
 		is(http.StatusCreated).decode(&made)
-	require.Regexp(t, "^pdk_"+a.tenant+"_[A-Z2-7]{26}$", made.Key)
-	require.Equal(t, made.Key[:len(made.Key)-20], made.Prefix)
+	require.Regexp(t, "^pdk_"+a.tenant+"_[A-Z2-7]{33}$", made.Key)
+	require.Equal(t, made.Key[:len(made.Key)-27], made.Prefix)
 
 	w := a.with(made.Key, http.MethodGet, "/v1/keys", "").is(http.StatusOK)
 	require.NotContains(t, w.Body.String(), made.Key)
 	var list apiserver.KeyList
 	w.decode(&list)
 	require.Equal(t, []apiserver.Key{{
-		ID: made.ID, Prefix: made.Prefix, Scope: postdate.Admin, Description: "mine", CreatedAt: made.CreatedAt, ExpiresAt: expires,
+		ID: made.ID, Prefix: made.Prefix, Scope: postdate.Admin, Description: "mine", CreatedAt: made.CreatedAt, ExpiresAt: &expires,
 	}}, list.Data)
 
 	tenant, err := configured.Tenant(t.Context(), a.tenant)

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/deliveries"
@@ -21,15 +22,20 @@ func (s *server) list(ctx context.Context, filter postdate.Filter, limit int, cu
 	if err := filter.Validate(); err != nil {
 		return DeliveryList{}, err
 	}
-	after, err := s.openCursor(filter, cursor)
-	if err != nil {
-		return DeliveryList{}, err
+	var after deliveries.Cursor
+	if cursor != "" {
+		if err := s.openCursor(filter, cursor, &after); err != nil {
+			return DeliveryList{}, err
+		}
 	}
 	summaries, next, err := s.Deliveries.List(ctx, filter, after, cmp.Or(limit, defaultLimit))
 	if err != nil {
 		return DeliveryList{}, err
 	}
-	page := DeliveryList{Data: make([]DeliverySummary, len(summaries)), HasMore: next != deliveries.Cursor{}, NextCursor: s.cursor(filter, next)}
+	page := DeliveryList{Data: make([]DeliverySummary, len(summaries)), HasMore: next != deliveries.Cursor{}}
+	if page.HasMore {
+		page.NextCursor = s.cursor(filter, next)
+	}
 	for i, summary := range summaries {
 		page.Data[i] = s.summaryOf(summary)
 	}
@@ -40,42 +46,35 @@ func (s *server) list(ctx context.Context, filter postdate.Filter, limit int, cu
 var errCursor = postdate.Errorf(postdate.Invalid, "/cursor",
 	"not the next_cursor of a page with these filters: start again without a cursor")
 
-// seal says that token is ours, and of the list that filter means.
-func (s *server) seal(filter postdate.Filter, token []byte) []byte {
-	filters := mustMarshal(filter)
-	mac := hmac.New(sha256.New, s.keyHash[:])
-	fmt.Fprintf(mac, "cursor\n%s\n%s", filters, token)
+// seal says that token is ours, and of that list: the filters that it was asked by.
+// Each of the operator's keys has seals of its own.
+func seal(key [32]byte, list any, token []byte) []byte {
+	mac := hmac.New(sha256.New, key[:])
+	fmt.Fprintf(mac, "cursor\n%s\n%s", mustMarshal(list), token)
 	return mac.Sum(nil)[:sealSize]
 }
 
 const sealSize = 16
 
-// cursor is a cursor of a list, sealed: empty where nothing follows.
-func (s *server) cursor(filter postdate.Filter, next deliveries.Cursor) string {
-	if next == (deliveries.Cursor{}) {
-		return ""
-	}
-	token := mustMarshal(next)
-	return base64.RawURLEncoding.EncodeToString(append(s.seal(filter, token), token...))
+// cursor is a position in a list, sealed. It is one between those that were shown
+// and those that come: what was shown may be gone when it is used.
+func (s *server) cursor(list, position any) string {
+	token := mustMarshal(position)
+	return base64.RawURLEncoding.EncodeToString(append(seal(s.keyHashes[0], list, token), token...))
 }
 
 // openCursor is the inverse of cursor.
-func (s *server) openCursor(filter postdate.Filter, cursor string) (c deliveries.Cursor, err error) {
-	if cursor == "" {
-		return c, nil
-	}
+func (s *server) openCursor(list any, cursor string, position any) error {
 	sealed, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil || len(sealed) <= sealSize {
-		return c, errCursor
+		return errCursor
 	}
 	token := sealed[sealSize:]
-	if !hmac.Equal(sealed[:sealSize], s.seal(filter, token)) {
-		return c, errCursor
+	ours := slices.ContainsFunc(s.keyHashes, func(key [32]byte) bool { return hmac.Equal(sealed[:sealSize], seal(key, list, token)) })
+	if !ours || json.Unmarshal(token, position) != nil {
+		return errCursor
 	}
-	if err := json.Unmarshal(token, &c); err != nil {
-		return deliveries.Cursor{}, errCursor
-	}
-	return c, nil
+	return nil
 }
 
 func mustMarshal(v any) []byte {

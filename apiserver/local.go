@@ -1,8 +1,6 @@
 package apiserver
 
 import (
-	"time"
-
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/calendar"
 )
@@ -17,7 +15,7 @@ func localDue(body CreateSchedule, schedule *postdate.Schedule) (*postdate.Local
 		return nil, postdate.Errorf(postdate.Invalid, "/dst", "is about due_at_local: give that, too")
 	case body.DueAtLocal == "":
 		return nil, nil //nolint:nilnil // most schedules name none
-	case !body.DueAt.IsZero() || body.Delay != nil:
+	case body.DueAt != nil || body.Delay != nil:
 		return nil, postdate.Errorf(postdate.Invalid, "/due_at_local", "due_at, due_at_local and delay exclude each other")
 	case body.TimeZone == "":
 		return nil, postdate.Errorf(postdate.Invalid, "/time_zone", "is needed for due_at_local: give an IANA name such as America/Sao_Paulo")
@@ -37,7 +35,7 @@ func localDue(body CreateSchedule, schedule *postdate.Schedule) (*postdate.Local
 	if err != nil {
 		return nil, err
 	}
-	schedule.DueAt, due.Note = at.DueAt, at.Note
+	schedule.DueAt, due.Note = &at.DueAt, at.Note
 	due.Spread = postdate.Duration(schedule.Due(at.DueAt).Sub(at.DueAt))
 	return due, nil
 }
@@ -81,17 +79,12 @@ func isDate(value string) error {
 	return err
 }
 
-// utc is a recurrence with its times in UTC.
-func utc(r *postdate.Recurrence) *postdate.Recurrence {
+// inUTC is a recurrence with its times in UTC.
+func inUTC(r *postdate.Recurrence) *postdate.Recurrence {
 	if r == nil {
 		return nil
 	}
 	same := *r
-	for _, at := range []**time.Time{&same.StartAt, &same.EndAt} {
-		if *at != nil {
-			inUTC := (*at).UTC()
-			*at = &inUTC
-		}
-	}
+	same.StartAt, same.EndAt = utc(r.StartAt), utc(r.EndAt)
 	return &same
 }

@@ -159,9 +159,9 @@ func config(c client.Client) apiserver.Config {
 	}
 	return apiserver.Config{
 		Ingester: newIngester(c, s), Deliveries: newDeliveries(c, s), Recurrences: newRecurrences(c, s), Tenants: s, Namespace: namespace, UIURL: uiURL,
-		AdminKey: adminKey,
-		Log:      enginetest.Quiet,
-		Version:  "v1.2.3",
+		AdminKeys: []string{adminKey},
+		Log:       enginetest.Quiet,
+		Version:   "v1.2.3",
 	}
 }
 

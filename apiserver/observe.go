@@ -59,7 +59,7 @@ func (s *server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if !isUntraced(c) {
 			header.Set(echo.HeaderCacheControl, "no-store")
 		}
-		if c.Request().Method == http.MethodGet {
+		if method := c.Request().Method; method == http.MethodGet || method == http.MethodHead {
 			ctx, stop := context.WithTimeout(c.Request().Context(), readTimeout)
 			defer stop()
 			c.SetRequest(c.Request().WithContext(ctx))

@@ -114,7 +114,7 @@ func TestNew_NeedsWhatItNeeds(t *testing.T) {
 	for name, take := range map[string]func(*apiserver.Config){
 		"a ledger": func(c *apiserver.Config) { c.Deliveries = nil },
 		"tenants":  func(c *apiserver.Config) { c.Tenants = nil },
-		"a key":    func(c *apiserver.Config) { c.AdminKey = "" },
+		"a key":    func(c *apiserver.Config) { c.AdminKeys = nil },
 	} {
 		conf := config(temporal)
 		take(&conf)

@@ -57,6 +57,11 @@ func loadOperations() (map[route]*operation, error) {
 	return operations, nil
 }
 
+// schema is that of a body of that media type.
+func (op *operation) schema(media string) *openapi3.Schema {
+	return op.Operation.RequestBody.Value.Content[media].Schema.Value
+}
+
 // scopeOf is what a key needs for op: to write, or of a GET to read, unless the
 // specification says more.
 func scopeOf(method string, op *openapi3.Operation) (postdate.Scope, error) {
@@ -82,6 +87,10 @@ func echoPath(path string) string {
 
 // operation is what the request asks for, if the specification knows it.
 func (s *server) operation(c echo.Context) (*operation, bool) {
-	op, ok := s.operations[route{c.Request().Method, c.Path()}]
+	method := c.Request().Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	op, ok := s.operations[route{method, c.Path()}]
 	return op, ok
 }

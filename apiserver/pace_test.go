@@ -49,6 +49,17 @@ func TestEndpoints_HaveAPace(t *testing.T) {
 	require.Equal(t, postdate.Pace{InFlight: 100}, a.health(made.ID).Limit)
 }
 
+func TestEndpoints_ATestKeepsToThePace(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	made := a.register(registration{
+		"url": answering(http.StatusNoContent), "rate_limit": map[string]any{"per_minute": 1, "burst": 1},
+	})
+	a.do(http.MethodPost, "/v1/endpoints/"+made.ID+"/test", "").is(http.StatusOK)
+	p := a.do(http.MethodPost, "/v1/endpoints/"+made.ID+"/test", "").problem(http.StatusConflict, postdate.Conflict)
+	require.Contains(t, p.Detail, "no attempt was made: the endpoint has no permit to give just now")
+}
+
 func TestEndpoints_RefuseAPaceThatCannotBeKept(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)

@@ -23,7 +23,7 @@ const docsAssets = "/docs/*"
 func isAsset(c echo.Context) bool { return c.Path() == docsAssets }
 
 // registerPages adds what is served as it is, and not from generated code.
-func (s *server) registerPages(e *echo.Echo) {
+func (s *server) registerPages(e withHead) {
 	e.GET("/metrics", func(c echo.Context) error {
 		if s.Metrics == nil {
 			return postdate.Errorf(postdate.NotFound, "", "this process keeps no metrics")

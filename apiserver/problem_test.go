@@ -88,7 +88,7 @@ func TestProblems(t *testing.T) {
 		"422-time":                post(`{"type":"t","due_at":"2027-02-30T00:00:00Z",` + to + `}`),
 		"422-time-of-five-digits": post(`{"type":"t","expires_at":"9999-12-31T23:59:59-01:00",` + to + `}`),
 		"422-duration":            post(`{"type":"t","delay":"P1M",` + to + `}`),
-		"422-too-far":             post(`{"type":"t","delay":"876001h",` + to + `}`),
+		"422-too-far":             post(`{"type":"t","delay":"876601h",` + to + `}`),
 		"422-timeout":             post(`{"type":"t","timeout":"2m",` + to + `}`),
 		"422-empty-retry":         post(`{"type":"t","retry":{"schedule":[]},` + to + `}`),
 		"422-http":                post(`{"type":"t","to":{"url":"http://b.example"}}`),

@@ -56,7 +56,7 @@ func (s *server) acceptRecurring(ctx context.Context, body CreateSchedule, sched
 		pointer string
 		given   bool
 	}{
-		{"/due_at", !body.DueAt.IsZero()}, {"/due_at_local", body.DueAtLocal != ""}, {"/delay", body.Delay != nil},
+		{"/due_at", body.DueAt != nil}, {"/due_at_local", body.DueAtLocal != ""}, {"/delay", body.Delay != nil},
 	} {
 		if once.given {
 			return postdate.Errorf(postdate.Invalid, once.pointer, "recurrence says when it is due: give one of them")
@@ -67,7 +67,7 @@ func (s *server) acceptRecurring(ctx context.Context, body CreateSchedule, sched
 		given            bool
 	}{
 		{"/time_zone", "recurrence.time_zone", body.TimeZone != ""}, {"/dst", "recurrence.dst", body.Dst != nil},
-		{"/spread", "recurrence.spread", body.Spread != nil}, {"/expires_at", "recurrence.end_at", !body.ExpiresAt.IsZero()},
+		{"/spread", "recurrence.spread", body.Spread != nil}, {"/expires_at", "recurrence.end_at", body.ExpiresAt != nil},
 	} {
 		if elsewhere.given {
 			return postdate.Errorf(postdate.Invalid, elsewhere.pointer, "of a recurring schedule, give %s", elsewhere.instead)
@@ -194,9 +194,6 @@ func (s *server) recurringOnly(ctx context.Context, id string, err error) error 
 
 // changeRecurring changes a recurring schedule.
 func (s *server) changeRecurring(ctx context.Context, id string, body ChangeSchedule) (Delivery, error) {
-	if !body.DueAt.IsZero() {
-		return Delivery{}, postdate.Errorf(postdate.Invalid, "/due_at", "recurrence says when a recurring schedule is due")
-	}
 	patch := protocol.PatchRecurrence{Recurrence: body.Recurrence, Data: compact(body.Data), To: body.To, Timeout: body.Timeout}
 	if body.Type != "" {
 		patch.Type = &body.Type
@@ -217,11 +214,23 @@ func (s *server) changeRecurring(ctx context.Context, id string, body ChangeSche
 	return s.recurring(ctx, id)
 }
 
+// fireRecurring sends an extra message of a recurring schedule.
+func (s *server) fireRecurring(ctx context.Context, id string) (FireScheduleResponseObject, error) {
+	if _, err := s.Recurrences.FireNow(ctx, tenantOf(ctx), id); err != nil {
+		return nil, err
+	}
+	recurring, err := s.recurring(ctx, id)
+	return FireSchedule200JSONResponse(recurring), err
+}
+
 // acceptPatch refuses a change to what could never be sent.
 func (s *server) acceptPatch(ctx context.Context, id string, body ChangeSchedule) error {
 	before, err := s.Recurrences.Get(ctx, tenantOf(ctx), id)
 	if err != nil {
 		return err
+	}
+	if body.DueAt != nil {
+		return postdate.Errorf(postdate.Invalid, "/due_at", "recurrence says when a recurring schedule is due")
 	}
 	after := postdate.Schedule{
 		Entity: cmp.Or(body.Entity, before.Message.Entity), Type: cmp.Or(body.Type, before.Message.Type),

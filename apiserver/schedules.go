@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 
 // CreateSchedule starts the execution that carries the message.
 func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObject) (CreateScheduleResponseObject, error) {
-	if r.Body.Recurrence = utc(r.Body.Recurrence); r.Body.Recurrence != nil {
+	if r.Body.Recurrence = inUTC(r.Body.Recurrence); r.Body.Recurrence != nil {
 		return s.createRecurring(ctx, r)
 	}
 	now := s.Now().UTC()
@@ -87,12 +88,17 @@ func (s *server) schedule(ctx context.Context, id string) (postdate.Delivery, er
 	return s.Deliveries.Get(ctx, tenantOf(ctx), id)
 }
 
-// update has the tenant's schedule do what the Update called name says.
-func (s *server) update(ctx context.Context, id, name string, args ...any) error {
+// update requests an Update of the tenant's schedule. It returns the schedule after it, and
+// whether the Update is done: it is not where an attempt is under way for long.
+func (s *server) update(ctx context.Context, id, name string, args ...any) (updated postdate.Delivery, done bool, err error) {
 	if err := postdate.ValidateScheduleID("/id", id); err != nil {
-		return err
+		return updated, false, err
 	}
-	return s.Deliveries.Update(ctx, tenantOf(ctx), id, name, args...)
+	if done, err = s.Deliveries.RequestUpdate(ctx, tenantOf(ctx), id, name, args...); err != nil {
+		return updated, false, err
+	}
+	updated, err = s.schedule(ctx, id)
+	return updated, done, err
 }
 
 // GetSchedule shows the schedule as the delivery it is.
@@ -110,28 +116,30 @@ func (s *server) GetSchedule(ctx context.Context, r GetScheduleRequestObject) (G
 
 // ChangeSchedule changes when it is due, or what is sent.
 func (s *server) ChangeSchedule(ctx context.Context, r ChangeScheduleRequestObject) (ChangeScheduleResponseObject, error) {
-	if r.Body.Recurrence = utc(r.Body.Recurrence); onlyRecurring(*r.Body) {
+	if r.Body.Recurrence = inUTC(r.Body.Recurrence); onlyRecurring(*r.Body) {
 		changed, err := s.changeRecurring(ctx, r.ID, *r.Body)
 		return ChangeSchedule200JSONResponse(changed), s.recurringOnly(ctx, r.ID, err)
 	}
-	change := postdate.Change{DueAt: r.Body.DueAt.UTC(), Data: compact(r.Body.Data)}
+	now := s.Now().UTC()
+	change := postdate.Change{DueAt: utc(r.Body.DueAt), Data: compact(r.Body.Data)}
+	if change.DueAt != nil && change.DueAt.Before(now) {
+		change.DueAt = &now // as on creation
+	}
 	// What could never be done wakes no sleeper.
-	if err := change.Validate(s.Now(), time.Time{}); err != nil {
+	if err := change.Validate(now, time.Time{}); err != nil {
 		return nil, err
 	}
-	err := s.update(ctx, r.ID, protocol.UpdateReschedule, change)
-	if postdate.CodeOf(err) == postdate.NotFound {
-		changed, err := s.changeRecurring(ctx, r.ID, *r.Body)
-		return ChangeSchedule200JSONResponse(changed), err
-	}
-	if err != nil {
+	changed, done, err := s.update(ctx, r.ID, protocol.UpdateReschedule, change)
+	switch {
+	case postdate.CodeOf(err) == postdate.NotFound:
+		recurring, err := s.changeRecurring(ctx, r.ID, *r.Body)
+		return ChangeSchedule200JSONResponse(recurring), err
+	case err != nil:
 		return nil, err
+	case !done:
+		return ChangeSchedule202JSONResponse(s.deliveryOf(changed)), nil
 	}
-	found, err := s.schedule(ctx, r.ID)
-	if err != nil {
-		return nil, err
-	}
-	return ChangeSchedule200JSONResponse(s.deliveryOf(found)), nil
+	return ChangeSchedule200JSONResponse(s.deliveryOf(changed)), nil
 }
 
 // CancelSchedule cancels it, unless it ends otherwise first.
@@ -139,34 +147,36 @@ func (s *server) CancelSchedule(ctx context.Context, r CancelScheduleRequestObje
 	if err := postdate.ValidateScheduleID("/id", r.ID); err != nil {
 		return nil, err
 	}
-	err := s.Deliveries.CancelDelivery(ctx, tenantOf(ctx), r.ID)
+	done, err := s.Deliveries.RequestCancel(ctx, tenantOf(ctx), r.ID)
 	if postdate.CodeOf(err) == postdate.NotFound {
-		err = s.Recurrences.Cancel(ctx, tenantOf(ctx), r.ID)
+		done, err = true, s.Recurrences.Cancel(ctx, tenantOf(ctx), r.ID)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case !done:
+		return CancelSchedule202JSONResponse{State: postdate.Sending}, nil
 	}
 	return CancelSchedule200JSONResponse{State: postdate.Cancelled}, nil
 }
 
 // FireSchedule has it sent now.
 func (s *server) FireSchedule(ctx context.Context, r FireScheduleRequestObject) (FireScheduleResponseObject, error) {
-	err := s.update(ctx, r.ID, protocol.UpdateFire)
+	fired, done, err := s.update(ctx, r.ID, protocol.UpdateFire)
 	if postdate.CodeOf(err) == postdate.NotFound {
-		if _, err := s.Recurrences.FireNow(ctx, tenantOf(ctx), r.ID); err != nil {
-			return nil, err
-		}
-		recurring, err := s.recurring(ctx, r.ID)
-		return FireSchedule200JSONResponse(recurring), err
+		return s.fireRecurring(ctx, r.ID)
 	}
-	if err != nil {
+	if fired.State == postdate.Scheduled { // Temporal shows its attempt a moment later
+		fired.State, fired.Reason = postdate.Sending, fmt.Sprintf("attempt %d is about to be made", fired.Attempts.Next())
+		fired.NextAttemptAt = time.Time{}
+	}
+	switch {
+	case err != nil:
 		return nil, err
+	case !done:
+		return FireSchedule202JSONResponse(s.deliveryOf(fired)), nil
 	}
-	found, err := s.schedule(ctx, r.ID)
-	if err != nil {
-		return nil, err
-	}
-	return FireSchedule200JSONResponse(s.deliveryOf(found)), nil
+	return FireSchedule200JSONResponse(s.deliveryOf(fired)), nil
 }
 
 // ListSchedules lists schedules as the deliveries they are.
@@ -183,19 +193,23 @@ func (s *server) ListSchedules(ctx context.Context, r ListSchedulesRequestObject
 
 // scheduleOf is the noun that the tenant's body describes.
 func scheduleOf(tenant string, body CreateSchedule) postdate.Schedule {
+	var to postdate.Destination
+	if body.To != nil { // it is not empty, by the specification
+		to = *body.To
+	}
 	return postdate.Schedule{
 		Tenant:    tenant,
 		ID:        body.ID,
 		Entity:    body.Entity,
 		Type:      body.Type,
 		Data:      compact(body.Data),
-		To:        body.To,
-		DueAt:     body.DueAt.UTC(),
+		To:        to,
+		DueAt:     utc(body.DueAt),
 		Delay:     body.Delay,
 		Spread:    body.Spread,
 		Retry:     body.Retry,
 		Timeout:   body.Timeout,
-		ExpiresAt: body.ExpiresAt.UTC(),
+		ExpiresAt: utc(body.ExpiresAt),
 	}
 }
 
@@ -205,7 +219,10 @@ func deliverInput(ctx context.Context, schedule postdate.Schedule, now time.Time
 	if due.Before(now) {
 		due = now
 	}
-	in := protocol.DeliverInput{Terms: protocol.Terms{ExpiresAt: schedule.ExpiresAt}, Retry: postdate.RetryOrDefault(schedule.Retry)}
+	in := protocol.DeliverInput{Retry: postdate.RetryOrDefault(schedule.Retry)}
+	if schedule.ExpiresAt != nil {
+		in.ExpiresAt = *schedule.ExpiresAt // after it is due, so not zero
+	}
 	in.Shipment.To = schedule.To
 	in.Shipment.DueAt = due
 	switch {
@@ -279,7 +296,7 @@ func (s *server) ensureSecret(ctx context.Context) error {
 // digest is the same for requests that ask for the same: however they are
 // spaced, in whatever order their fields come, in whatever zone they tell times.
 func digest(body CreateSchedule) string {
-	body.DueAt, body.ExpiresAt = body.DueAt.UTC(), body.ExpiresAt.UTC()
+	body.DueAt, body.ExpiresAt = utc(body.DueAt), utc(body.ExpiresAt)
 	body.Data = ingest.Sorted(body.Data)
 	return ingest.Digest(body)
 }

@@ -16,6 +16,26 @@ func newSecret(scheme postdate.Scheme) postdate.Secret {
 	return postdate.Secret(signature.NewSecret().Reveal())
 }
 
+// secretOf is the secret that a caller brings along for a scheme, or a new one.
+func secretOf(scheme postdate.Scheme, text string) (postdate.Secret, error) {
+	const pointer = "/secret"
+	switch {
+	case text == "":
+		return newSecret(scheme), nil
+	case scheme == postdate.Ed25519:
+		key, err := signature.ParseSigningKey(text)
+		if err != nil {
+			return "", postdate.Errorf(postdate.Invalid, pointer, "%s", err)
+		}
+		return postdate.Secret(key.Reveal()), nil
+	}
+	secret, err := signature.ParseSecret(text)
+	if err != nil {
+		return "", postdate.Errorf(postdate.Invalid, pointer, "%s", err)
+	}
+	return postdate.Secret(secret.Reveal()), nil
+}
+
 // shown is what a receiver needs to verify what secret signs: the secret that it
 // shares, or the public half of a key.
 func shown(secret postdate.Secret) (shared, public string) {
@@ -35,46 +55,49 @@ func (s *server) GetSigningSecret(ctx context.Context, _ GetSigningSecretRequest
 	return GetSigningSecret200JSONResponse{Secret: secret.Reveal()}, nil
 }
 
-// RotateSigningSecret makes a new one.
+// RotateSigningSecret puts another in its place.
 func (s *server) RotateSigningSecret(ctx context.Context, r RotateSigningSecretRequestObject) (RotateSigningSecretResponseObject, error) {
-	overlap, err := overlapOf(r.Body)
+	secret, overlap, err := rotationOf(r.Body, postdate.HMAC)
 	if err != nil {
 		return nil, err
 	}
-	secret := newSecret(postdate.HMAC)
 	if err := s.Tenants.RotateSecret(ctx, tenantOf(ctx), secret, overlap); err != nil {
 		return nil, err
 	}
 	return RotateSigningSecret200JSONResponse(rotated(secret, overlap)), nil
 }
 
-// RotateEndpointSecret makes an endpoint a new one, of the scheme that it has.
+// RotateEndpointSecret puts another in its place, of the endpoint's scheme.
 func (s *server) RotateEndpointSecret(ctx context.Context, r RotateEndpointSecretRequestObject) (RotateEndpointSecretResponseObject, error) {
-	overlap, err := overlapOf(r.Body)
-	if err != nil {
-		return nil, err
-	}
 	endpoint, err := s.endpoint(ctx, r.ID)
 	if err != nil {
 		return nil, err
 	}
-	secret := newSecret(endpoint.Signature)
+	secret, overlap, err := rotationOf(r.Body, endpoint.Signature)
+	if err != nil {
+		return nil, err
+	}
 	if _, err := s.Tenants.RotateEndpointSecret(ctx, tenantOf(ctx), r.ID, secret, overlap); err != nil {
 		return nil, err
 	}
 	return RotateEndpointSecret200JSONResponse(rotated(secret, overlap)), nil
 }
 
-// overlapOf is how long the secret before is to go on signing.
-func overlapOf(body *RotateSecret) (time.Duration, error) {
-	if body == nil || body.Overlap == nil {
-		return postdate.DefaultOverlap, nil
+// rotationOf is the secret that is to sign by a scheme, and how long the one before is
+// to go on.
+func rotationOf(body *RotateSecret, scheme postdate.Scheme) (postdate.Secret, time.Duration, error) {
+	if body == nil {
+		body = &RotateSecret{}
 	}
-	overlap := body.Overlap.Duration()
+	overlap := postdate.DefaultOverlap
+	if body.Overlap != nil {
+		overlap = body.Overlap.Duration()
+	}
 	if overlap < 0 || overlap > postdate.MaxOverlap {
-		return 0, postdate.Errorf(postdate.Invalid, "/overlap", "from 0s to %s", postdate.MaxOverlap)
+		return "", 0, postdate.Errorf(postdate.Invalid, "/overlap", "from 0s to %s", postdate.MaxOverlap)
 	}
-	return overlap, nil
+	secret, err := secretOf(scheme, body.Secret)
+	return secret, overlap, err
 }
 
 func rotated(secret postdate.Secret, overlap time.Duration) RotatedSecret {

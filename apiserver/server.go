@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"go.opentelemetry.io/contrib/instrumentation/github.com/labstack/echo/otelecho"
-	"golang.org/x/time/rate"
 
 	"github.com/postdate/postdate/internal/deliveries"
 	"github.com/postdate/postdate/internal/recurrences"
@@ -38,8 +38,9 @@ type Config struct {
 	// Without it no answer carries a link.
 	UIURL string
 
-	// AdminKey is the operator's key. It must not be empty.
-	AdminKey string
+	// AdminKeys are the operator's keys, of which each opens: two while one is rotated.
+	// There must be one.
+	AdminKeys []string
 	// RateLimit is how many requests a second each key of a tenant may make by
 	// this process: twice as many at once. 0: as many as it likes.
 	RateLimit int
@@ -61,17 +62,13 @@ type Config struct {
 	Version string
 }
 
-const unknownTenantsPerSecond = 50
-
 // server implements the operations of the specification.
 type server struct {
 	Config
 	operations map[route]*operation
-	keyHash    [32]byte
+	keyHashes  [][32]byte
 	limits     *limits
-	// unknownTenants bounds how often keys of tenants are tried that nobody asked for
-	// lately: each try asks the engine.
-	unknownTenants *rate.Limiter
+	guesses    *guesses
 }
 
 var _ StrictServerInterface = (*server)(nil)
@@ -86,16 +83,27 @@ func New(c Config) (http.Handler, error) {
 	e.HTTPErrorHandler = s.answerError
 	e.Use(
 		otelecho.Middleware("postdate", otelecho.WithPropagators(traceContext), otelecho.WithSkipper(isUntraced)),
-		s.observe, s.authenticate, s.limit, s.authorize, s.acceptCloudEvents, s.validate,
+		s.observe, s.authenticate, s.limit, s.authorize, s.validate,
 	)
-	RegisterHandlers(e, NewStrictHandler(s, nil))
-	s.registerPages(e)
+	routes := withHead{e}
+	RegisterHandlers(routes, cloudEventsServer{ServerInterface: NewStrictHandler(s, nil), server: s})
+	s.registerPages(routes)
 	return e, nil
 }
 
+// withHead has HEAD answered wherever GET is (RFC 9110 §9.3.2). The body is left
+// out by net/http.
+type withHead struct{ *echo.Echo }
+
+// GET registers a handler for GET and for HEAD.
+func (e withHead) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	e.HEAD(path, h, m...)
+	return e.Echo.GET(path, h, m...)
+}
+
 func newServer(c Config) (*server, error) {
-	if c.Ingester == nil || c.Deliveries == nil || c.Recurrences == nil || c.Tenants == nil || c.AdminKey == "" {
-		return nil, errors.New("the API needs Ingester, Deliveries, Recurrences, Tenants and AdminKey")
+	if c.Ingester == nil || c.Deliveries == nil || c.Recurrences == nil || c.Tenants == nil || len(c.AdminKeys) == 0 || slices.Contains(c.AdminKeys, "") {
+		return nil, errors.New("the API needs Ingester, Deliveries, Recurrences, Tenants and AdminKeys")
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -108,11 +116,9 @@ func newServer(c Config) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server{
-		Config:         c,
-		operations:     operations,
-		keyHash:        hash(c.AdminKey),
-		limits:         newLimits(c.RateLimit),
-		unknownTenants: rate.NewLimiter(unknownTenantsPerSecond, 2*unknownTenantsPerSecond),
-	}, nil
+	s := &server{Config: c, operations: operations, limits: newLimits(c.RateLimit), guesses: newGuesses()}
+	for _, key := range c.AdminKeys {
+		s.keyHashes = append(s.keyHashes, hash(key))
+	}
+	return s, nil
 }

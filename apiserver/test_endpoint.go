@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -40,7 +41,7 @@ func (s *server) TestEndpoint(ctx context.Context, r TestEndpointRequestObject) 
 	}
 	made := attemptsOf(ended.Attempts)
 	if len(made) == 0 {
-		return nil, postdate.Errorf(postdate.Conflict, "", "no attempt was made: the endpoint was deleted meanwhile, or somebody cancelled it")
+		return nil, postdate.Errorf(postdate.Conflict, "", "no attempt was made: %s", cmp.Or(ended.Reason, "the test was cancelled"))
 	}
 	return TestEndpoint200JSONResponse{Delivery: id, Attempt: made[len(made)-1]}, nil
 }

@@ -1,16 +1,12 @@
 package apiserver
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -18,9 +14,6 @@ import (
 
 	"github.com/postdate/postdate"
 )
-
-// maxBody bounds a request's body, in bytes.
-const maxBody = 256 << 10
 
 // validation holds requests to the form that the specification gives them.
 // Patterns are left to the nouns, which say in words what they want.
@@ -31,10 +24,18 @@ var validation = openapi3filter.Options{
 	SchemaValidationOptions: []openapi3.SchemaValidationOption{
 		openapi3.DisablePatternValidation(),
 		openapi3.WithStringFormatValidators(map[string]openapi3.StringFormatValidator{
-			"date-time": format(isTime), "duration": format(isDuration),
+			"date-time": format(isTime), "duration": format(isDuration), "positive-duration": format(isPositive),
 			"local-time": format(isLocalTime), "date": format(isDate),
 		}),
 	},
+}
+
+// parameterValidation is that of requests whose bodies are read otherwise.
+var parameterValidation = withoutBody(validation)
+
+func withoutBody(options openapi3filter.Options) openapi3filter.Options {
+	options.ExcludeRequestBody = true
+	return options
 }
 
 type format func(string) error
@@ -42,16 +43,40 @@ type format func(string) error
 func (f format) Validate(value string) error { return f(value) }
 
 func isTime(value string) error {
+	_, err := parseTime(value)
+	return err
+}
+
+var errTime = errors.New(`not a time: write "2027-01-01T09:00:00Z"`)
+
+// parseTime reads a time of RFC 3339. A time that has five digits to its year in
+// UTC, or one before the year 1, could be read and not answered.
+func parseTime(value string) (time.Time, error) {
 	var t time.Time
-	// A time that has five digits to its year in UTC could be read, not answered.
-	if err := t.UnmarshalText([]byte(value)); err != nil || t.UTC().Year() < 0 || t.UTC().Year() > 9999 {
-		return errors.New(`not a time: write "2027-01-01T09:00:00Z"`)
+	if err := t.UnmarshalText([]byte(value)); err != nil || t.UTC().Year() < 1 || t.UTC().Year() > 9999 {
+		return time.Time{}, errTime
 	}
-	return nil
+	return t.UTC(), nil
+}
+
+// utc is t in UTC, nil where it is.
+func utc(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	return new(t.UTC())
 }
 
 func isDuration(value string) error {
 	_, err := postdate.ParseDuration(value)
+	return err
+}
+
+func isPositive(value string) error {
+	d, err := postdate.ParseDuration(value)
+	if err == nil && d <= 0 {
+		err = errors.New("must be more than 0")
+	}
 	return err
 }
 
@@ -62,88 +87,79 @@ func (s *server) validate(next echo.HandlerFunc) echo.HandlerFunc {
 		if !ok {
 			return next(c)
 		}
-		if body := op.Operation.RequestBody; body != nil && (body.Value.Required || hasBody(c.Request())) {
-			if err := readBody(c); err != nil {
-				return err
-			}
+		if err := validateQuery(c.Request().URL.RawQuery); err != nil {
+			return err
 		}
-		params := make(map[string]string)
-		for i, name := range c.ParamNames() {
-			params[name] = c.ParamValues()[i]
+		if err := unquoteKey(c.Request().Header); err != nil {
+			return err
 		}
-		faults := fieldErrors(openapi3filter.ValidateRequest(c.Request().Context(), &openapi3filter.RequestValidationInput{
-			Request: c.Request(), PathParams: params, Route: &op.Route, Options: &validation,
-		}))
-		for name := range c.QueryParams() {
-			if op.Operation.Parameters.GetByInAndName(openapi3.ParameterInQuery, name) == nil {
-				faults = append(faults, FieldError{Pointer: pointer(name), Detail: "is not known"})
-			}
+		body, options, err := acceptBody(c, op)
+		if err != nil {
+			return err
 		}
-		if len(faults) > 0 {
+		faults := parameterFaults(c, op)
+		form := formFaults(c, op, options)
+		form = slices.DeleteFunc(form, func(fault FieldError) bool { // said in better words
+			return slices.ContainsFunc(faults, func(said FieldError) bool { return said.Pointer == fault.Pointer })
+		})
+		if faults = append(faults, form...); len(faults) > 0 {
 			return invalid(faults)
+		}
+		if body != nil {
+			setBody(c.Request(), body) // with all that is opaque
 		}
 		return next(c)
 	}
 }
 
-// hasBody tells whether r comes with a body, where it need not.
-func hasBody(r *http.Request) bool {
-	return r.ContentLength != 0 || r.Header.Get(echo.HeaderContentType) != ""
-}
-
-// readBody reads a body and puts it back, if it is JSON and not too large.
-func readBody(c echo.Context) error {
-	if mediaOf(c) != echo.MIMEApplicationJSON {
-		return postdate.Errorf(unsupportedMediaType, "", "a body must be declared as Content-Type: application/json")
-	}
-	body, err := readJSON(c)
-	if err != nil {
-		return err
-	}
+// acceptBody reads the body that op takes, and leaves in the request what its
+// schema is about, which is held to it by options.
+func acceptBody(c echo.Context, op *operation) (body []byte, options *openapi3filter.Options, err error) {
 	r := c.Request()
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	r.ContentLength = int64(len(body))
-	return nil
-}
-
-// readJSON reads a body, if it is JSON and not too large.
-func readJSON(c echo.Context) ([]byte, error) {
-	body, err := readWhole(c)
+	if accepted, err := acceptCloudEvents(c, op); err != nil || accepted {
+		return nil, &parameterValidation, err
+	}
+	taken := op.Operation.RequestBody
+	if taken == nil || !taken.Value.Required && !hasBody(r) {
+		return nil, &validation, nil
+	}
+	if mediaOf(c) != echo.MIMEApplicationJSON {
+		return nil, nil, postdate.Errorf(unsupportedMediaType, "", "a body must be declared as Content-Type: application/json")
+	}
+	if body, err = readBody(c); err != nil {
+		return nil, nil, err
+	}
+	form, err := readDocument(body, op.schema(echo.MIMEApplicationJSON))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return body, checkJSON(body)
+	r.Header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON) // however it was spelled
+	setBody(r, form)
+	return body, &validation, nil
 }
 
-// readWhole reads a body, if it is not too large.
-func readWhole(c echo.Context) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response().Writer, c.Request().Body, maxBody))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, postdate.Errorf(tooLarge, "", "a body has at most %d KiB", maxBody>>10)
+// formFaults are where the request is not of the form that op's specification
+// gives it.
+func formFaults(c echo.Context, op *operation, options *openapi3filter.Options) []FieldError {
+	params := make(map[string]string)
+	for i, name := range c.ParamNames() {
+		params[name] = pathValue(c, c.ParamValues()[i])
 	}
-	if err != nil {
-		return nil, postdate.Errorf(malformed, "", "the body cannot be read: %s", err)
-	}
-	return body, nil
+	return fieldErrors(openapi3filter.ValidateRequest(c.Request().Context(), &openapi3filter.RequestValidationInput{
+		Request: c.Request(), PathParams: params, Route: &op.Route, Options: options,
+	}))
 }
 
-// checkJSON says where body is not JSON, if it is not.
-func checkJSON(body []byte) error {
-	if len(bytes.TrimSpace(body)) == 0 {
-		return postdate.Errorf(malformed, "", "the body is empty")
+// pathValue is a parameter of the path as it is meant: Echo leaves those encoded of
+// a path that has another form in Go's own encoding.
+func pathValue(c echo.Context, value string) string {
+	if c.Request().URL.RawPath == "" {
+		return value
 	}
-	if !utf8.Valid(body) {
-		return postdate.Errorf(malformed, "", "the body is not valid UTF-8")
+	if decoded, err := url.PathUnescape(value); err == nil {
+		return decoded
 	}
-	var value json.RawMessage
-	syntax, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(body, &value))
-	if !ok {
-		return nil
-	}
-	before := body[:min(max(0, int(syntax.Offset)-1), len(body))]
-	line := bytes.Count(before, []byte("\n")) + 1
-	column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
-	return postdate.Errorf(malformed, "", "not JSON: line %d, column %d: %s", line, column, syntax)
+	return value // net/http has read the path, so it can be decoded
 }
 
 // invalid is the problem of a request with faults, of which there is at least one.

@@ -64,8 +64,8 @@ type Attempt struct {
 	// Outcome - `accepted`: 2xx
 	// - `rescheduled`: 2xx, and the receiver asked to be sent it again, later
 	// - `failed`: anything that another attempt may mend
-	// - `aborted`: the receiver asked to stop
-	// - `gone`: 410, the receiver wants nothing any more
+	// - `aborted`: the receiver asked to stop (`webhook-delivery: abort-message`)
+	// - `gone`: 410, or `webhook-delivery: disable`: the receiver wants nothing any more
 	//
 	//
 	// Example: failed
@@ -119,13 +119,17 @@ type CalendarList struct {
 	Data []Calendar `json:"data"`
 }
 
-// CancelDeliveries Which deliveries: without a state, all that have not ended. What is missing is not asked for.
+// CancelDeliveries Which deliveries, by at least one filter or by `all`: without a state, all that match and have not ended.
 type CancelDeliveries struct {
-	DryRun    bool      `json:"dry_run,omitempty,omitzero"`
-	DueAfter  time.Time `json:"due_after,omitempty,omitzero"`
-	DueBefore time.Time `json:"due_before,omitempty,omitzero"`
-	Endpoint  string    `json:"endpoint,omitempty,omitzero"`
-	Entity    string    `json:"entity,omitempty,omitzero"`
+	// All True, and no filter: all of the tenant's. An operation that names neither is refused.
+	All bool `json:"all,omitempty,omitzero"`
+
+	// DryRun Count those that match, and do nothing. It may name neither a filter nor `all`.
+	DryRun    bool       `json:"dry_run,omitempty,omitzero"`
+	DueAfter  *time.Time `json:"due_after,omitempty"`
+	DueBefore *time.Time `json:"due_before,omitempty"`
+	Endpoint  string     `json:"endpoint,omitempty,omitzero"`
+	Entity    string     `json:"entity,omitempty,omitzero"`
 
 	// State In this state only.
 	//
@@ -231,7 +235,7 @@ type ChangeSchedule struct {
 	// DueAt When to send it instead. It is kept to exactly, also where the schedule was made with a `spread`.
 	//
 	// Example: 2027-01-02T09:00:00Z
-	DueAt time.Time `json:"due_at,omitempty,omitzero"`
+	DueAt *time.Time `json:"due_at,omitempty"`
 
 	// Entity Of a recurring schedule.
 	//
@@ -303,6 +307,13 @@ type CreateEndpoint struct {
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
 	Retry *Retry `json:"retry,omitempty"`
 
+	// Secret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+	// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+	//
+	//
+	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+	Secret OwnSecret `json:"secret,omitempty,omitzero"`
+
 	// Signature How its messages are signed: `v1`, HMAC-SHA256 with a shared secret, or `v1a`, ed25519 with a public key.
 	//
 	// Example: v1
@@ -321,8 +332,10 @@ type CreateEndpoint struct {
 
 // CreateKey What the key may do, and for how long.
 type CreateKey struct {
-	Description string    `json:"description,omitempty,omitzero"`
-	ExpiresAt   time.Time `json:"expires_at,omitempty,omitzero"`
+	Description string `json:"description,omitempty,omitzero"`
+
+	// ExpiresAt When it stops to open anything. Never, where it is missing.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// Scope What a key may do. Each includes those before it.
 	//
@@ -359,7 +372,7 @@ type CreateSchedule struct {
 	//
 	//
 	// Example: 2027-01-01T09:00:00Z
-	DueAt time.Time `json:"due_at,omitempty,omitzero"`
+	DueAt *time.Time `json:"due_at,omitempty"`
 
 	// DueAtLocal When to send it, as a clock in `time_zone` shows it. When that is, is worked out again until a day before it is
 	// due: a law that changes moves it. Excludes `due_at` and `delay`.
@@ -376,7 +389,7 @@ type CreateSchedule struct {
 	// ExpiresAt From this moment on no attempt is begun any more. Must come after it is due.
 	//
 	// Example: 2027-01-02T09:00:00Z
-	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// ID An id of your own: `A-Z a-z 0-9 _ - :`, at most 128. Receivers get it as `webhook-id`. One is made where
 	// it is missing.
@@ -411,10 +424,11 @@ type CreateSchedule struct {
 	// Example: 15s
 	Timeout *postdate.Duration `json:"timeout,omitempty"`
 
-	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
-	To Destination `json:"to,omitempty,omitzero"`
+	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are
+	// subscribed when it is due; one that is empty is refused, and so is an empty `url`.
+	To *Destination `json:"to,omitempty"`
 
-	// Type What kind of message it is. Lists can be asked by it. It is not encrypted at rest.
+	// Type What kind of message it is, in printable characters without `*`. Lists can be asked by it. It is not encrypted at rest.
 	//
 	// Example: payment_request.due
 	Type string `json:"type"`
@@ -542,8 +556,8 @@ type Delivery struct {
 	// Example: 1h30m
 	Timeout Duration `json:"timeout"`
 
-	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
-	To Destination `json:"to"`
+	// To Where a message goes. It is empty where it is published to those who are subscribed when it is due.
+	To DestinationShown `json:"to"`
 
 	// Type Example: payment_request.due
 	Type string `json:"type"`
@@ -576,9 +590,9 @@ type DeliverySummary struct {
 	// Example: 2026-06-01T12:00:00.123Z
 	CreatedAt time.Time `json:"created_at"`
 
-	// DueAt When the engine takes it up, or took it up, which is some milliseconds after it is due.
+	// DueAt When it is, or was, due.
 	//
-	// Example: 2027-01-01T09:00:00.003Z
+	// Example: 2027-01-01T09:00:00Z
 	DueAt time.Time `json:"due_at"`
 
 	// EndedAt When it was delivered, given up, cancelled or expired.
@@ -621,15 +635,19 @@ type DeliverySummary struct {
 	// Example: scheduled
 	State State `json:"state"`
 
-	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
-	To Destination `json:"to"`
+	// To Where a message goes. It is empty where it is published to those who are subscribed when it is due.
+	To DestinationShown `json:"to"`
 
 	// Type Example: payment_request.due
 	Type string `json:"type"`
 }
 
-// Destination Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are subscribed when it is due.
+// Destination Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are
+// subscribed when it is due; one that is empty is refused, and so is an empty `url`.
 type Destination = postdate.Destination
+
+// DestinationShown Where a message goes. It is empty where it is published to those who are subscribed when it is due.
+type DestinationShown = postdate.Destination
 
 // Duration A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
 //
@@ -703,7 +721,7 @@ type Endpoint struct {
 	//
 	// - `enabled`: it is
 	// - `paused`: its owner paused it
-	// - `disabled`: it answered 410, or failed for too long; `reason` says which
+	// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 	//
 	//
 	// Example: enabled
@@ -738,7 +756,7 @@ type EndpointList struct {
 //
 // - `enabled`: it is
 // - `paused`: its owner paused it
-// - `disabled`: it answered 410, or failed for too long; `reason` says which
+// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 //
 // Example: enabled
 type EndpointState = postdate.EndpointState
@@ -815,7 +833,7 @@ type EndpointWithSecret struct {
 	//
 	// - `enabled`: it is
 	// - `paused`: its owner paused it
-	// - `disabled`: it answered 410, or failed for too long; `reason` says which
+	// - `disabled`: it answered 410, asked for it by `webhook-delivery: disable`, or failed for too long; `reason` says which
 	//
 	//
 	// Example: enabled
@@ -856,9 +874,11 @@ type Event struct {
 	// Timestamp When it happened. Now where it is missing.
 	//
 	// Example: 2026-06-01T12:00:00Z
-	Timestamp time.Time `json:"timestamp,omitempty,omitzero"`
+	Timestamp *time.Time `json:"timestamp,omitempty"`
 
-	// Type Example: payment_request.expired
+	// Type What happened, in printable characters without `*`.
+	//
+	// Example: payment_request.expired
 	Type string `json:"type"`
 }
 
@@ -980,7 +1000,9 @@ type ID = string
 type Key struct {
 	CreatedAt   time.Time `json:"created_at"`
 	Description string    `json:"description,omitempty,omitzero"`
-	ExpiresAt   time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// ExpiresAt Missing where it never does.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// ID Example: key_9f2c
 	ID string `json:"id"`
@@ -1010,7 +1032,9 @@ type KeyList struct {
 type KeyWithText struct {
 	CreatedAt   time.Time `json:"created_at"`
 	Description string    `json:"description,omitempty,omitzero"`
-	ExpiresAt   time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// ExpiresAt Missing where it never does.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// ID Example: key_9f2c
 	ID string `json:"id"`
@@ -1072,6 +1096,12 @@ type Operation struct {
 
 // OperationState Example: running
 type OperationState string
+
+// OwnSecret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+//
+// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+type OwnSecret = string
 
 // Pace How much is sent, at most.
 type Pace = postdate.Pace
@@ -1184,14 +1214,18 @@ type Recurrence = postdate.Recurrence
 // grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
 type Retry = postdate.Retry
 
-// RetryDeliveries Which dead letters. What is missing is not asked for.
+// RetryDeliveries Which dead letters, by at least one filter or by `all`.
 type RetryDeliveries struct {
-	DryRun    bool      `json:"dry_run,omitempty,omitzero"`
-	DueAfter  time.Time `json:"due_after,omitempty,omitzero"`
-	DueBefore time.Time `json:"due_before,omitempty,omitzero"`
-	Endpoint  string    `json:"endpoint,omitempty,omitzero"`
-	Entity    string    `json:"entity,omitempty,omitzero"`
-	Type      string    `json:"type,omitempty,omitzero"`
+	// All True, and no filter: all of the tenant's. An operation that names neither is refused.
+	All bool `json:"all,omitempty,omitzero"`
+
+	// DryRun Count those that match, and do nothing. It may name neither a filter nor `all`.
+	DryRun    bool       `json:"dry_run,omitempty,omitzero"`
+	DueAfter  *time.Time `json:"due_after,omitempty"`
+	DueBefore *time.Time `json:"due_before,omitempty"`
+	Endpoint  string     `json:"endpoint,omitempty,omitzero"`
+	Entity    string     `json:"entity,omitempty,omitzero"`
+	Type      string     `json:"type,omitempty,omitzero"`
 }
 
 // Revoked The key that is no more.
@@ -1205,6 +1239,13 @@ type RotateSecret struct {
 	//
 	// Example: 24h
 	Overlap *postdate.Duration `json:"overlap,omitempty"`
+
+	// Secret A secret of your own, so that receivers which verify by it already need not change: `whsec_` and the base64 of 24 to
+	// 64 bytes, or with the signature `v1a` a key, `whsk_` and the base64 of its 64 bytes. One is made where it is missing.
+	//
+	//
+	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+	Secret OwnSecret `json:"secret,omitempty,omitzero"`
 }
 
 // RotatedSecret What messages are signed with from now on.
@@ -1372,21 +1413,21 @@ type ListEndpointsParams struct {
 // CreateEndpointParams defines parameters for CreateEndpoint.
 type CreateEndpointParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // PublishEventParams defines parameters for PublishEvent.
 type PublishEventParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // PublishEventsParams defines parameters for PublishEvents.
 type PublishEventsParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1417,7 +1458,7 @@ type ListSchedulesParams struct {
 // CreateScheduleParams defines parameters for CreateSchedule.
 type CreateScheduleParams struct {
 	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
-	// looked at where the body has an `id`.
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1626,7 +1667,8 @@ type ClientInterface interface {
 
 	// CancelDeliveriesWithBody Cancel deliveries
 	//
-	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+	// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+	// not ended: for example all that wait for their turn at an endpoint. An
 	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 	// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 	// how many match.
@@ -1638,7 +1680,8 @@ type ClientInterface interface {
 
 	// CancelDeliveries Cancel deliveries
 	//
-	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+	// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+	// not ended: for example all that wait for their turn at an endpoint. An
 	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 	// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 	// how many match.
@@ -1650,7 +1693,7 @@ type ClientInterface interface {
 
 	// RetryDeliveriesWithBody Retry dead letters
 	//
-	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+	// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 	// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 	//
 	// Takes any type of body and a specified content type.
@@ -1660,7 +1703,7 @@ type ClientInterface interface {
 
 	// RetryDeliveries Retry dead letters
 	//
-	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+	// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 	// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 	//
 	// Takes a body of the `application/json` content type.
@@ -1678,7 +1721,8 @@ type ClientInterface interface {
 	// CancelDelivery Cancel a delivery
 	//
 	// Cancels a delivery, unless it ends otherwise first: the answer says which. An attempt under way is waited
-	// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 	//
 	// Corresponds with POST /v1/deliveries/{id}/cancel (the `CancelDelivery` operationId).
 	CancelDelivery(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1701,7 +1745,8 @@ type ClientInterface interface {
 	// CreateEndpointWithBody Register an endpoint
 	//
 	// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-	// the signature `v1a` there is none, but a public key, which can always be seen.
+	// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+	// can bring the secret along.
 	//
 	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 	// most 1,000 endpoints.
@@ -1714,7 +1759,8 @@ type ClientInterface interface {
 	// CreateEndpoint Register an endpoint
 	//
 	// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-	// the signature `v1a` there is none, but a public key, which can always be seen.
+	// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+	// can bring the secret along.
 	//
 	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 	// most 1,000 endpoints.
@@ -1782,8 +1828,8 @@ type ClientInterface interface {
 
 	// RotateEndpointSecretWithBody Rotate the secret
 	//
-	// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-	// one too until the overlap is over, so that the receiver can change over.
+	// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+	// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1792,8 +1838,8 @@ type ClientInterface interface {
 
 	// RotateEndpointSecret Rotate the secret
 	//
-	// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-	// one too until the overlap is over, so that the receiver can change over.
+	// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+	// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1818,9 +1864,18 @@ type ClientInterface interface {
 	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
-	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-	// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-	// `entity` says otherwise.
+	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	//
+	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+	//   JSON once decoded. Anything else is 415, or 422 in base64.
+	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+	//   an attribute that appears twice or is empty.
+	// - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1837,9 +1892,18 @@ type ClientInterface interface {
 	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
-	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-	// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-	// `entity` says otherwise.
+	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	//
+	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+	//   JSON once decoded. Anything else is 415, or 422 in base64.
+	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+	//   an attribute that appears twice or is empty.
+	// - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1850,8 +1914,13 @@ type ClientInterface interface {
 	//
 	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 	// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-	// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-	// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	// that does not fit the schema is refused whole, and nothing of it is published.
+	//
+	// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+	// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+	// with a key of its own.
+	//
+	// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1862,8 +1931,13 @@ type ClientInterface interface {
 	//
 	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 	// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-	// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-	// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	// that does not fit the schema is refused whole, and nothing of it is published.
+	//
+	// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+	// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+	// with a key of its own.
+	//
+	// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1940,6 +2014,10 @@ type ClientInterface interface {
 	// schedule's, `@` and the time at which it is due: `statements@2026-12-31T12:00:00Z`. Its receiver gets that time as the
 	// header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
 	//
+	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// a schedule while it waits, or give the next one another id.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
@@ -1956,6 +2034,10 @@ type ClientInterface interface {
 	// With `recurrence` it is due again and again. Each time is a tick, and has a delivery of its own, whose id is the
 	// schedule's, `@` and the time at which it is due: `statements@2026-12-31T12:00:00Z`. Its receiver gets that time as the
 	// header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
+	//
+	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// a schedule while it waits, or give the next one another id.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1983,8 +2065,9 @@ type ClientInterface interface {
 	// CancelSchedule Cancel a schedule
 	//
 	// Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
-	// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike. A recurring schedule
-	// ends; deliveries of its ticks that were started go on.
+	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike. A recurring schedule ends;
+	// deliveries of its ticks that were started go on.
 	//
 	// Corresponds with DELETE /v1/schedules/{id} (the `CancelSchedule` operationId).
 	CancelSchedule(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2005,7 +2088,9 @@ type ClientInterface interface {
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
 	//
-	// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+	// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+	// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+	// delivered the message.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2021,7 +2106,9 @@ type ClientInterface interface {
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
 	//
-	// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+	// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+	// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+	// delivered the message.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2052,8 +2139,9 @@ type ClientInterface interface {
 	//
 	// Of a recurring schedule, sends an extra message now, beside its ticks.
 	//
-	// Otherwise, makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-	// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+	// Otherwise, makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer
+	// comes as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may
+	// be sent holds for everybody: where no turn comes
 	// soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 	//
 	// Corresponds with POST /v1/schedules/{id}/fire (the `FireSchedule` operationId).
@@ -2101,7 +2189,8 @@ type ClientInterface interface {
 
 	// RotateSigningSecretWithBody Rotate the signing secret
 	//
-	// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+	// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+	// over.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2110,7 +2199,8 @@ type ClientInterface interface {
 
 	// RotateSigningSecret Rotate the signing secret
 	//
-	// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+	// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+	// over.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2301,7 +2391,8 @@ func (c *Client) ListDeliveries(ctx context.Context, params *ListDeliveriesParam
 
 // CancelDeliveriesWithBody Cancel deliveries
 //
-// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+// not ended: for example all that wait for their turn at an endpoint. An
 // attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 // caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 // how many match.
@@ -2323,7 +2414,8 @@ func (c *Client) CancelDeliveriesWithBody(ctx context.Context, contentType strin
 
 // CancelDeliveries Cancel deliveries
 //
-// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+// not ended: for example all that wait for their turn at an endpoint. An
 // attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 // caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 // how many match.
@@ -2345,7 +2437,7 @@ func (c *Client) CancelDeliveries(ctx context.Context, body CancelDeliveriesJSON
 
 // RetryDeliveriesWithBody Retry dead letters
 //
-// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 // `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 //
 // Takes any type of body and a specified content type.
@@ -2365,7 +2457,7 @@ func (c *Client) RetryDeliveriesWithBody(ctx context.Context, contentType string
 
 // RetryDeliveries Retry dead letters
 //
-// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 // `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 //
 // Takes a body of the `application/json` content type.
@@ -2403,7 +2495,8 @@ func (c *Client) GetDelivery(ctx context.Context, id DeliveryID, reqEditors ...R
 // CancelDelivery Cancel a delivery
 //
 // Cancels a delivery, unless it ends otherwise first: the answer says which. An attempt under way is waited
-// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 //
 // Corresponds with POST /v1/deliveries/{id}/cancel (the `CancelDelivery` operationId).
 func (c *Client) CancelDelivery(ctx context.Context, id DeliveryID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2456,7 +2549,8 @@ func (c *Client) ListEndpoints(ctx context.Context, params *ListEndpointsParams,
 // CreateEndpointWithBody Register an endpoint
 //
 // Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-// the signature `v1a` there is none, but a public key, which can always be seen.
+// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+// can bring the secret along.
 //
 // Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 // most 1,000 endpoints.
@@ -2479,7 +2573,8 @@ func (c *Client) CreateEndpointWithBody(ctx context.Context, params *CreateEndpo
 // CreateEndpoint Register an endpoint
 //
 // Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-// the signature `v1a` there is none, but a public key, which can always be seen.
+// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+// can bring the secret along.
 //
 // Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 // most 1,000 endpoints.
@@ -2627,8 +2722,8 @@ func (c *Client) ResumeEndpoint(ctx context.Context, id ID, reqEditors ...Reques
 
 // RotateEndpointSecretWithBody Rotate the secret
 //
-// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-// one too until the overlap is over, so that the receiver can change over.
+// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2647,8 +2742,8 @@ func (c *Client) RotateEndpointSecretWithBody(ctx context.Context, id ID, conten
 
 // RotateEndpointSecret Rotate the secret
 //
-// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-// one too until the overlap is over, so that the receiver can change over.
+// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2693,9 +2788,18 @@ func (c *Client) TestEndpoint(ctx context.Context, id ID, reqEditors ...RequestE
 // With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
-// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-// `entity` says otherwise.
+// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+//
+//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+//     JSON once decoded. Anything else is 415, or 422 in base64.
+//   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+//     an attribute that appears twice or is empty.
+//   - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2722,9 +2826,18 @@ func (c *Client) PublishEventWithBody(ctx context.Context, params *PublishEventP
 // With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
-// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-// `entity` says otherwise.
+// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+//
+//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+//     JSON once decoded. Anything else is 415, or 422 in base64.
+//   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+//     an attribute that appears twice or is empty.
+//   - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2745,8 +2858,13 @@ func (c *Client) PublishEvent(ctx context.Context, params *PublishEventParams, b
 //
 // Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 // in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+// that does not fit the schema is refused whole, and nothing of it is published.
+//
+// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+// with a key of its own.
+//
+// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2767,8 +2885,13 @@ func (c *Client) PublishEventsWithBody(ctx context.Context, params *PublishEvent
 //
 // Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 // in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+// that does not fit the schema is refused whole, and nothing of it is published.
+//
+// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+// with a key of its own.
+//
+// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2925,6 +3048,10 @@ func (c *Client) ListSchedules(ctx context.Context, params *ListSchedulesParams,
 // schedule's, `@` and the time at which it is due: `statements@2026-12-31T12:00:00Z`. Its receiver gets that time as the
 // header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
 //
+// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// a schedule while it waits, or give the next one another id.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
@@ -2951,6 +3078,10 @@ func (c *Client) CreateScheduleWithBody(ctx context.Context, params *CreateSched
 // With `recurrence` it is due again and again. Each time is a tick, and has a delivery of its own, whose id is the
 // schedule's, `@` and the time at which it is due: `statements@2026-12-31T12:00:00Z`. Its receiver gets that time as the
 // header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
+//
+// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// a schedule while it waits, or give the next one another id.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3008,8 +3139,9 @@ func (c *Client) PreviewSchedule(ctx context.Context, body PreviewScheduleJSONRe
 // CancelSchedule Cancel a schedule
 //
 // Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
-// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike. A recurring schedule
-// ends; deliveries of its ticks that were started go on.
+// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike. A recurring schedule ends;
+// deliveries of its ticks that were started go on.
 //
 // Corresponds with DELETE /v1/schedules/{id} (the `CancelSchedule` operationId).
 func (c *Client) CancelSchedule(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3050,7 +3182,9 @@ func (c *Client) GetSchedule(ctx context.Context, id ID, reqEditors ...RequestEd
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
 //
-// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+// delivered the message.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3076,7 +3210,9 @@ func (c *Client) ChangeScheduleWithBody(ctx context.Context, id ID, contentType 
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
 //
-// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+// delivered the message.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3137,8 +3273,9 @@ func (c *Client) BackfillSchedule(ctx context.Context, id ID, body BackfillSched
 //
 // Of a recurring schedule, sends an extra message now, beside its ticks.
 //
-// Otherwise, makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+// Otherwise, makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer
+// comes as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may
+// be sent holds for everybody: where no turn comes
 // soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 //
 // Corresponds with POST /v1/schedules/{id}/fire (the `FireSchedule` operationId).
@@ -3246,7 +3383,8 @@ func (c *Client) GetSigningSecret(ctx context.Context, reqEditors ...RequestEdit
 
 // RotateSigningSecretWithBody Rotate the signing secret
 //
-// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+// over.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3265,7 +3403,8 @@ func (c *Client) RotateSigningSecretWithBody(ctx context.Context, contentType st
 
 // RotateSigningSecret Rotate the signing secret
 //
-// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+// over.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5274,7 +5413,8 @@ type ClientWithResponsesInterface interface {
 
 	// CancelDeliveriesWithBodyWithResponse Cancel deliveries
 	//
-	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+	// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+	// not ended: for example all that wait for their turn at an endpoint. An
 	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 	// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 	// how many match.
@@ -5286,7 +5426,8 @@ type ClientWithResponsesInterface interface {
 
 	// CancelDeliveriesWithResponse Cancel deliveries
 	//
-	// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+	// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+	// not ended: for example all that wait for their turn at an endpoint. An
 	// attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 	// caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 	// how many match.
@@ -5298,7 +5439,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetryDeliveriesWithBodyWithResponse Retry dead letters
 	//
-	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+	// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 	// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -5308,7 +5449,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetryDeliveriesWithResponse Retry dead letters
 	//
-	// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+	// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 	// `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -5328,7 +5469,8 @@ type ClientWithResponsesInterface interface {
 	// CancelDeliveryWithResponse Cancel a delivery
 	//
 	// Cancels a delivery, unless it ends otherwise first: the answer says which. An attempt under way is waited
-	// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5357,7 +5499,8 @@ type ClientWithResponsesInterface interface {
 	// CreateEndpointWithBodyWithResponse Register an endpoint
 	//
 	// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-	// the signature `v1a` there is none, but a public key, which can always be seen.
+	// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+	// can bring the secret along.
 	//
 	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 	// most 1,000 endpoints.
@@ -5370,7 +5513,8 @@ type ClientWithResponsesInterface interface {
 	// CreateEndpointWithResponse Register an endpoint
 	//
 	// Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-	// the signature `v1a` there is none, but a public key, which can always be seen.
+	// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+	// can bring the secret along.
 	//
 	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 	// most 1,000 endpoints.
@@ -5448,8 +5592,8 @@ type ClientWithResponsesInterface interface {
 
 	// RotateEndpointSecretWithBodyWithResponse Rotate the secret
 	//
-	// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-	// one too until the overlap is over, so that the receiver can change over.
+	// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+	// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5458,8 +5602,8 @@ type ClientWithResponsesInterface interface {
 
 	// RotateEndpointSecretWithResponse Rotate the secret
 	//
-	// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-	// one too until the overlap is over, so that the receiver can change over.
+	// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+	// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5486,9 +5630,18 @@ type ClientWithResponsesInterface interface {
 	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
-	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-	// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-	// `entity` says otherwise.
+	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	//
+	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+	//   JSON once decoded. Anything else is 415, or 422 in base64.
+	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+	//   an attribute that appears twice or is empty.
+	// - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5505,9 +5658,18 @@ type ClientWithResponsesInterface interface {
 	// With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 	// another body is a conflict. Without one, `Idempotency-Key` does the same.
 	//
-	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-	// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-	// `entity` says otherwise.
+	// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+	// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+	// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+	//
+	// - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+	//   (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+	//   `id`: the answer tells it, and it is the `webhook-id`.
+	// - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+	//   JSON once decoded. Anything else is 415, or 422 in base64.
+	// - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+	//   an attribute that appears twice or is empty.
+	// - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5518,8 +5680,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 	// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-	// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-	// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	// that does not fit the schema is refused whole, and nothing of it is published.
+	//
+	// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+	// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+	// with a key of its own.
+	//
+	// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5530,8 +5697,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 	// in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-	// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-	// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+	// that does not fit the schema is refused whole, and nothing of it is published.
+	//
+	// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+	// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+	// with a key of its own.
+	//
+	// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5618,6 +5790,10 @@ type ClientWithResponsesInterface interface {
 	// schedule's, `@` and the time at which it is due: `statements@2026-12-31T12:00:00Z`. Its receiver gets that time as the
 	// header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
 	//
+	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// a schedule while it waits, or give the next one another id.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
@@ -5634,6 +5810,10 @@ type ClientWithResponsesInterface interface {
 	// With `recurrence` it is due again and again. Each time is a tick, and has a delivery of its own, whose id is the
 	// schedule's, `@` and the time at which it is due: `statements@2026-12-31T12:00:00Z`. Its receiver gets that time as the
 	// header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
+	//
+	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// a schedule while it waits, or give the next one another id.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5661,8 +5841,9 @@ type ClientWithResponsesInterface interface {
 	// CancelScheduleWithResponse Cancel a schedule
 	//
 	// Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
-	// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike. A recurring schedule
-	// ends; deliveries of its ticks that were started go on.
+	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike. A recurring schedule ends;
+	// deliveries of its ticks that were started go on.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5687,7 +5868,9 @@ type ClientWithResponsesInterface interface {
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
 	//
-	// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+	// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+	// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+	// delivered the message.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5703,7 +5886,9 @@ type ClientWithResponsesInterface interface {
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
 	//
-	// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+	// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+	// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+	// delivered the message.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5734,8 +5919,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// Of a recurring schedule, sends an extra message now, beside its ticks.
 	//
-	// Otherwise, makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-	// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+	// Otherwise, makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer
+	// comes as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may
+	// be sent holds for everybody: where no turn comes
 	// soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5791,7 +5977,8 @@ type ClientWithResponsesInterface interface {
 
 	// RotateSigningSecretWithBodyWithResponse Rotate the signing secret
 	//
-	// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+	// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+	// over.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5800,7 +5987,8 @@ type ClientWithResponsesInterface interface {
 
 	// RotateSigningSecretWithResponse Rotate the signing secret
 	//
-	// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+	// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+	// over.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6292,11 +6480,18 @@ type CancelDeliveryResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Cancelled
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Cancelled
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r CancelDeliveryResponse) GetJSON200() *Cancelled {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CancelDeliveryResponse) GetJSON202() *Cancelled {
+	return r.JSON202
 }
 
 // GetBody returns the raw response body bytes
@@ -7215,11 +7410,18 @@ type CancelScheduleResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Cancelled
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Cancelled
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r CancelScheduleResponse) GetJSON200() *Cancelled {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CancelScheduleResponse) GetJSON202() *Cancelled {
+	return r.JSON202
 }
 
 // GetBody returns the raw response body bytes
@@ -7297,11 +7499,18 @@ type ChangeScheduleResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Delivery
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Delivery
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r ChangeScheduleResponse) GetJSON200() *Delivery {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ChangeScheduleResponse) GetJSON202() *Delivery {
+	return r.JSON202
 }
 
 // GetBody returns the raw response body bytes
@@ -7379,11 +7588,18 @@ type FireScheduleResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Delivery
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Delivery
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r FireScheduleResponse) GetJSON200() *Delivery {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r FireScheduleResponse) GetJSON202() *Delivery {
+	return r.JSON202
 }
 
 // GetBody returns the raw response body bytes
@@ -7775,7 +7991,8 @@ func (c *ClientWithResponses) ListDeliveriesWithResponse(ctx context.Context, pa
 
 // CancelDeliveriesWithBodyWithResponse Cancel deliveries
 //
-// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+// not ended: for example all that wait for their turn at an endpoint. An
 // attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 // caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 // how many match.
@@ -7793,7 +8010,8 @@ func (c *ClientWithResponses) CancelDeliveriesWithBodyWithResponse(ctx context.C
 
 // CancelDeliveriesWithResponse Cancel deliveries
 //
-// Cancels all deliveries that match and have not ended, for example all that wait for their turn at an endpoint. An
+// Cancels all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that have
+// not ended: for example all that wait for their turn at an endpoint. An
 // attempt under way is waited for, and if it delivers its message, that is what counts. The work goes on if the
 // caller goes away: its progress is read at `/v1/operations/{id}`. With `dry_run` nothing is cancelled: the answer says
 // how many match.
@@ -7811,7 +8029,7 @@ func (c *ClientWithResponses) CancelDeliveriesWithResponse(ctx context.Context, 
 
 // RetryDeliveriesWithBodyWithResponse Retry dead letters
 //
-// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 // `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -7827,7 +8045,7 @@ func (c *ClientWithResponses) RetryDeliveriesWithBodyWithResponse(ctx context.Co
 
 // RetryDeliveriesWithResponse Retry dead letters
 //
-// Retries all dead letters that match. The work goes on if the caller goes away: its progress is read at
+// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
 // `/v1/operations/{id}`. With `dry_run` nothing is retried: the answer says how many match.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -7859,7 +8077,8 @@ func (c *ClientWithResponses) GetDeliveryWithResponse(ctx context.Context, id De
 // CancelDeliveryWithResponse Cancel a delivery
 //
 // Cancels a delivery, unless it ends otherwise first: the answer says which. An attempt under way is waited
-// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike.
+// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -7906,7 +8125,8 @@ func (c *ClientWithResponses) ListEndpointsWithResponse(ctx context.Context, par
 // CreateEndpointWithBodyWithResponse Register an endpoint
 //
 // Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-// the signature `v1a` there is none, but a public key, which can always be seen.
+// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+// can bring the secret along.
 //
 // Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 // most 1,000 endpoints.
@@ -7925,7 +8145,8 @@ func (c *ClientWithResponses) CreateEndpointWithBodyWithResponse(ctx context.Con
 // CreateEndpointWithResponse Register an endpoint
 //
 // Registers a URL for event types. The answer shows the secret that signs its messages, which is not shown again: with
-// the signature `v1a` there is none, but a public key, which can always be seen.
+// the signature `v1a` there is none, but a public key, which can always be seen. Who moves here from another sender
+// can bring the secret along.
 //
 // Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no secret. A tenant has at
 // most 1,000 endpoints.
@@ -8051,8 +8272,8 @@ func (c *ClientWithResponses) ResumeEndpointWithResponse(ctx context.Context, id
 
 // RotateEndpointSecretWithBodyWithResponse Rotate the secret
 //
-// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-// one too until the overlap is over, so that the receiver can change over.
+// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8067,8 +8288,8 @@ func (c *ClientWithResponses) RotateEndpointSecretWithBodyWithResponse(ctx conte
 
 // RotateEndpointSecretWithResponse Rotate the secret
 //
-// Makes a new secret, or with the signature `v1a` a new key, and shows it this once. Messages are signed with the old
-// one too until the overlap is over, so that the receiver can change over.
+// Makes a new secret, or with the signature `v1a` a new key, or takes the one that is given, and shows it this once.
+// Messages are signed with the old one too until the overlap is over, so that the receiver can change over.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8107,9 +8328,18 @@ func (c *ClientWithResponses) TestEndpointWithResponse(ctx context.Context, id I
 // With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
-// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-// `entity` says otherwise.
+// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+//
+//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+//     JSON once decoded. Anything else is 415, or 422 in base64.
+//   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+//     an attribute that appears twice or is empty.
+//   - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8132,9 +8362,18 @@ func (c *ClientWithResponses) PublishEventWithBodyWithResponse(ctx context.Conte
 // With an `id`, a repeated request publishes nothing twice and is answered alike, with `duplicate`; the same id with
 // another body is a conflict. Without one, `Idempotency-Key` does the same.
 //
-// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers), with
-// JSON data: `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension
-// `entity` says otherwise.
+// CloudEvents 1.0 are taken as they are, structured (`application/cloudevents+json`) or binary (`ce-` headers):
+// `id` and `type` are the event's, `time` its timestamp, `subject` its entity unless the extension `entity` says
+// otherwise. Who receives CloudEvents gets all attributes as they came; without a `time`, none.
+//
+//   - An `id` may hold anything that CloudEvents allow, up to 512 characters. One that no event of our own could have
+//     (`A-Z a-z 0-9 _ - :`, up to 128) is kept as the CloudEvent's, and the event gets one made of its `source` and
+//     `id`: the answer tells it, and it is the `webhook-id`.
+//   - Data are JSON, of which `datacontenttype` may say more (`…+json`). In `data_base64` they are taken where they are
+//     JSON once decoded. Anything else is 415, or 422 in base64.
+//   - A header, percent-decoded once, that is not UTF-8 is refused, as are control characters in any attribute, and
+//     an attribute that appears twice or is empty.
+//   - A pointer in a problem is into the document that came, or names the attribute: `/subject`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8151,8 +8390,13 @@ func (c *ClientWithResponses) PublishEventWithResponse(ctx context.Context, para
 //
 // Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 // in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+// that does not fit the schema is refused whole, and nothing of it is published.
+//
+// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+// with a key of its own.
+//
+// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8169,8 +8413,13 @@ func (c *ClientWithResponses) PublishEventsWithBodyWithResponse(ctx context.Cont
 //
 // Up to 100 events. Those without an id of their own travel together in one execution. Each is answered for itself,
 // in their order: one that breaks a rule of its own, or whose id is taken, does not keep the others back. A body
-// that does not fit the schema is refused whole, and nothing of it is published. Repeated with the same
-// `Idempotency-Key`, it publishes nothing twice; an event that was refused and is mended needs a new key. A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is.
+// that does not fit the schema is refused whole, and nothing of it is published.
+//
+// Repeated with the same `Idempotency-Key`, it publishes nothing twice, and must be the same: with other events without
+// ids it is a conflict, also where all that changed is one that had been refused. Send that one by itself, mended,
+// with a key of its own.
+//
+// A batch of CloudEvents (`application/cloudevents-batch+json`) is taken as it is. It may be of none.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8305,6 +8554,10 @@ func (c *ClientWithResponses) ListSchedulesWithResponse(ctx context.Context, par
 // schedule's, `@` and the time at which it is due: `statements@2026-12-31T12:00:00Z`. Its receiver gets that time as the
 // header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
 //
+// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// a schedule while it waits, or give the next one another id.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
@@ -8327,6 +8580,10 @@ func (c *ClientWithResponses) CreateScheduleWithBodyWithResponse(ctx context.Con
 // With `recurrence` it is due again and again. Each time is a tick, and has a delivery of its own, whose id is the
 // schedule's, `@` and the time at which it is due: `statements@2026-12-31T12:00:00Z`. Its receiver gets that time as the
 // header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
+//
+// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// a schedule while it waits, or give the next one another id.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8372,8 +8629,9 @@ func (c *ClientWithResponses) PreviewScheduleWithResponse(ctx context.Context, b
 // CancelScheduleWithResponse Cancel a schedule
 //
 // Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
-// for, and if it delivers the message, that is what counts. Cancelling twice is answered alike. A recurring schedule
-// ends; deliveries of its ticks that were started go on.
+// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike. A recurring schedule ends;
+// deliveries of its ticks that were started go on.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -8410,7 +8668,9 @@ func (c *ClientWithResponses) GetScheduleWithResponse(ctx context.Context, id ID
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
 //
-// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+// delivered the message.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8432,7 +8692,9 @@ func (c *ClientWithResponses) ChangeScheduleWithBodyWithResponse(ctx context.Con
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
 //
-// The change comes before an attempt or after it, never during one: an attempt under way is waited for.
+// The change comes before an attempt or after it, never during one. An attempt under way is waited for, five
+// seconds at most: after that the answer is 202, and the change is made when the attempt has ended, unless that
+// delivered the message.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8481,8 +8743,9 @@ func (c *ClientWithResponses) BackfillScheduleWithResponse(ctx context.Context, 
 //
 // Of a recurring schedule, sends an extra message now, beside its ticks.
 //
-// Otherwise, makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. What comes of
-// it is seen by asking for the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+// Otherwise, makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer
+// comes as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may
+// be sent holds for everybody: where no turn comes
 // soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -8574,7 +8837,8 @@ func (c *ClientWithResponses) GetSigningSecretWithResponse(ctx context.Context, 
 
 // RotateSigningSecretWithBodyWithResponse Rotate the signing secret
 //
-// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+// over.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8589,7 +8853,8 @@ func (c *ClientWithResponses) RotateSigningSecretWithBodyWithResponse(ctx contex
 
 // RotateSigningSecretWithResponse Rotate the signing secret
 //
-// Makes a new secret. Messages are signed with the old one too until the overlap is over.
+// Makes a new secret, or takes the one that is given. Messages are signed with the old one too until the overlap is
+// over.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8942,6 +9207,13 @@ func ParseCancelDeliveryResponse(rsp *http.Response) (*CancelDeliveryResponse, e
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Cancelled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
 
 	}
 
@@ -9542,6 +9814,13 @@ func ParseCancelScheduleResponse(rsp *http.Response) (*CancelScheduleResponse, e
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Cancelled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
 	}
 
 	return response, nil
@@ -9594,6 +9873,13 @@ func ParseChangeScheduleResponse(rsp *http.Response) (*ChangeScheduleResponse, e
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Delivery
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
 	}
 
 	return response, nil
@@ -9645,6 +9931,13 @@ func ParseFireScheduleResponse(rsp *http.Response) (*FireScheduleResponse, error
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Delivery
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
 
 	}
 

@@ -29,8 +29,8 @@ func Example() {
 		Entity: "customer_42",
 		Type:   "payment_request.due",
 		Data:   []byte(`{"payment_request":"pr_123"}`),
-		To:     postdate.Destination{URL: "https://b.example/hooks"},
-		DueAt:  time.Date(2027, 1, 1, 9, 0, 0, 0, time.UTC),
+		To:     &postdate.Destination{URL: "https://b.example/hooks"},
+		DueAt:  new(time.Date(2027, 1, 1, 9, 0, 0, 0, time.UTC)),
 	})
 	if err != nil {
 		panic(err)

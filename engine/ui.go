@@ -53,7 +53,9 @@ func newUI(c Config, temporal string) (http.Handler, error) {
 	if err := route.SetAPIRoutes(e, provider, []api.Middleware{headers.WithForwardHeaders([]string{"Caller-Type"})}); err != nil {
 		return nil, err
 	}
-	route.SetUIRoutes(e, "", assets, provider)
+	if err := route.SetUIRoutes(e, "", assets, provider); err != nil {
+		return nil, err
+	}
 	route.SetRenderRoute(e, "/")
 	return e, nil
 }

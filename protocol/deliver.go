@@ -38,10 +38,17 @@ type DeliveryTask struct {
 	Dequeued bool `json:"called,omitempty"`
 	// Number is the number of the next attempt. 0: the first.
 	Number int `json:"number,omitempty"`
+	// ExpiresAt is the time from which no attempt begins, as in [Terms]. Zero: never.
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
 }
 
 // ID is the delivery's id.
 func (s DeliveryTask) ID() string { return cmp.Or(s.DeliveryID, s.Message.ID) }
+
+// Expired reports whether an attempt that begins at t comes too late.
+func (s DeliveryTask) Expired(t time.Time) bool {
+	return !s.ExpiresAt.IsZero() && !t.Before(s.ExpiresAt)
+}
 
 // AttemptTimeout is the longest that an attempt at s may take.
 func (s DeliveryTask) AttemptTimeout() time.Duration {
@@ -69,6 +76,8 @@ type DeliverInput struct {
 	Local *postdate.LocalDue `json:"local,omitempty"`
 	// ReportEnd: the recurrence waits to know when the delivery of its tick has ended.
 	ReportEnd bool `json:"report_end,omitempty"`
+	// Signals: a Sweep or a line may signal it, since an earlier run was parked or waited.
+	Signals bool `json:"signals,omitempty"`
 }
 
 // DeliverResult is the result of a delivery that was delivered or cancelled. One that died
@@ -94,4 +103,9 @@ type Accepted struct {
 	To postdate.Destination `json:"to"`
 	// At is when it was accepted: a rescheduled delivery is started again later.
 	At time.Time `json:"at"`
+	// DueAt is when the execution that was started then was due, and StartedAt when its
+	// options were made, which its start delay is counted from: for lists, until it is
+	// rescheduled.
+	DueAt     time.Time `json:"due_at,omitzero"`
+	StartedAt time.Time `json:"started_at,omitzero"`
 }

@@ -154,7 +154,7 @@ type list struct {
 }
 
 func (l list) with(value string) list {
-	if value == "" || slices.Contains(l.values, value) {
+	if value = Searchable(value); value == "" || slices.Contains(l.values, value) {
 		return l
 	}
 	encoded, _ := json.Marshal(value) //workflowcheck:ignore a string is always encoded alike, and always can be

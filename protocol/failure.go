@@ -19,6 +19,7 @@ const (
 	FailureCancelled = "Cancelled"
 	FailureWaiting   = "Waiting"
 	FailureRetrying  = "Retrying"
+	FailureNoPermit  = "NoPermit"
 )
 
 // stateOf is the state in which an error of each type leaves a delivery.
@@ -55,6 +56,19 @@ func EncodeRetry(last postdate.Attempt, wait time.Duration) error {
 			Details:        []any{last},
 			Category:       temporal.ApplicationErrorCategoryBenign, // the attempt itself is logged
 		})
+}
+
+// EncodeNoPermit returns the error that makes Temporal run Retry again after wait, since no
+// permit for an attempt came.
+func EncodeNoPermit(reason string, wait time.Duration) error {
+	return temporal.NewApplicationErrorWithOptions(reason, FailureNoPermit,
+		temporal.ApplicationErrorOptions{NextRetryDelay: wait, Category: temporal.ApplicationErrorCategoryBenign})
+}
+
+// IsNoPermit reports whether err is one of [EncodeNoPermit].
+func IsNoPermit(err error) bool {
+	app, ok := errors.AsType[*temporal.ApplicationError](err)
+	return ok && app.Type() == FailureNoPermit
 }
 
 // DecodeEnd returns the state in which err, an error of Retry, leaves a delivery, the

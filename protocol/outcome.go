@@ -11,11 +11,13 @@ const (
 	NoPermit postdate.Outcome = "queued"
 	// EndpointDeleted: the endpoint does not exist any more.
 	EndpointDeleted postdate.Outcome = "deleted"
+	// TooLate: the delivery expired before the attempt began.
+	TooLate postdate.Outcome = "expired"
 )
 
 // Attempted reports whether o is that of an attempt that was made.
 func Attempted(o postdate.Outcome) bool {
-	return o.Attempted() && o != NotEnabled && o != NoPermit && o != EndpointDeleted
+	return o.Attempted() && o != NotEnabled && o != NoPermit && o != EndpointDeleted && o != TooLate
 }
 
 // End is the state in which o leaves its delivery, and why: Retrying where another
@@ -28,6 +30,8 @@ func End(o postdate.Outcome) (postdate.State, string) {
 		return postdate.Waiting, "the endpoint has no permit to give just now"
 	case EndpointDeleted:
 		return postdate.Cancelled, "the endpoint was deleted"
+	case TooLate:
+		return postdate.Expired, "expired"
 	default:
 		return o.End()
 	}

@@ -84,12 +84,12 @@ func messages() []string {
 		}
 		return line
 	}
-	text, standing, changed := reflect.TypeFor[string](), reflect.TypeFor[protocol.UpdateResult](), reflect.TypeFor[protocol.TenantChanged]()
+	text, result, changed := reflect.TypeFor[string](), reflect.TypeFor[protocol.UpdateResult](), reflect.TypeFor[protocol.TenantChanged]()
 	line := reflect.TypeFor[protocol.LineStatus]()
 	return []string{
-		message("Deliver update", protocol.UpdateCancel, standing),
-		message("Deliver update", protocol.UpdateReschedule, reflect.TypeFor[postdate.Change](), standing),
-		message("Deliver update", protocol.UpdateFire, standing),
+		message("Deliver update", protocol.UpdateCancel, result),
+		message("Deliver update", protocol.UpdateReschedule, reflect.TypeFor[postdate.Change](), result),
+		message("Deliver update", protocol.UpdateFire, result),
 		message("Deliver signal", protocol.SignalRelease),
 		message("Deliver signal", protocol.SignalSuperseded),
 		message("Tenant update", protocol.UpdateCreateEndpoint, reflect.TypeFor[postdate.Endpoint](), changed),
@@ -110,7 +110,7 @@ func messages() []string {
 		message("Endpoint query", protocol.QueryHealth, reflect.TypeFor[protocol.EndpointHealth]()),
 		message("Endpoint query", protocol.QueryTurn, text, reflect.TypeFor[postdate.QueuePosition]()),
 		message("Line signal", protocol.SignalCall, reflect.TypeFor[protocol.Wake]()),
-		message("Line update", protocol.UpdateCancelWaiter, text, standing),
+		message("Line update", protocol.UpdateCancelWaiter, text, result),
 		message("Recurrence update", protocol.UpdatePause, reflect.TypeFor[postdate.Pause]()),
 		message("Recurrence update", protocol.UpdateResume),
 		message("Recurrence update", protocol.UpdateSkip),
@@ -118,7 +118,7 @@ func messages() []string {
 		message("Recurrence update", protocol.UpdateBackfill, reflect.TypeFor[protocol.Backfill](), reflect.TypeFor[protocol.Backfilled]()),
 		message("Recurrence update", protocol.UpdatePatch, reflect.TypeFor[protocol.PatchRecurrence]()),
 		message("Recurrence update", protocol.UpdateTickEnded, reflect.TypeFor[protocol.TickEnded]()),
-		message("Recurrence update", protocol.UpdateCancel, standing),
+		message("Recurrence update", protocol.UpdateCancel, result),
 		message("heartbeat of "+protocol.RetryActivity, "details", reflect.TypeFor[postdate.Attempts]()),
 		message("heartbeat of "+protocol.SendLineActivity, "details", reflect.TypeFor[protocol.LineProgress]()),
 		message("heartbeat of "+protocol.SweepActivity, "details", reflect.TypeFor[protocol.SweepProgress]()),
@@ -205,8 +205,7 @@ func describe(typ reflect.Type, indent string, within []reflect.Type) string {
 }
 
 func fields(typ reflect.Type, indent string, within []reflect.Type) (lines []string) {
-	for i := range typ.NumField() {
-		field := typ.Field(i)
+	for field := range typ.Fields() {
 		tag, tagged := field.Tag.Lookup("json")
 		switch {
 		case field.Anonymous && !tagged:

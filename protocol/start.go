@@ -17,10 +17,10 @@ func DeliverOptions(in DeliverInput, accepted Accepted, now time.Time) client.St
 	message := in.Shipment.Message
 	attributes := []temporal.SearchAttributeUpdate{
 		AttrTenant.ValueSet(message.Tenant),
-		AttrMessageType.ValueSet([]string{message.Type}),
+		AttrMessageType.ValueSet([]string{Searchable(message.Type)}),
 	}
 	if message.Entity != "" {
-		attributes = append(attributes, AttrEntity.ValueSet([]string{message.Entity}))
+		attributes = append(attributes, AttrEntity.ValueSet([]string{Searchable(message.Entity)}))
 	}
 	if endpoint := in.Shipment.To.Endpoint; endpoint != "" {
 		attributes = append(attributes, AttrEndpoint.ValueSet([]string{endpoint}))
@@ -28,6 +28,7 @@ func DeliverOptions(in DeliverInput, accepted Accepted, now time.Time) client.St
 	options := onceOptions(DeliveryID(message.Tenant, in.Shipment.ID()), TaskQueue, message.Tenant)
 	options.StartDelay = max(0, in.WakeAt(now).Sub(now))
 	options.TypedSearchAttributes = temporal.NewSearchAttributes(attributes...)
+	accepted.DueAt, accepted.StartedAt = in.Shipment.DueAt, now
 	options.Memo = map[string]any{MemoAccepted: accepted}
 	options.StaticSummary = summary(message.Type, destination(in))
 	return options

@@ -24,6 +24,9 @@ type pacer struct{}
 var busy, slow sync.Map // tenants, by name: of a slow one how many were dequeued
 
 func (pacer) Acquire(_ context.Context, tenant string, _ postdate.Endpoint, c throttle.PermitRequest) (throttle.Permit, error) {
+	if err := refusal(tenant); err != nil {
+		return nil, err
+	}
 	if _, is := busy.Load(tenant); is && !c.Dequeued {
 		return nil, throttle.ErrNoPermit
 	}

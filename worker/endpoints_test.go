@@ -54,7 +54,7 @@ var deadLetters sync.Map // announced to the operator, by the id of the delivery
 // operatorReceives is the operator's receiver.
 func operatorReceives(m postdate.Message) postdate.Attempt {
 	var news struct{ ID string }
-	_ = json.Unmarshal(m.Data, &news) // nothing is heard of what cannot be read
+	_ = json.Unmarshal(m.Data, &news) // nothing is announced of what cannot be read
 	deadLetters.Store(news.ID, m)
 	return postdate.Attempt{At: time.Now(), Outcome: postdate.Accepted, Status: 200}
 }
@@ -172,8 +172,8 @@ func TestDeadWithAnnouncement(t *testing.T) {
 	status, _ := d.end()
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, status)
 	eventually.True(t, func() bool {
-		_, heard := deadLetters.Load(d.id)
-		return heard
+		_, announced := deadLetters.Load(d.id)
+		return announced
 	}, 10*time.Second, 10*time.Millisecond)
 	record(t, d)
 }

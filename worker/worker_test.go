@@ -47,13 +47,17 @@ func TestMain(m *testing.M) {
 }
 
 // newWorker is one that knows what tests have set up.
-func newWorker(c client.Client) *worker.Worker {
+func newWorker(c client.Client, change ...func(*worker.Config)) *worker.Worker {
 	silent, started := slog.New(slog.DiscardHandler), executions.New(executions.Config{Temporal: c})
 	ingester := ingest.New(ingest.Config{Temporal: c, Executions: started, Tenants: directory{}, Log: silent})
-	return worker.New(worker.Config{
+	config := worker.Config{
 		Client: c, Sender: sender{}, Tenants: directory{}, Limiter: pacer{}, Log: silent, Slots: 100, MaxInFlight: 100,
 		Ingester: ingester, Deliveries: newDeliveries(c, started), Recurrences: newRecurrences(c, started, ingester),
-	})
+	}
+	for _, change := range change {
+		change(&config)
+	}
+	return worker.New(config)
 }
 
 func newDeliveries(c client.Client, started *executions.Client) *deliveries.Store {
@@ -80,6 +84,7 @@ func (sender) Send(_ context.Context, m postdate.Message, to postdate.Target) (p
 	if !ok {
 		return postdate.Attempt{}, fmt.Errorf("no receiver for %s", m.ID)
 	}
+	began := time.Now()
 	var attempt postdate.Attempt
 	switch receiver := found.(type) {
 	case *receiverOf:
@@ -87,7 +92,7 @@ func (sender) Send(_ context.Context, m postdate.Message, to postdate.Target) (p
 	case subscribers:
 		attempt = receiver(to.URL)
 	}
-	attempt.At = time.Now().UTC()
+	attempt.At, attempt.DurationMS = began.UTC(), time.Since(began).Milliseconds()
 	return attempt, nil
 }
 

@@ -66,6 +66,8 @@ func (d *delivery) wait(ctx workflow.Context) {
 	early := d.Shipment.DueAt.Sub(workflow.Now(ctx))
 	if early > 0 {
 		_, _ = workflow.AwaitWithTimeout(ctx, early, d.isPending) // fails only if ctx is cancelled, which never happens
+		d.released = d.isPending()
+		d.exposed = d.exposed || d.released // the timer may still fire
 	}
 	if d.Plan == nil {
 		d.plan.Since = workflow.Now(ctx)
@@ -81,22 +83,17 @@ func (d *delivery) wait(ctx workflow.Context) {
 	}
 	d.state = postdate.Sending
 	d.applyPending()
-	if d.state == postdate.Sending && d.plan.Expired(d.plan.Since) {
+	switch {
+	case d.state == postdate.Cancelled && d.byTemporal && early <= 0:
+		d.recall(ctx)
+	case d.state == postdate.Sending && d.plan.Expired(d.plan.Since):
 		d.finish(postdate.Expired, "expired at "+d.ExpiresAt.Format(time.RFC3339)+", before its first attempt")
 	}
 }
 
-// try makes one attempt as a local activity: nothing is recorded for it but its
-// result.
+// try makes one attempt, and decides what follows.
 func (d *delivery) try(ctx workflow.Context) {
-	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
-		StartToCloseTimeout: d.Shipment.AttemptTimeout() + activityGrace,
-		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 1},
-	})
-	task := d.Shipment
-	task.Number = d.Attempts.Next()
-	var attempt postdate.Attempt
-	err := workflow.ExecuteLocalActivity(ctx, protocol.SendActivity, task).Get(ctx, &attempt)
+	attempt, err := d.send(ctx)
 	d.Shipment.Dequeued = false // that was for this attempt
 	if err != nil {
 		// No attempt was made, because of a failure of our own: Temporal retries it.
@@ -127,7 +124,7 @@ func (d *delivery) evaluate(last postdate.Attempt) {
 // its course. An attempt that is under way then is waited for: its outcome counts.
 func (d *delivery) retry(ctx workflow.Context) {
 	d.showState(ctx, postdate.Retrying)
-	d.rechecked = false
+	d.rechecked, d.exposed = false, true
 	stoppable, stop := workflow.WithCancel(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: d.Shipment.AttemptTimeout() + activityGrace,
 		WaitForCancellation: true,
@@ -139,7 +136,9 @@ func (d *delivery) retry(ctx workflow.Context) {
 		protocol.RetryInput{Shipment: d.Shipment, Plan: d.plan, Attempts: d.Attempts})
 
 	_ = workflow.Await(ctx, func() bool { return retrying.IsReady() || d.isPending() })
-	if !retrying.IsReady() {
+	if retrying.IsReady() {
+		d.slow = false // it is recorded
+	} else {
 		d.fetchProgress(ctx)
 		stop()
 	}
@@ -154,7 +153,7 @@ func (d *delivery) retry(ctx workflow.Context) {
 		d.evaluate(log.Last())
 	}
 	if d.state == postdate.Retrying {
-		d.state = postdate.Sending
+		d.state, d.released = postdate.Sending, true
 		d.applyPending()
 	}
 }
@@ -165,6 +164,7 @@ func (d *delivery) retry(ctx workflow.Context) {
 // time parked does not count as retrying.
 func (d *delivery) park(ctx workflow.Context) {
 	d.showState(ctx, postdate.Parked)
+	d.exposed, d.Signals = true, true
 	since, wait := workflow.Now(ctx), firstRecheck
 	if d.rechecked {
 		wait = laterRecheck
@@ -172,7 +172,8 @@ func (d *delivery) park(ctx workflow.Context) {
 	if !d.ExpiresAt.IsZero() {
 		wait = min(wait, max(0, d.ExpiresAt.Sub(since)))
 	}
-	_, _ = workflow.AwaitWithTimeout(ctx, wait, func() bool { return d.woken || d.isPending() })
+	released, _ := workflow.AwaitWithTimeout(ctx, wait, func() bool { return d.woken || d.isPending() })
+	d.released = released
 	d.rechecked, d.woken = !d.woken, false
 	d.plan.Since = d.plan.Since.Add(workflow.Now(ctx).Sub(since))
 
@@ -193,6 +194,7 @@ func (d *delivery) park(ctx workflow.Context) {
 // changes nothing as long as its line exists. The time does not count as retrying.
 func (d *delivery) queue(ctx workflow.Context) {
 	d.showState(ctx, postdate.Waiting)
+	d.exposed, d.Signals = true, true
 	since := workflow.Now(ctx)
 	var lines []string
 	if err := runDurably(ctx, protocol.QueueActivity, []protocol.EnqueueRequest{d.enqueueRequest()}, &lines); err == nil && lines[0] != d.line {
@@ -208,6 +210,7 @@ func (d *delivery) queue(ctx workflow.Context) {
 	d.Shipment.Dequeued = d.woken || d.pending == fireRequest
 	d.dequeued, d.woken = d.dequeued || d.woken, false
 	if d.Shipment.Dequeued {
+		d.released = true
 		d.state = postdate.Sending
 	}
 	d.applyPending()
@@ -226,32 +229,46 @@ func (d *delivery) queue(ctx workflow.Context) {
 // fetchProgress reads the attempts that the pending Retry has made: Temporal does not
 // return them when the activity is cancelled between two of them.
 func (d *delivery) fetchProgress(ctx workflow.Context) {
+	if log := d.recallAttempts(ctx); len(log) > 0 {
+		d.Attempts = log
+	}
+}
+
+// recallAttempts reads the attempts of this run that its history does not have.
+func (d *delivery) recallAttempts(ctx workflow.Context) (log postdate.Attempts) {
 	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		StartToCloseTimeout:    activityGrace,
 		ScheduleToCloseTimeout: 6 * activityGrace,
 		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 3},
 	})
-	var log postdate.Attempts
-	if err := workflow.ExecuteLocalActivity(ctx, protocol.RecallActivity).Get(ctx, &log); err == nil && len(log) > 0 {
-		d.Attempts = log
-	}
+	_ = workflow.ExecuteLocalActivity(ctx, protocol.RecallActivity).Get(ctx, &log) // without it, the log is as known
+	return log
 }
 
 // end closes the execution with the status that says how the delivery ended, or
 // continues it as new where it was rescheduled.
 func (d *delivery) end(ctx workflow.Context) (*protocol.DeliverResult, error) {
-	if d.line != "" && d.state == postdate.Scheduled {
-		drainSignals(ctx) // it may have been released a moment ago
-	}
 	d.reportTick(ctx)
 	_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
+	switch d.state {
+	case postdate.Expired:
+		d.showState(ctx, postdate.Expired)
+	case postdate.Dead:
+		d.announce(ctx)
+	default:
+	}
+	d.settle(ctx)
 	switch d.state {
 	case postdate.Delivered:
 		return &protocol.DeliverResult{Attempts: d.Attempts}, nil
 	case postdate.Cancelled:
 		return nil, temporal.NewCanceledError(protocol.DeliverResult{Attempts: d.Attempts, Reason: d.reason})
 	case postdate.Scheduled:
+		if d.line != "" {
+			drainSignals(ctx) // it may have been released a moment ago
+		}
 		d.showState(ctx, "")
+		leaveBurst(ctx)
 		if d.Line = d.line; d.dequeued || d.woken {
 			d.Line = ""
 			d.Shipment.Dequeued = d.Shipment.Dequeued || d.woken
@@ -260,11 +277,6 @@ func (d *delivery) end(ctx workflow.Context) (*protocol.DeliverResult, error) {
 			BackoffStartInterval: max(0, d.WakeAt(workflow.Now(ctx)).Sub(workflow.Now(ctx))),
 		}, protocol.DeliverWorkflow, d.DeliverInput)
 	default:
-		if d.state == postdate.Expired {
-			d.showState(ctx, postdate.Expired)
-		} else {
-			d.announce(ctx)
-		}
 		return nil, protocol.EncodeEnd(d.state, d.reason, d.Attempts)
 	}
 }

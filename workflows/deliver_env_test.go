@@ -101,6 +101,10 @@ func (e *fakeDeliveries) Enqueue(_ context.Context, all []protocol.EnqueueReques
 	return []string{"line_1"}, nil
 }
 
+func (e *fakeDeliveries) PublishSchedule(ctx context.Context, tenant string, event postdate.Event, parent string) (int, error) {
+	return e.Publish(ctx, tenant, event, parent)
+}
+
 func (e *fakeDeliveries) Publish(_ context.Context, tenant string, event postdate.Event, _ string) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -279,10 +283,10 @@ func (e *deliverEnv) requireEnded(state postdate.State) (string, postdate.Attemp
 // requireContinued is what the next run of one that was put off is started with.
 func (e *deliverEnv) requireContinued() (in protocol.DeliverInput, delay time.Duration) {
 	e.t.Helper()
-	var anew *workflow.ContinueAsNewError
-	require.ErrorAs(e.t, e.GetWorkflowError(), &anew)
-	require.NoError(e.t, dataConverter.FromPayloads(anew.Input, &in))
-	return in, anew.BackoffStartInterval
+	var again *workflow.ContinueAsNewError
+	require.ErrorAs(e.t, e.GetWorkflowError(), &again)
+	require.NoError(e.t, dataConverter.FromPayloads(again.Input, &in))
+	return in, again.BackoffStartInterval
 }
 
 func failed(status int) postdate.Attempt {

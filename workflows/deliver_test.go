@@ -219,7 +219,7 @@ func TestDeliver_RescheduleEarlierAndLater(t *testing.T) {
 			t.Parallel()
 			e := newDeliverEnv(t)
 			moved := e.update(time.Hour, protocol.UpdateReschedule, postdate.Change{
-				DueAt: start.Add(due), Data: json.RawMessage(`{"amount":2}`),
+				DueAt: new(start.Add(due)), Data: json.RawMessage(`{"amount":2}`),
 			})
 			e.deliver(year)
 			require.Equal(t, protocol.UpdateResult{State: postdate.Scheduled, DueAt: start.Add(due)}, moved.result)
@@ -235,7 +235,7 @@ func TestDeliver_RescheduleEarlierAndLater(t *testing.T) {
 func TestDeliver_RescheduleDuringABackoffKeepsTheAttempts(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t, failed(500), failed(503))
-	e.update(time.Minute, protocol.UpdateReschedule, postdate.Change{DueAt: start.Add(24 * time.Hour)})
+	e.update(time.Minute, protocol.UpdateReschedule, postdate.Change{DueAt: new(start.Add(24 * time.Hour))})
 	e.deliver(0)
 	in, _ := e.requireContinued()
 	require.Len(t, in.Attempts, 2)
@@ -248,7 +248,7 @@ func TestDeliver_RefusesAChangeThatBreaksARule(t *testing.T) {
 		refusal *postdate.Error
 	}{
 		"after it expires": {
-			postdate.Change{DueAt: start.Add(2 * year)},
+			postdate.Change{DueAt: new(start.Add(2 * year))},
 			postdate.Errorf(postdate.Invalid, "/expires_at", "expires before it is due (2028-11-20T09:00:00Z)"),
 		},
 		"nothing": {postdate.Change{}, postdate.Errorf(postdate.Invalid, "", "nothing to change: give due_at, data or both")},
@@ -321,7 +321,7 @@ func TestDeliver_HeedsAWishRatherThanTheReceiversTime(t *testing.T) {
 
 	moved := newDeliverEnv(t, failed(500), asksForAYear)
 	moved.RegisterDelayedCallback(func() {
-		during(moved, protocol.UpdateReschedule, postdate.Change{DueAt: start.Add(time.Hour)})
+		during(moved, protocol.UpdateReschedule, postdate.Change{DueAt: new(start.Add(time.Hour))})
 	}, time.Second)
 	moved.deliver(0)
 	in, _ := moved.requireContinued()

@@ -41,6 +41,7 @@ type delivery struct {
 	reason        string // why it ended, where it was not delivered
 	pending       request
 	pendingChange postdate.Change // what a rescheduleRequest changes
+	byTemporal    bool            // Temporal itself has requested to cancel
 	restart       bool            // the run ends by continuing as new
 	shownState    postdate.State  // the value of the search attribute State
 
@@ -49,6 +50,10 @@ type delivery struct {
 	line       string // in which it waits, or has waited last
 	dequeued   bool   // that line has released it, which it does once
 	rechecked  bool   // parked, it has checked its endpoint again already
+	released   bool   // a signal or an Update, not a timer, ended the wait: the attempt shows in lists
+
+	exposed bool // the next attempt is a regular activity: see [delivery.send]
+	slow    bool // an attempt in a local activity took long, and is not recorded yet
 }
 
 func newDelivery(in protocol.DeliverInput) *delivery {
@@ -57,7 +62,9 @@ func newDelivery(in protocol.DeliverInput) *delivery {
 		plan:         postdate.RetryPlan{Retry: in.Retry, ExpiresAt: in.ExpiresAt, Before: in.Attempts.Next() - 1},
 		state:        postdate.Scheduled,
 		line:         in.Line,
+		exposed:      in.Signals || in.Line != "",
 	}
+	d.Signals = in.Line != ""
 	if in.Handed {
 		d.plan.Before--
 	}
@@ -74,6 +81,9 @@ func (d *delivery) done() bool { return d.state.Final() || d.restart }
 
 // finish decides how the delivery ended.
 func (d *delivery) finish(state postdate.State, reason string) {
+	if d.Shipment.Test && state == postdate.Waiting {
+		state = postdate.Cancelled // a test is about now: it waits in no line
+	}
 	d.state, d.reason = state, reason
 }
 
@@ -101,14 +111,14 @@ func (d *delivery) applyPending() {
 		d.restart = false
 	case rescheduleRequest:
 		due := d.Shipment.DueAt
-		if !d.pendingChange.DueAt.IsZero() {
-			due = d.pendingChange.DueAt
+		if d.pendingChange.DueAt != nil {
+			due = *d.pendingChange.DueAt
 		}
 		if d.pendingChange.Data != nil {
 			d.Shipment.Message.Data = d.pendingChange.Data
 		}
 		local := d.Local
-		if d.rescheduleTo(due); d.pendingChange.DueAt.IsZero() {
+		if d.rescheduleTo(due); d.pendingChange.DueAt == nil {
 			d.Local = local
 		}
 	case fireRequest, noRequest:
@@ -124,6 +134,17 @@ func (d *delivery) showState(ctx workflow.Context, state postdate.State) {
 	}
 	d.shownState = state
 	setState(ctx, state)
+}
+
+// leaveBurst unsets the search attribute by which the delivery counts to the burst of the
+// second in which it was due: the next run carries over what is set.
+func leaveBurst(ctx workflow.Context) {
+	attributes := workflow.GetTypedSearchAttributes(ctx)
+	if _, isDelayed := attributes.GetKeyword(protocol.AttrBurst); !isDelayed ||
+		workflow.GetVersion(ctx, "leave-burst", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return
+	}
+	_ = workflow.UpsertTypedSearchAttributes(ctx, protocol.AttrBurst.ValueUnset()) // fails on no attributes at all, only
 }
 
 // setState sets the search attribute State of an execution; an empty one unsets it.

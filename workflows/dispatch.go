@@ -20,7 +20,9 @@ func Dispatch(ctx workflow.Context, in protocol.DispatchInput) (*protocol.Dispat
 
 	// Split. What is too much for one execution goes to further ones.
 	parts := in.Parts()
-	startParts(ctx, parts)
+	if err := startParts(ctx, in, parts); err != nil {
+		return nil, err
+	}
 	d := dispatch{DispatchInput: parts[0]}
 
 	// Try.
@@ -44,6 +46,9 @@ func Dispatch(ctx workflow.Context, in protocol.DispatchInput) (*protocol.Dispat
 			return nil, err
 		}
 	}
+	if len(d.undelivered) == 0 && d.slow {
+		settle(ctx)
+	}
 	return &d.result, nil
 }
 
@@ -54,6 +59,7 @@ type dispatch struct {
 	result      protocol.DispatchResult
 	toQueue     []protocol.GroupItem   // to be enqueued
 	undelivered []protocol.Undelivered // to continue as a Deliver each
+	slow        bool                   // an attempt took long, and is not recorded yet
 }
 
 // maxPartsBytes bounds the size of the parts that are started in one workflow task:
@@ -62,7 +68,20 @@ const maxPartsBytes = 1 << 20
 
 // startParts starts an execution for each part but the first, and waits until all are
 // started.
-func startParts(ctx workflow.Context, parts []protocol.DispatchInput) {
+func startParts(ctx workflow.Context, in protocol.DispatchInput, parts []protocol.DispatchInput) error {
+	if len(parts) == 1 {
+		return nil
+	}
+	if workflow.GetVersion(ctx, "parts-are-not-children", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		startChildren(ctx, parts)
+		return nil
+	}
+	return runDurably(ctx, protocol.StartPartsActivity, in, nil)
+}
+
+// startChildren starts the parts as children. Executions do so that began before
+// startParts could do it otherwise.
+func startChildren(ctx workflow.Context, parts []protocol.DispatchInput) {
 	id := workflow.GetInfo(ctx).WorkflowExecution.ID
 	var starting []workflow.Future
 	size := 0
@@ -97,6 +116,7 @@ func (d *dispatch) sendGroup(ctx workflow.Context) {
 		copy(attempts, results)
 	}
 	for i, item := range items {
+		d.slow = d.slow || isSlow(attempts[i].Attempt)
 		if attempts[i].Outcome == postdate.Accepted {
 			d.result.Delivered = append(d.result.Delivered, protocol.GroupDelivery{Event: item.Event, Endpoint: item.Endpoint, Attempt: attempts[i].Attempt})
 			continue

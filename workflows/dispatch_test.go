@@ -39,7 +39,8 @@ type dispatchEnv struct {
 	tenant postdate.Tenant
 	sent   []string // delivery ids
 	handed map[string]protocol.DeliverInput
-	faults int // of the next handovers
+	parts  map[string]protocol.DispatchInput // that were started, by workflow id
+	faults int                               // of the next starts
 
 	busy   string // an endpoint for which no permit comes
 	queued []protocol.EnqueueRequest
@@ -66,7 +67,7 @@ func newDispatchEnv(t *testing.T) *dispatchEnv {
 	t.Helper()
 	suite := testsuite.WorkflowTestSuite{}
 	suite.SetLogger(silent{})
-	e := &dispatchEnv{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, handed: map[string]protocol.DeliverInput{}}
+	e := &dispatchEnv{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, handed: map[string]protocol.DeliverInput{}, parts: map[string]protocol.DispatchInput{}}
 	e.SetStartTime(start)
 	workflows.Register(e)
 	(&activities.Activities{
@@ -105,6 +106,17 @@ func (e *dispatchEnv) StartDelivery(_ context.Context, h protocol.DeliverInput, 
 		return errors.New("no engine")
 	}
 	e.handed[h.Shipment.ID()] = h
+	return nil
+}
+
+func (e *dispatchEnv) StartDispatch(_ context.Context, workflowID string, in protocol.DispatchInput) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.faults > 0 {
+		e.faults--
+		return errors.New("no engine")
+	}
+	e.parts[workflowID] = in
 	return nil
 }
 
@@ -254,25 +266,27 @@ func TestDispatch_SharesOutWhatIsTooMuchForOne(t *testing.T) {
 	t.Parallel()
 	e := newDispatchEnv(t)
 	ids := e.endpoints(1000, postdate.Accepted)
-	e.tenant.Endpoints[999].URL = string(postdate.Failed)
-	var children []string
-	e.SetOnChildWorkflowStartedListener(func(info *workflow.Info, _ workflow.Context, _ converter.EncodedValues) {
-		children = append(children, info.WorkflowExecution.ID)
+	e.faults = 20 // Temporal may be away for a while
+	e.SetOnChildWorkflowStartedListener(func(*workflow.Info, workflow.Context, converter.EncodedValues) {
+		require.Fail(t, "the end of a child would arrive during the attempts")
 	})
 	result := e.dispatch(event("evt_1", ids...))
 	require.Len(t, result.Delivered, protocol.MaxGroupEndpoints)
-	require.Len(t, e.sent, 1000)
-	require.Len(t, e.handed, 1, "whichever execution it fails in, it gets one of its own")
-	var want []string
+	require.Len(t, e.sent, protocol.MaxGroupEndpoints)
+	sent := ids[:protocol.MaxGroupEndpoints:protocol.MaxGroupEndpoints]
 	for n := 1; n <= 12; n++ {
-		want = append(want, protocol.PartID("default-test-workflow-id", n))
+		part := e.parts[protocol.PartID("default-test-workflow-id", n)]
+		require.Equal(t, 13, part.Of)
+		sent = append(sent, part.Events[0].Endpoints...)
 	}
-	require.ElementsMatch(t, want, children)
+	require.Equal(t, ids, sent)
+	require.Len(t, e.parts, 12)
 }
 
-func TestDispatch_SharesOutMoreThanTheEngineTakesAtOnce(t *testing.T) {
+func TestDispatch_ThatBeganWithChildrenContinuesSo(t *testing.T) {
 	t.Parallel()
 	e := newDispatchEnv(t)
+	e.OnGetVersion("parts-are-not-children", workflow.DefaultVersion, workflow.Version(1)).Return(workflow.DefaultVersion)
 	large := event("evt_1", e.endpoints(5*protocol.MaxGroupEndpoints, postdate.Accepted)...)
 	large.Message.Data = json.RawMessage(`"` + strings.Repeat("x", 700<<10) + `"`)
 	require.Len(t, e.dispatch(large).Delivered, protocol.MaxGroupEndpoints)

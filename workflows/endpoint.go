@@ -17,7 +17,9 @@ import (
 func EndpointWorkflow(ctx workflow.Context, in protocol.EndpointInput) error {
 	// A cancellation, as the Web UI sends, would forget the queue.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	e := &endpoint{EndpointInput: in, ctx: ctx}
+	e := &endpoint{EndpointInput: in, ctx: ctx, queue: newQueue(in.Lines, workflow.Now(ctx))}
+	e.Lines = nil // see queue
+	e.indexKeys()
 	e.Known = e.Known || e.Settings.State != ""
 	if e.BusyAt.IsZero() {
 		e.BusyAt = workflow.Now(ctx)
@@ -38,12 +40,13 @@ func EndpointWorkflow(ctx workflow.Context, in protocol.EndpointInput) error {
 	drainSignals(ctx)
 	// A wake signal that is not sent yet would be lost with this execution.
 	_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) && e.waking == 0 })
-	if e.done && len(e.Lines) == 0 && len(e.Leases) == 0 {
+	if e.done && e.queue.len() == 0 && len(e.Leases) == 0 {
 		return nil
 	}
 	if e.reading {
 		e.ReadAt = time.Time{}
 	}
+	e.Lines = e.queue.snapshot()
 	return workflow.NewContinueAsNewError(ctx, protocol.EndpointWorkflow, e.EndpointInput)
 }
 
@@ -52,6 +55,7 @@ type endpoint struct {
 	protocol.EndpointInput
 
 	ctx     workflow.Context // the execution's own
+	queue   *queue           // instead of Lines, while the execution runs
 	wakeAt  time.Time        // when to decide next, if nothing happens before
 	done    bool
 	waking  int  // wake signals that are not sent yet

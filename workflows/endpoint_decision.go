@@ -21,6 +21,7 @@ const (
 // lease for the request, if there is one.
 func (e *endpoint) apply(ctx workflow.Context, r *protocol.LeaseRequest) protocol.Lease {
 	now := workflow.Now(ctx)
+	e.queue.expireWakes(now)
 	var d protocol.EndpointDecision
 	recorded := workflow.SideEffect(ctx, func(workflow.Context) any { return e.evaluate(r, now) })
 	if err := recorded.Get(&d); err != nil {
@@ -67,7 +68,7 @@ func (e *endpoint) evaluate(r *protocol.LeaseRequest, now time.Time) protocol.En
 	}
 	d.Call = e.toWake(d.Throttle, now)
 	d.Overloaded = e.isOverloaded(d.Throttle, recent, now)
-	d.Read = len(e.Lines) > 0 && !e.enabled() && !e.deleted() && !e.reading && now.Sub(e.ReadAt) >= settingsInterval
+	d.Read = e.queue.len() > 0 && !e.enabled() && !e.deleted() && !e.reading && now.Sub(e.ReadAt) >= settingsInterval
 	d.Wake, d.Over = e.nextWake(d, now)
 	return d
 }
@@ -75,7 +76,7 @@ func (e *endpoint) evaluate(r *protocol.LeaseRequest, now time.Time) protocol.En
 // nextWake is when to decide next, and whether the execution ends instead.
 func (e *endpoint) nextWake(d protocol.EndpointDecision, now time.Time) (time.Time, bool) {
 	blockedUntil := d.Throttle.BlockedUntil(now)
-	if len(e.Lines) == 0 {
+	if e.queue.len() == 0 {
 		unused := blockedUntil.IsZero() && e.News == nil && !e.hasLeaseholders(d.Holder, now)
 		if unused && (e.deleted() || now.Sub(e.BusyAt) >= idleTimeout) {
 			return now, true
@@ -101,12 +102,11 @@ func (e *endpoint) nextWake(d protocol.EndpointDecision, now time.Time) (time.Ti
 	if e.deleted() {
 		sooner(now.Add(time.Second)) // for the next lines
 	}
-	for _, line := range e.Lines {
-		if line.Called > 0 {
-			sooner(time.UnixMilli(line.Called).Add(wakeTimeout))
-		} else {
-			sooner(time.UnixMilli(line.Rest))
-		}
+	if len(e.queue.woken) > 0 {
+		sooner(time.UnixMilli(e.queue.woken[0].Called).Add(wakeTimeout))
+	}
+	if len(e.queue.resting) > 0 {
+		sooner(time.UnixMilli(e.queue.resting[0].Rest))
 	}
 	return wake, false
 }

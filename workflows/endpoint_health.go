@@ -73,9 +73,9 @@ const maxHead = 10
 
 // head is the first lines of the queue, up to the first that was not woken.
 func (e *endpoint) head(now time.Time) (head []protocol.HeadLine) {
-	for _, q := range e.Lines[:min(maxHead, len(e.Lines))] {
-		head = append(head, protocol.HeadLine{ID: q.ID, Waiting: remaining(q)})
-		if !isWoken(q, now) {
+	for line := range e.queue.all() {
+		head = append(head, protocol.HeadLine{ID: line.ID, Waiting: line.counted})
+		if len(head) == maxHead || !isWoken(line.QueuedLine, now) {
 			break
 		}
 	}
@@ -89,7 +89,7 @@ func (e *endpoint) health() (protocol.EndpointHealth, error) {
 	h := protocol.EndpointHealth{Health: postdate.Health{
 		State: e.Settings.State, Breaker: state, BreakerUntil: until, Reason: e.reason(e.Throttle, now),
 		Limit: e.Settings.Pace, Pace: e.pace(e.Throttle, now),
-		Overloaded: !e.OverloadedAt.IsZero(), AsOf: e.Recent.At,
+		Coalescing: e.coalescing(), Overloaded: !e.OverloadedAt.IsZero(), AsOf: e.Recent.At,
 	}}
 	if e.Throttle.NotBefore.After(now) {
 		h.NotBefore = e.Throttle.NotBefore.UTC()
@@ -99,12 +99,13 @@ func (e *endpoint) health() (protocol.EndpointHealth, error) {
 			h.InFlight += lease.InFlight
 		}
 	}
-	if len(e.Lines) > 0 {
-		h.Waiting, h.OldestWaiting = e.waiting(), time.UnixMilli(e.Lines[0].Since).UTC()
+	if e.queue.len() > 0 {
+		h.Waiting, h.OldestWaiting = e.queue.waiting, time.UnixMilli(e.queue.first().Since).UTC()
 		h.DrainsAt, h.PerSecond = e.drain(e.Throttle, e.Recent, now)
 		h.DrainedAt = h.Drained(h.Waiting, now)
-		if h.Head = e.head(now); len(h.Head) < len(e.Lines) {
-			h.NextSince = time.UnixMilli(e.Lines[len(h.Head)].Since).UTC()
+		h.Head = e.head(now)
+		if next, ok := e.queue.at(len(h.Head)); ok {
+			h.NextSince = time.UnixMilli(next.Since).UTC()
 		}
 	}
 	if e.Recent.Answered > 0 {
@@ -120,17 +121,12 @@ func (e *endpoint) health() (protocol.EndpointHealth, error) {
 
 // queuePosition answers [protocol.QueryTurn].
 func (e *endpoint) queuePosition(line string) (postdate.QueuePosition, error) {
-	line = strings.TrimPrefix(line, protocol.LineID(e.Tenant, e.ID, ""))
-	var turn postdate.QueuePosition
-	for _, q := range e.Lines {
-		if q.ID != line {
-			turn.Ahead += remaining(q)
-			continue
-		}
-		turn.EstimatedAt = e.drained(turn.Ahead, workflow.Now(e.ctx))
-		return turn, nil
+	queued, ok := e.queue.byID[strings.TrimPrefix(line, protocol.LineID(e.Tenant, e.ID, ""))]
+	if !ok {
+		return postdate.QueuePosition{}, protocol.EncodeError(postdate.Errorf(postdate.NotFound, "", "the line is not in the endpoint's queue"))
 	}
-	return turn, protocol.EncodeError(postdate.Errorf(postdate.NotFound, "", "no such line waits"))
+	ahead := e.queue.ahead(queued)
+	return postdate.QueuePosition{Ahead: ahead, EstimatedAt: e.drained(ahead, workflow.Now(e.ctx))}, nil
 }
 
 const (
@@ -147,18 +143,10 @@ func (e *endpoint) isOverloaded(t throttle.Throttle, r protocol.RecentStats, now
 	was := !e.OverloadedAt.IsZero()
 	from, perSecond := e.drain(t, r, now)
 	if perSecond == 0 {
-		return was && len(e.Lines) > 0 // as far as is known
+		return was && e.queue.len() > 0 // as far as is known
 	}
 	if was {
 		perSecond /= relief
 	}
-	ahead := 0
-	for _, q := range e.Lines {
-		ahead += remaining(q)
-		last := protocol.DrainedAt(from, ahead, perSecond)
-		if q.Expires > 0 && last.UnixMilli() > q.Expires || last.Sub(now) > longQueue {
-			return true
-		}
-	}
-	return false
+	return e.queue.late(func(ahead int) time.Time { return protocol.DrainedAt(from, ahead, perSecond) }, now.Add(longQueue))
 }

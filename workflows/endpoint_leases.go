@@ -41,7 +41,7 @@ func (e *endpoint) lease(ctx workflow.Context, r protocol.LeaseRequest) (protoco
 
 // grant returns the lease for the request, and enters its leaseholder in d.
 func (e *endpoint) grant(r protocol.LeaseRequest, t throttle.Throttle, now time.Time, d *protocol.EndpointDecision) protocol.Lease {
-	lease := protocol.Lease{TTL: postdate.Duration(protocol.LeaseTime), Waiting: e.waiting(), Reason: e.reason(t, now)}
+	lease := protocol.Lease{TTL: postdate.Duration(protocol.LeaseTime), Waiting: e.queue.waiting, Reason: e.reason(t, now)}
 	if e.enabled() {
 		lease.BlockedUntil = t.BlockedUntil(now)
 	}

@@ -210,11 +210,11 @@ func TestEndpoint_ARetryAfterIsForAllWorkers(t *testing.T) {
 func TestEndpoint_AReportGetsNoShare(t *testing.T) {
 	t.Parallel()
 	e := newEndpointEnv(t, postdate.Pace{InFlight: 100})
-	calm := e.lease(0, protocol.LeaseRequest{Worker: "a", ReportOnly: true, InFlight: 7, Feedback: throttle.Feedback{Succeeded: 3, Answered: 3, LatencyMS: 300}})
+	unleased := e.lease(0, protocol.LeaseRequest{Worker: "a", ReportOnly: true, InFlight: 7, Feedback: throttle.Feedback{Succeeded: 3, Answered: 3, LatencyMS: 300}})
 	health := e.health(time.Second)
 	troubled := e.lease(2*time.Second, protocol.LeaseRequest{Worker: "a", ReportOnly: true, InFlight: 7, Feedback: throttle.Feedback{Failed: 2, Slowed: 2, Trailing: 2}})
 	e.run()
-	require.False(t, calm.Required)
+	require.False(t, unleased.Required)
 	require.Equal(t, 7, health.InFlight)
 	require.InDelta(t, 100, *health.LatencyMS, 0.1)
 	require.InDelta(t, 1, *health.SuccessRatio, 0.1)

@@ -25,12 +25,12 @@ func (e *endpoint) logBreaker(before throttle.Throttle) {
 	switch {
 	case was.Equal(is):
 	case is.IsZero():
-		e.log().Warn("circuit breaker closed", "reason", "the receiver answers again", "waiting", e.waiting())
+		e.log().Warn("circuit breaker closed", "reason", "the receiver answers again", "waiting", e.queue.waiting)
 	case was.IsZero():
-		e.log().Warn("circuit breaker opened", "reason", tooManyFailed, "until", is.UTC().Format(time.RFC3339), "waiting", e.waiting())
+		e.log().Warn("circuit breaker opened", "reason", tooManyFailed, "until", is.UTC().Format(time.RFC3339), "waiting", e.queue.waiting)
 	default:
 		e.log().Warn("circuit breaker stays open", "reason", "the attempt made to try the receiver failed",
-			"until", is.UTC().Format(time.RFC3339), "waiting", e.waiting())
+			"until", is.UTC().Format(time.RFC3339), "waiting", e.queue.waiting)
 	}
 }
 
@@ -56,18 +56,18 @@ func (e *endpoint) setOverloaded(is bool, now time.Time) {
 	case is == was:
 		return
 	case was:
-		e.log().Warn("endpoint is no longer overloaded", "waiting", e.waiting(), "since", e.OverloadedAt.UTC().Format(time.RFC3339))
+		e.log().Warn("endpoint is no longer overloaded", "waiting", e.queue.waiting, "since", e.OverloadedAt.UTC().Format(time.RFC3339))
 		e.OverloadedAt = time.Time{}
 		return
 	}
 	e.OverloadedAt = now
-	drained := e.drained(e.waiting(), now)
-	e.log().Warn("endpoint is overloaded", "reason", tooMuch, "waiting", e.waiting(), "drained_at", drained.Format(time.RFC3339))
-	if e.Tenant == postdate.OperatorTenant || e.News != nil || len(e.Lines) == 0 {
+	drained := e.drained(e.queue.waiting, now)
+	e.log().Warn("endpoint is overloaded", "reason", tooMuch, "waiting", e.queue.waiting, "drained_at", drained.Format(time.RFC3339))
+	if e.Tenant == postdate.OperatorTenant || e.News != nil || e.queue.len() == 0 {
 		return
 	}
 	news := overloadNews{
-		Tenant: e.Tenant, Endpoint: e.ID, Waiting: e.waiting(), OldestWaiting: time.UnixMilli(e.Lines[0].Since).UTC(),
+		Tenant: e.Tenant, Endpoint: e.ID, Waiting: e.queue.waiting, OldestWaiting: time.UnixMilli(e.queue.first().Since).UTC(),
 		Reason: tooMuch, DrainedAt: drained,
 	}
 	data, err := json.Marshal(news) //workflowcheck:ignore

@@ -91,7 +91,7 @@ func TestDeliver_PublishesWhatGoesToSubscribers(t *testing.T) {
 	require.Equal(t, "published to 3 endpoints", log.Last().Response)
 	require.Equal(t, []postdate.Event{{
 		ID: "pr_1", Type: "payment_request.due", Entity: "default/customer_42",
-		Data: json.RawMessage(`{"amount":1}`), Timestamp: start.Add(time.Hour),
+		Data: json.RawMessage(`{"amount":1}`), Timestamp: new(start.Add(time.Hour)),
 	}}, e.engine.news())
 }
 

@@ -18,10 +18,10 @@ func (e *lineEnv) runContinued() (next protocol.LineInput) {
 	e.SetContinueAsNewSuggested(true)
 	e.ExecuteWorkflow(protocol.LineWorkflow, e.in)
 	require.True(e.t, e.IsWorkflowCompleted())
-	var anew *workflow.ContinueAsNewError
-	require.ErrorAs(e.t, e.GetWorkflowError(), &anew)
-	require.Equal(e.t, protocol.LineWorkflow, anew.WorkflowType.Name)
-	require.NoError(e.t, dataConverter.FromPayloads(anew.Input, &next))
+	var again *workflow.ContinueAsNewError
+	require.ErrorAs(e.t, e.GetWorkflowError(), &again)
+	require.Equal(e.t, protocol.LineWorkflow, again.WorkflowType.Name)
+	require.NoError(e.t, dataConverter.FromPayloads(again.Input, &next))
 	return next
 }
 

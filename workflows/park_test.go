@@ -104,7 +104,7 @@ func TestDeliver_RescheduleWhileParked(t *testing.T) {
 	e := newDeliverEnv(t)
 	e.directory.set(postdate.Paused)
 	moved := e.update(time.Minute, protocol.UpdateReschedule, postdate.Change{
-		DueAt: start.Add(year), Data: json.RawMessage(`{"amount":2}`),
+		DueAt: new(start.Add(year)), Data: json.RawMessage(`{"amount":2}`),
 	})
 	e.deliver(0, toEndpoint)
 	require.Equal(t, protocol.UpdateResult{State: postdate.Scheduled, DueAt: start.Add(year)}, moved.result)

@@ -72,7 +72,7 @@ func (c *change) deleteEndpoint(id string) error {
 	c.result.Endpoint = &deleted
 	c.Endpoints = slices.DeleteFunc(c.Endpoints, func(e postdate.Endpoint) bool { return e.ID == id })
 	c.markChanged()
-	c.sweep = &protocol.SweepInput{Action: protocol.SweepCancel, Filter: postdate.Filter{Tenant: c.name, Endpoint: id, AcceptedBefore: c.now}}
+	c.sweep = &protocol.SweepInput{Action: protocol.SweepCancel, Filter: postdate.Filter{Tenant: c.name, Endpoint: id, AcceptedBefore: new(c.now)}}
 	return nil
 }
 

@@ -115,11 +115,11 @@ func (e *tenantEnv) run() protocol.TenantInput {
 	}, e.last+e.rest)
 	e.ExecuteWorkflow(protocol.TenantWorkflow, e.in)
 	require.True(e.t, e.IsWorkflowCompleted())
-	var anew *workflow.ContinueAsNewError
-	require.ErrorAs(e.t, e.GetWorkflowError(), &anew)
-	require.Equal(e.t, protocol.TenantWorkflow, anew.WorkflowType.Name)
+	var again *workflow.ContinueAsNewError
+	require.ErrorAs(e.t, e.GetWorkflowError(), &again)
+	require.Equal(e.t, protocol.TenantWorkflow, again.WorkflowType.Name)
 	var next protocol.TenantInput
-	require.NoError(e.t, dataConverter.FromPayloads(anew.Input, &next))
+	require.NoError(e.t, dataConverter.FromPayloads(again.Input, &next))
 	require.Equal(e.t, e.in.Name, next.Name)
 	return next
 }

@@ -57,7 +57,7 @@ func TestTenant_CancelsWhatWasForADeletedEndpoint(t *testing.T) {
 	require.Equal(t, []postdate.Endpoint{endpoint("ep_2")}, next.Tenant.Endpoints)
 	require.Equal(t, []protocol.SweepInput{{
 		Action: protocol.SweepCancel,
-		Filter: postdate.Filter{Tenant: "acme", Endpoint: "ep_1", AcceptedBefore: start.Add(time.Minute)},
+		Filter: postdate.Filter{Tenant: "acme", Endpoint: "ep_1", AcceptedBefore: new(start.Add(time.Minute))},
 	}}, e.sweeps)
 }
 

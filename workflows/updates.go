@@ -18,6 +18,7 @@ func (d *delivery) listen(ctx workflow.Context) (workflow.Context, error) {
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		ctx.Done().Receive(ctx, nil)
 		d.setPending(cancelRequest)
+		d.byTemporal = true
 	})
 	workflow.Go(detached, func(ctx workflow.Context) {
 		for workflow.GetSignalChannel(ctx, protocol.SignalRelease).Receive(ctx, nil) {

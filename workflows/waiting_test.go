@@ -85,7 +85,7 @@ func TestDeliver_FireWhileItWaitsInLine(t *testing.T) {
 func TestDeliver_RescheduleWhileItWaitsInLine(t *testing.T) {
 	t.Parallel()
 	e := newWaitingEnv(t)
-	e.update(time.Minute, protocol.UpdateReschedule, postdate.Change{DueAt: start.Add(year)})
+	e.update(time.Minute, protocol.UpdateReschedule, postdate.Change{DueAt: new(start.Add(year))})
 	e.deliver(0, toEndpoint)
 	_, delay := e.requireContinued()
 	require.Equal(t, year-time.Minute, delay)

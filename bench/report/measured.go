@@ -21,11 +21,15 @@ type Measured struct {
 	Transitions float64
 	// Statements are the database's, from the first request on. Zero: not counted.
 	Statements int64
+	// LongTasks is how many workflow tasks of endpoints took longer than 200 ms. Nil: not
+	// counted.
+	LongTasks *int
 
 	// What only some scenarios measure; nil in the others.
 	Pending      *Pending
 	SlowReceiver *SlowReceiver
 	NoisyTenant  *NoisyTenant
+	Hanging      *Hanging
 }
 
 // span returns when the first request began, when the last was answered, and when

@@ -20,6 +20,7 @@ type Result struct {
 	*Pending
 	*SlowReceiver
 	*NoisyTenant
+	*Hanging
 
 	Scenario string `json:"scenario"`
 	System   string `json:"engine"`
@@ -44,7 +45,9 @@ type Result struct {
 	TransitionsPerDelivery float64 `json:"state_transitions_per_delivery,omitempty"`
 	StatementsPerDelivery  float64 `json:"statements_per_delivery,omitempty"`
 	Duplicates             int     `json:"duplicates"`
-	PeakRSSMB              float64 `json:"peak_rss_mb,omitempty"`
+	// LongTasks is how many workflow tasks of endpoints took longer than 200 ms.
+	LongTasks *int    `json:"long_tasks,omitempty"`
+	PeakRSSMB float64 `json:"peak_rss_mb,omitempty"`
 
 	Machine string `json:"machine"`
 }
@@ -65,7 +68,10 @@ func Summarise(scenario, system string, rounds []*Measured) Result {
 		cpu += m.CPU
 		r.Messages += len(m.Messages)
 		r.PeakRSSMB = max(r.PeakRSSMB, Mebibytes(m.PeakMemory))
-		r.Pending, r.SlowReceiver, r.NoisyTenant = m.Pending, m.SlowReceiver, m.NoisyTenant
+		r.Pending, r.SlowReceiver, r.NoisyTenant, r.Hanging = m.Pending, m.SlowReceiver, m.NoisyTenant, m.Hanging
+		if m.LongTasks != nil {
+			r.LongTasks = new(*m.LongTasks + valueOf(r.LongTasks))
+		}
 		if received.IsZero() {
 			continue
 		}
@@ -92,6 +98,13 @@ func Summarise(scenario, system string, rounds []*Measured) Result {
 	}
 	r.ReceiptMS, r.LatenessMS = ReceiptOf(immediate), LatenessOf(timed)
 	return r
+}
+
+func valueOf(n *int) int {
+	if n == nil {
+		return 0
+	}
+	return *n
 }
 
 // machine describes what the figures were measured on.

@@ -48,6 +48,10 @@ func TestTable_PrintsWhatOnlyOneScenarioMeasures(t *testing.T) {
 	}{
 		{Result{NoisyTenant: noisy}, "delivered/s: 4; lateness: 100 ms p50, 500 ms p99", "crowd_messages", 2},
 		{
+			Result{Hanging: &Hanging{HangingMessages: 4000, HangingInFlight: 8, AloneLatenessMS: ms, AloneRatio: 1.25}},
+			"lateness without them: 1 ms p50, 2 ms p99; beside them p99 × 1.25", "hanging_in_flight_max", 8,
+		},
+		{
 			Result{Pending: &Pending{OthersLatenessMS: ms, ListMS: ms, ListByEntityMS: ms, ListPages: 7, PageSize: 200}},
 			"a page of 200, through 7 pages: 1 ms p50, 2 ms p99", "list_pages", 7,
 		},

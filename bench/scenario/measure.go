@@ -67,5 +67,11 @@ func (s scenario) measure(ctx context.Context, o Options, name string) (*report.
 	if err := r.warmUp(ctx, "warm"); err != nil {
 		return nil, fmt.Errorf("warm up: %w", err)
 	}
-	return s.run(ctx, r)
+	measured, err := s.run(ctx, r)
+	if err == nil && r.postdate != nil {
+		var long int
+		long, err = r.postdate.LongTasks(ctx)
+		measured.LongTasks = &long
+	}
+	return measured, err
 }

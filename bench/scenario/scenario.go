@@ -59,6 +59,7 @@ var scenarios = []scenario{
 	{name: "unnamed_10", extent: Full, run: fanOut{endpoints: 10, percent: 100}.run},
 	{name: "batch", extent: Quick, run: batch},
 	{name: "tenants", extent: Full, run: tenants},
+	{name: "hanging", extent: Full, run: hanging},
 	{name: "far_future", extent: Full, run: farFuture},
 	{name: "slow_crm", extent: Full, run: slowCRM{workers: 1}.run},
 	{name: "slow_crm_3", extent: ByName, run: slowCRM{workers: 3}.run},

@@ -22,6 +22,7 @@ func Targets() []report.Target {
 		target("due_at_once", "times a batch job with 16 senders, at least 1", on(sqlite, toBatch16), report.AtLeast(1)),
 		target("due_at_once", "the first message in ms, at most 250", on(sqlite, lateness(report.First)), report.AtMost(250)),
 		target("tenants", "the other tenant's lateness p99 in ms, at most 1000", on(sqlite, lateness(report.P99)), report.AtMost(1000)),
+		target("hanging", "times the other tenant's lateness p99 without them, at most 1.5", hangingRatio, report.AtMost(1.5)),
 		target("far_future", "accepted/s in the last tenth over the first, at least 0.8", on(sqlite, pending(acceptedLastToFirst)), report.AtLeast(0.8)),
 		target("far_future", "MiB of memory at most, at most 1024", on(sqlite, peakMemory), report.AtMost(1024)),
 		target("far_future", "seconds from start to ready, at most 10", on(sqlite, pending(restartTime)), report.AtMost(10)),
@@ -30,6 +31,9 @@ func Targets() []report.Target {
 
 func slowReceiverTargets() []report.Target {
 	var targets []report.Target
+	for _, name := range []string{"slow_crm", "slow_crm_3", "outage", "rate_50", "hanging"} {
+		targets = append(targets, target(name, "workflow tasks of endpoints over 200 ms, at most 0", longTasks, report.AtMost(0)))
+	}
 	for _, name := range []string{"slow_crm", "slow_crm_3"} {
 		targets = append(targets,
 			target(name, "in flight at the slow receiver, at most 10", slow(func(s *report.SlowReceiver) float64 { return float64(s.InFlight) }), report.AtMost(slowInFlight)),
@@ -71,6 +75,21 @@ func slow(f func(*report.SlowReceiver) float64) func(*report.Result) (float64, b
 		}
 		return f(r.SlowReceiver), true
 	}
+}
+
+// longTasks and hangingRatio may be zero, too.
+func longTasks(r *report.Result) (float64, bool) {
+	if r.LongTasks == nil {
+		return 0, false
+	}
+	return float64(*r.LongTasks), true
+}
+
+func hangingRatio(r *report.Result) (float64, bool) {
+	if r.Hanging == nil {
+		return 0, false
+	}
+	return r.AloneRatio, true
 }
 
 func toNaive(r *report.Result) float64    { return r.RatioToNaive }

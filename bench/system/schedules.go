@@ -19,6 +19,8 @@ type schedule struct {
 	To     destination     `json:"to"`
 	DueAt  time.Time       `json:"due_at,omitzero"`
 	Spread string          `json:"spread,omitempty"`
+	// Timeout is how long an attempt may take.
+	Timeout string `json:"timeout,omitempty"`
 }
 
 type destination struct {
@@ -32,6 +34,20 @@ func newSchedule(m *rig.Message) schedule {
 // Publish schedules the message under its id.
 func (p *Postdate) Publish(ctx context.Context, m *rig.Message) error {
 	return p.call(ctx, http.MethodPost, "/v1/schedules", newSchedule(m), http.StatusCreated, nil)
+}
+
+// Patient publishes schedules whose attempts may take long.
+type Patient struct {
+	*Postdate
+
+	Timeout time.Duration
+}
+
+// Publish schedules the message under its id.
+func (p Patient) Publish(ctx context.Context, m *rig.Message) error {
+	in := newSchedule(m)
+	in.Timeout = p.Timeout.String()
+	return p.call(ctx, http.MethodPost, "/v1/schedules", in, http.StatusCreated, nil)
 }
 
 // Spread publishes schedules that are all due at one instant, spread over a time.

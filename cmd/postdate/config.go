@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +26,7 @@ type config struct {
 	AllowedHosts []string `env:"ALLOWED_HOSTS" doc:"Host names under which the API is reached, with commas between. A request for another name is refused with 421. Where none is given, an API that listens on loopback answers to loopback's names alone, and any other one to all."`
 	MetricsAddr  string   `env:"METRICS_ADDR" doc:"Where /metrics is served instead of the API's address, for example 127.0.0.1:9090: then only who reaches that address reads it."`
 
-	AdminKey      string `env:"ADMIN_KEY" doc:"The operator's key: at least 16 characters. \"dev\" makes one and keeps it under --data. Secret."`
+	AdminKey      string `env:"ADMIN_KEY" doc:"The operator's key: at least 16 characters. To rotate it, put the new key before the old one with a comma between: each opens, until the old one is removed. \"dev\" makes one and keeps it under --data. Secret."`
 	SigningSecret string `env:"SIGNING_SECRET" doc:"What the default tenant's deliveries to bare urls are signed with, until that secret is first rotated: whsec_ and base64. \"dev\" makes one and keeps it under --data. Secret."`
 
 	EncryptionKeys string `env:"ENCRYPTION_KEYS" doc:"The keys that payloads are encrypted with before they reach Temporal: id:key with commas between, each key 32 bytes in base64. The first encrypts, all decrypt. To rotate, add the new key last everywhere, then move it to the front everywhere; remove the old one only when nothing that it encrypted is kept. \"dev\" makes one and keeps it under --data. Secret."`
@@ -77,7 +78,7 @@ func loadConfig(environ []string) (config, error) {
 func (c config) validate() error {
 	var wrong []string
 	complain := func(name, rule string) { wrong = append(wrong, prefix+name+": "+rule) }
-	if c.AdminKey != "" && len(c.AdminKey) < 16 {
+	if c.AdminKey != "" && slices.ContainsFunc(c.adminKeys(), func(key string) bool { return len(key) < 16 }) {
 		complain("ADMIN_KEY", "at least 16 characters")
 	}
 	if c.SigningSecret != "" {
@@ -118,6 +119,15 @@ func (c config) validate() error {
 		return errors.New("configuration: " + strings.Join(wrong, "; "))
 	}
 	return nil
+}
+
+// adminKeys are the operator's: several while one is rotated.
+func (c config) adminKeys() []string {
+	keys := strings.Split(c.AdminKey, ",")
+	for i, key := range keys {
+		keys[i] = strings.TrimSpace(key)
+	}
+	return keys
 }
 
 // requireSecrets is for the commands that cannot make their own.

@@ -90,7 +90,7 @@ func (d dev) run(ctx context.Context, environ []string, stdout, stderr io.Writer
 		debug.SetGCPercent(engine.GCPercent)
 	}
 
-	login, err := codec.NewLogin(codec.LoginConfig{Keys: []string{c.AdminKey}, UIURL: d.uiURL(), Log: log})
+	login, err := codec.NewLogin(codec.LoginConfig{Keys: c.adminKeys(), UIURL: d.uiURL(), Log: log})
 	if err != nil {
 		return err
 	}

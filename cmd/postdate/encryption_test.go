@@ -34,8 +34,8 @@ func TestEncryptionCheck_FindsOutKeysThatCannotReadWhatIsKept(t *testing.T) {
 	require.NoError(t, mine.ensure(t.Context()))
 	require.NoError(t, mine.ensure(t.Context()), "it is there already")
 
-	stranger := checkOf(t, address, other)
-	err = stranger.ensure(t.Context())
+	foreign := checkOf(t, address, other)
+	err = foreign.ensure(t.Context())
 	require.ErrorContains(t, err, mine.keyIDs[0], "it names the key that is needed")
 	require.ErrorContains(t, err, "POSTDATE_ENCRYPTION_KEYS")
 	require.NotContains(t, err.Error(), other[len(other)-20:])

@@ -98,7 +98,7 @@ func (p *program) register(url string, types ...string) string {
 	return answer["id"].(string)
 }
 
-// tryPublish publishes an event, and tells whether it was accepted.
+// tryPublish publishes an event, and reports whether it was accepted.
 func (p *program) tryPublish(id string) bool {
 	body, err := json.Marshal(map[string]any{"id": id, "type": "payment_request.expired", "data": map[string]string{"payment_request": id}})
 	if err != nil {

@@ -66,7 +66,8 @@ func (p process) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("encryption keys: %w", err)
 	}
-	temporal, check, err := p.connect(ctx, ring, telemetry)
+	p.temporal = p.clientOptions(ring, telemetry)
+	temporal, check, err := p.connect(ctx, ring)
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,8 @@ func (p process) run(ctx context.Context) error {
 	defer s.tenants.Close()
 	if p.worker {
 		limiter := pacer.New(pacer.Config{
-			Temporal: temporal, Tenants: s.tenants, MaxInFlight: p.MaxInFlight, Log: p.log, Now: time.Now,
+			Temporal: temporal, Tenants: s.tenants, MaxInFlight: p.MaxInFlight, Slots: p.WorkerSlots,
+			Log: p.log, Now: time.Now,
 		})
 		defer limiter.Close() //nolint:contextcheck // it reports what the worker's last attempts came to
 		w := worker.New(p.workerConfig(temporal, s, limiter, guards))
@@ -100,22 +102,28 @@ func (p process) run(ctx context.Context) error {
 		// the request's context ends too, so no handler may need longer.
 		ReadTimeout: 2 * time.Minute,
 	}
-	return serveUntil(ctx, server, socket, p.ShutdownTimeout)
+	return serveUntil(ctx, server, p.limitConnections(socket), p.ShutdownTimeout)
+}
+
+// clientOptions are those of the connection to Temporal, with what is kept there encrypted.
+func (p process) clientOptions(ring *codec.Ring, telemetry *telemetry) client.Options {
+	o := p.temporal
+	o.MetricsHandler = telemetry.temporal
+	// What is large is encrypted, and does not get smaller.
+	o.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
+	// The SDK logs each start and stop of its parts: that is for debugging it.
+	o.Logger = sdklog.NewStructuredLogger(slog.New(atLeast{p.log.Handler(), slog.LevelWarn}))
+	o.PayloadLimits = client.PayloadLimitOptions{
+		PayloadSizeWarning: engine.PayloadWarning, MemoSizeWarning: engine.MemoWarning,
+	}
+	o.DataConverter = codec.NewDataConverter(ring)
+	o.FailureConverter = codec.NewFailureConverter(o.DataConverter)
+	return o
 }
 
 // connect connects to Temporal, and sees to it that what is kept there can be read and
 // found.
-func (p *process) connect(ctx context.Context, ring *codec.Ring, telemetry *telemetry) (client.Client, *encryptionCheck, error) {
-	p.temporal.MetricsHandler = telemetry.temporal
-	// What is large is encrypted, and does not get smaller.
-	p.temporal.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
-	// The SDK logs each start and stop of its parts: that is for debugging it.
-	p.temporal.Logger = sdklog.NewStructuredLogger(slog.New(atLeast{p.log.Handler(), slog.LevelWarn}))
-	p.temporal.PayloadLimits = client.PayloadLimitOptions{
-		PayloadSizeWarning: engine.PayloadWarning, MemoSizeWarning: engine.MemoWarning,
-	}
-	p.temporal.DataConverter = codec.NewDataConverter(ring)
-	p.temporal.FailureConverter = codec.NewFailureConverter(p.temporal.DataConverter)
+func (p process) connect(ctx context.Context, ring *codec.Ring) (client.Client, *encryptionCheck, error) {
 	temporal, err := client.DialContext(ctx, p.temporal)
 	if err != nil {
 		return nil, nil, fmt.Errorf("no Temporal at %s: %w", p.temporal.HostPort, err)
@@ -251,7 +259,7 @@ func (p process) handler(temporal client.Client, c apiserver.Config, ring *codec
 	if !p.api {
 		return workerHandler(temporal, c.Metrics), nil
 	}
-	c.AdminKey, c.RateLimit = p.AdminKey, p.RateLimit
+	c.AdminKeys, c.RateLimit = p.adminKeys(), p.RateLimit
 	c.AllowHTTP = p.AllowHTTP
 	c.UIURL, c.Version = p.UIURL, version
 	c.Log, c.Now = p.log, time.Now
@@ -268,7 +276,7 @@ func (p process) withCodec(api http.Handler, ring *codec.Ring) (http.Handler, er
 	login := p.login
 	if login == nil {
 		var err error
-		if login, err = codec.NewLogin(codec.LoginConfig{Keys: []string{p.AdminKey}, UIURL: p.UIURL, Log: p.log}); err != nil {
+		if login, err = codec.NewLogin(codec.LoginConfig{Keys: p.adminKeys(), UIURL: p.UIURL, Log: p.log}); err != nil {
 			return nil, fmt.Errorf("codec endpoint: %w", err)
 		}
 	}

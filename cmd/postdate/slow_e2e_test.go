@@ -196,8 +196,8 @@ func TestASlowEndpointKeepsItsOwnWaitingAndNobodyElse(t *testing.T) {
 	require.Equal(t, inFlight, number(health["limit"].(map[string]any)["in_flight"]))
 	for _, waits := range []string{ids[events-1] + "." + id, "with-its-own", "named." + id} {
 		delivery := p.state(waits, "waiting")
-		turn, told := delivery["queue"].(map[string]any)
-		require.True(t, told, "%v", delivery)
+		turn, reported := delivery["queue"].(map[string]any)
+		require.True(t, reported, "%v", delivery)
 		require.LessOrEqual(t, number(turn["ahead"]), events+2, "%v", turn)
 	}
 	fast := p.batch(50, "fast.one")

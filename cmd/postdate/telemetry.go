@@ -40,6 +40,12 @@ func startTelemetry(ctx context.Context, environ []string) (*telemetry, error) {
 		sdkmetric.Instrument{Name: "http.server.*"},
 		// Taken from the header Host, it would be for callers to choose.
 		sdkmetric.Stream{AttributeFilter: attribute.NewDenyKeysFilter("server.address", "server.port")},
+	)), sdkmetric.WithView(sdkmetric.NewView(
+		sdkmetric.Instrument{Name: "temporal_*_latency"},
+		// In seconds: the default's boundaries begin at five of them.
+		sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{
+			Boundaries: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60},
+		}},
 	)))
 	otel.SetMeterProvider(meters)
 

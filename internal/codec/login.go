@@ -182,7 +182,7 @@ func (l *Login) enter(w http.ResponseWriter, r *http.Request) {
 	session := l.sessions.begin(until)
 	http.SetCookie(w, l.cookie(cookieName, Path, l.sessions.token(session, reading), seconds))
 	http.SetCookie(w, l.cookie(uiCookieName, uiPath, l.sessions.token(session, acting), seconds))
-	http.Redirect(w, r, cmp.Or(l.uiURL, LoginPath), http.StatusSeeOther)
+	http.Redirect(w, r, cmp.Or(l.uiURL, LoginPath), http.StatusSeeOther) //nolint:gosec // the operator's own address
 }
 
 // refuse answers a wrong key, after a while: so that guessing takes time.

@@ -274,6 +274,7 @@ func (s *Store) groupRows(ctx context.Context, info *workflowpb.WorkflowExecutio
 			if !event.At.IsZero() {
 				r.CreatedAt = event.At
 			}
+			r.DueAt = r.CreatedAt
 			if r.resolve(event, sending, now) {
 				rows = append(rows, r)
 			}

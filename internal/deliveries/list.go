@@ -22,6 +22,8 @@ type row struct {
 	postdate.DeliverySummary
 
 	info *workflowpb.WorkflowExecutionInfo
+	// restarted: DueAt is when Temporal takes it up, and when it is due is to be read.
+	restarted bool
 }
 
 // List returns up to limit deliveries that a filter matches, the latest first: by when
@@ -31,20 +33,30 @@ type row struct {
 // That order is fixed whatever becomes of a delivery, so that paging neither repeats
 // nor skips one. What is restarted moves to its new place, as does what leaves its group.
 func (s *Store) List(ctx context.Context, filter postdate.Filter, after Cursor, limit int) (summaries []postdate.DeliverySummary, next Cursor, err error) {
-	summaries = make([]postdate.DeliverySummary, 0, limit)
-	var last row
+	rows := make([]row, 0, limit)
 	more := false
 	p, err := s.forEach(ctx, filter, after, limit, func(r row) bool {
-		if len(summaries) == limit {
+		if len(rows) == limit {
 			more = true
 			return false
 		}
-		summaries, last = append(summaries, r.DeliverySummary), r
+		rows = append(rows, r)
 		return true
 	})
-	if err != nil || !more {
-		return summaries, Cursor{}, err
+	if err == nil {
+		err = s.readDues(ctx, rows)
 	}
+	if err != nil {
+		return nil, Cursor{}, err
+	}
+	summaries = make([]postdate.DeliverySummary, len(rows))
+	for i, r := range rows {
+		summaries[i] = r.DeliverySummary
+	}
+	if !more {
+		return summaries, Cursor{}, nil
+	}
+	last := rows[len(rows)-1]
 	return summaries, Cursor{
 		Start:    asTime(last.info.GetStartTime()),
 		Workflow: last.Execution.WorkflowID,
@@ -74,6 +86,11 @@ func (s *Store) Find(ctx context.Context, filter postdate.Filter) ([]string, err
 // forEach calls visit with each delivery that a filter matches, latest first, as long
 // as it returns true. The caller needs about wanted of them.
 func (s *Store) forEach(ctx context.Context, filter postdate.Filter, after Cursor, wanted int, visit func(row) bool) (*pager, error) {
+	leave, err := s.listing.enter(ctx, filter.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	p := &pager{store: s, filter: filter, now: s.now(), window: firstWindow, wanted: wanted}
 	if after != (Cursor{}) {
 		p.until, p.window = after.Start, cmp.Or(after.Window, firstWindow)
@@ -128,12 +145,18 @@ func (s *Store) matches(ctx context.Context, f postdate.Filter, info *workflowpb
 	if err != nil {
 		return nil, err
 	}
+	if f.DueBefore != nil || f.DueAfter != nil {
+		if err := s.readDues(ctx, rows); err != nil {
+			return nil, err
+		}
+	}
 	rows = slices.DeleteFunc(rows, func(r row) bool {
-		return f.Entity != "" && f.Entity != r.Entity ||
+		return !isDue(f, r) ||
+			f.Entity != "" && f.Entity != r.Entity ||
 			f.Type != "" && f.Type != r.Type ||
 			f.Endpoint != "" && f.Endpoint != r.To.Endpoint ||
 			f.State != "" && f.State != r.State ||
-			!f.AcceptedBefore.IsZero() && r.CreatedAt.After(f.AcceptedBefore)
+			f.AcceptedBefore != nil && r.CreatedAt.After(*f.AcceptedBefore)
 	})
 	if carriesMany(info) && executions.IsRunning(info) {
 		return s.withoutMoved(ctx, f.Tenant, rows)
@@ -200,6 +223,7 @@ func (s *Store) describedRow(info *workflowpb.WorkflowExecutionInfo, now time.Ti
 	fields := info.GetSearchAttributes().GetIndexedFields()
 	r := newRow(info, now)
 	r.To, r.CreatedAt = accepted.To, accepted.At
+	r.setDue(accepted)
 	r.Entity, r.Type = only(fields[protocol.AttrEntity.GetName()]), only(fields[protocol.AttrMessageType.GetName()])
 	return r, nil
 }
@@ -210,14 +234,14 @@ func newRow(info *workflowpb.WorkflowExecutionInfo, now time.Time) row {
 	}, info: info}
 }
 
-// only is the one value of a keyword list. SQLite keeps a list as one text with
-// hearts between its values, so a value that has a heart comes back as several.
+// only is the one value of a keyword list. SQLite keeps a list as one text with hearts
+// between its values, so a value with a heart that was not escaped comes back as several.
 func only(payload *commonpb.Payload) string {
 	var values []string
 	if err := json.Unmarshal(payload.GetData(), &values); err != nil {
 		var value string
 		_ = json.Unmarshal(payload.GetData(), &value) // unset, it is empty
-		return value
+		return protocol.Unsearchable(value)
 	}
-	return strings.Join(values, "♡")
+	return protocol.Unsearchable(strings.Join(values, "♡"))
 }

@@ -1,3 +1,5 @@
+//go:build !integration
+
 package deliveries_test
 
 import (

@@ -28,17 +28,11 @@ func query(f postdate.Filter, now time.Time) string {
 		key   executions.Attribute
 		value string
 	}{{protocol.AttrEntity, f.Entity}, {protocol.AttrMessageType, f.Type}, {protocol.AttrEndpoint, f.Endpoint}} {
-		if executions.IsPlain(list.value) {
+		if list.value != "" {
 			conditions = append(conditions, executions.Equals(list.key, list.value))
 		}
 	}
-	if !f.DueBefore.IsZero() {
-		conditions = append(conditions, "ExecutionTime < "+executions.QuoteTime(f.DueBefore))
-	}
-	if !f.DueAfter.IsZero() {
-		conditions = append(conditions, "ExecutionTime >= "+executions.QuoteTime(f.DueAfter))
-	}
-	return strings.Join(conditions, " AND ")
+	return strings.Join(append(conditions, dueConditions(f, now)...), " AND ")
 }
 
 // conditionOf is the condition for executions that carry deliveries in a state: those of
@@ -51,7 +45,7 @@ func conditionOf(state postdate.State, now time.Time) string {
 	case postdate.Scheduled:
 		return fmt.Sprintf("ExecutionStatus = 'Running' AND %s IS NULL AND ExecutionTime > %s", attribute, executions.QuoteTime(now))
 	case postdate.Sending:
-		return fmt.Sprintf("ExecutionStatus = 'Running' AND (%[1]s IS NULL OR %[1]s = %[2]s) AND ExecutionTime <= %[3]s",
+		return fmt.Sprintf("ExecutionStatus = 'Running' AND (%[1]s = %[2]s OR %[1]s IS NULL AND ExecutionTime <= %[3]s)",
 			attribute, executions.Quote(string(postdate.Sending)), executions.QuoteTime(now))
 	case postdate.Waiting, postdate.Retrying: // in a line that was woken some still wait, and some have failed
 		return fmt.Sprintf("ExecutionStatus = 'Running' AND %s IN (%s, %s)", attribute, executions.Quote(string(state)), executions.Quote(string(postdate.Sending)))

@@ -60,8 +60,11 @@ func (s *Store) readOwn(ctx context.Context, tenant, id string) (*record, error)
 	}
 	read := &record{info: described.GetWorkflowExecutionInfo(), task: described.GetPendingWorkflowTask()}
 	for _, pending := range described.GetPendingActivities() {
-		if pending.GetActivityType().GetName() == protocol.RetryActivity {
+		switch pending.GetActivityType().GetName() {
+		case protocol.RetryActivity:
 			read.retry = pending
+		case protocol.SendActivity:
+			read.sending = true
 		}
 	}
 	if err := s.executions.ReadMemo(read.info, protocol.MemoAccepted, &read.accepted); err != nil {
@@ -91,10 +94,12 @@ func (s *Store) readProgress(ctx context.Context, r *record) error {
 		return s.readEnd(ctx, r)
 	}
 	if r.retry == nil {
-		if state := stateAttribute(r.info); state == postdate.Parked || state == postdate.Waiting {
+		switch stateAttribute(r.info) {
+		case postdate.Parked, postdate.Waiting, postdate.Sending:
 			return s.readHistory(ctx, r)
+		default:
+			return nil
 		}
-		return nil
 	}
 	r.failure = s.message(r.retry.GetLastFailure())
 	if details := r.retry.GetHeartbeatDetails(); details != nil {
@@ -146,6 +151,7 @@ func (s *Store) readEnd(ctx context.Context, r *record) error {
 		return s.readFailure(r, end.GetWorkflowExecutionFailedEventAttributes().GetFailure())
 	case end.GetWorkflowExecutionTerminatedEventAttributes() != nil:
 		r.failure = "terminated by the operator, in Temporal: " + end.GetWorkflowExecutionTerminatedEventAttributes().GetReason()
+		return s.readHistory(ctx, r) // the attempts that its pending retry had made are lost
 	case end.GetWorkflowExecutionTimedOutEventAttributes() != nil:
 		r.failure = "timed out, in Temporal"
 	}

@@ -42,6 +42,8 @@ type record struct {
 	task *workflowpb.PendingWorkflowTaskInfo
 	// retry is the activity that makes the attempts after the first, while it is pending.
 	retry *workflowpb.PendingActivityInfo
+	// sending: a single attempt is under way as an activity, or about to be.
+	sending bool
 	// failure is why the last attempt failed, or how the delivery ended.
 	failure string
 }
@@ -64,7 +66,7 @@ func (r *record) delivery(now time.Time) postdate.Delivery {
 	case postdate.Retrying:
 		d.NextAttemptAt = asTime(r.retry.GetNextAttemptScheduleTime())
 	case postdate.Sending:
-		if r.retry == nil && !r.isAwake() && !r.grouped && r.line == nil {
+		if r.retry == nil && !r.sending && !r.isAwake() && !r.grouped && r.line == nil {
 			protocol.SetUnstarted(&d, 0, now)
 			return d
 		}
@@ -100,7 +102,11 @@ func (r *record) state(now time.Time) postdate.State {
 	}
 	state := stateOf(r.info, now)
 	switch {
-	case state.Final() || r.grouped || state == postdate.Parked || state == postdate.Waiting && !r.isAwake():
+	case state.Final():
+		return state
+	case r.sending:
+		return postdate.Sending
+	case r.grouped || state == postdate.Parked || state == postdate.Waiting && !r.isAwake():
 		return state
 	case r.waitsForRetry():
 		return postdate.Retrying
@@ -127,7 +133,7 @@ func stateOf(info *workflowpb.WorkflowExecutionInfo, now time.Time) postdate.Sta
 	default: // open
 	}
 	switch state := stateAttribute(info); {
-	case state == postdate.Retrying || state == postdate.Waiting || state == postdate.Parked:
+	case state == postdate.Retrying || state == postdate.Waiting || state == postdate.Parked || state == postdate.Sending:
 		return state
 	case info.GetExecutionTime().AsTime().After(now):
 		return postdate.Scheduled

@@ -22,6 +22,7 @@ func (s *Store) recurringRow(tenant string, info *workflowpb.WorkflowExecutionIn
 		return nil, err
 	}
 	r.ID, r.State = id, stateOfRecurring(info)
+	r.DueAt, r.restarted = asTime(info.GetExecutionTime()), false
 	return []row{r}, nil
 }
 

@@ -40,6 +40,7 @@ type Store struct {
 	workerPolling func(context.Context) (bool, error)
 	log           *slog.Logger
 	now           func() time.Time
+	listing       *bound
 }
 
 // maxParallel is how many requests to Temporal one call makes side by side.
@@ -55,6 +56,7 @@ func New(c Config) *Store {
 		workerPolling: c.WorkerPolling,
 		log:           c.Log,
 		now:           c.Now,
+		listing:       newBound(maxListing),
 	}
 	if s.log == nil {
 		s.log = slog.Default()

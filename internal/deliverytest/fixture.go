@@ -6,11 +6,13 @@ package deliverytest
 import (
 	"context"
 	"errors"
+	"net/url"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/worker"
@@ -35,9 +37,21 @@ var (
 )
 
 // Main starts Temporal and the workers, and runs the tests of a package on them.
-func Main(m *testing.M) {
+func Main(m *testing.M) { MainOn(m, "") }
+
+// MainOn is [Main] on a new database beside the PostgreSQL database of that URL, or in
+// memory where it is empty.
+func MainOn(m *testing.M, postgres string) {
 	enginetest.Main(m, func() (func(), error) {
-		started, stop, err := enginetest.Start(func(o *client.Options) { o.DataConverter = Converter })
+		if postgres != "" {
+			database, err := url.Parse(postgres)
+			if err != nil {
+				return nil, err
+			}
+			database.Path = "/deliverytest_" + uuid.NewString()
+			postgres = database.String()
+		}
+		started, stop, err := enginetest.StartOn(postgres, func(o *client.Options) { o.DataConverter = Converter })
 		if err != nil {
 			return nil, err
 		}

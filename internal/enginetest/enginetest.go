@@ -22,8 +22,14 @@ var Quiet = slog.New(slog.DiscardHandler)
 // Start starts an engine in memory that knows our search attributes, and returns a
 // client of it. The options may be changed before it is dialled.
 func Start(change ...func(*client.Options)) (client.Client, func(), error) {
+	return StartOn("", change...)
+}
+
+// StartOn is [Start] on a PostgreSQL database of that URL, or in memory where it is empty.
+func StartOn(postgres string, change ...func(*client.Options)) (client.Client, func(), error) {
 	started, err := engine.Start(context.Background(), engine.Config{
-		Memory: true, Namespace: client.DefaultNamespace, SearchAttributes: SearchAttributes(), Logger: Quiet,
+		Memory: postgres == "", Postgres: postgres,
+		Namespace: client.DefaultNamespace, SearchAttributes: SearchAttributes(), Logger: Quiet,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -54,9 +60,9 @@ func Main(m *testing.M, start func() (stop func(), err error)) {
 	stop, err := start()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		os.Exit(1) //nolint:revive // it is a package's TestMain
 	}
 	code := m.Run()
 	stop()
-	os.Exit(code)
+	os.Exit(code) //nolint:revive // the same
 }

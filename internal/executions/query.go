@@ -2,25 +2,23 @@ package executions
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"go.temporal.io/api/workflowservice/v1"
+
+	"github.com/postdate/postdate/protocol"
 )
 
 // Attribute is a search attribute of whichever type.
 type Attribute interface{ GetName() string }
 
-// Equals is the condition that an attribute has a value, which must be plain: see
-// [IsPlain].
-func Equals(key Attribute, value string) string { return key.GetName() + " = " + Quote(value) }
+// Equals is the condition that an attribute has a value.
+func Equals(key Attribute, value string) string {
+	return key.GetName() + " = " + Quote(protocol.Searchable(value))
+}
 
-// IsPlain reports whether a value can stand in a query. A quote or a backslash cannot:
-// SQL visibility does not find such a value, and SQLite's returns an error. Neither can a
-// heart, which separates values on SQLite.
-func IsPlain(value string) bool { return value != "" && !strings.ContainsAny(value, `'"\♡`) }
-
-// Quote makes plain text a string of Temporal's query language.
+// Quote makes text a string of Temporal's query language. It must have no quotes: see
+// [protocol.Searchable].
 func Quote(text string) string { return "'" + text + "'" }
 
 // QuoteTime makes a time a string of Temporal's query language.

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/idna"
 )
@@ -14,7 +15,7 @@ import (
 // dialled, and otherwise a [RefusedError]: for a host that never will be,
 // whatever names resolve to. It looks no name up.
 func (g *Guard) CheckURL(u *url.URL) error {
-	if target, err := netip.ParseAddrPort(net.JoinHostPort(u.Hostname(), portOf(u))); err == nil && g.isOurs(target) {
+	if target, err := netip.ParseAddrPort(net.JoinHostPort(Normalize(u.Hostname()), portOf(u))); err == nil && g.isOurs(target) {
 		return &RefusedError{Host: u.Host, Reason: "is Postdate's own"}
 	}
 	return g.CheckHost(u.Hostname())
@@ -35,24 +36,86 @@ func portOf(u *url.URL) string {
 // CheckHost is [Guard.CheckURL] for a host without its port. An IPv6 address
 // stands without brackets.
 func (g *Guard) CheckHost(host string) error {
-	// net/http maps names the same way before it dials: "①②⑦.0.0.1" is 127.0.0.1.
-	name, err := idna.Lookup.ToASCII(host)
-	if err != nil {
-		name = host // net/http goes on with what it cannot map
-	}
-	if addr, err := netip.ParseAddr(name); err == nil {
+	name, reason := normalize(host)
+	if addr, err := netip.ParseAddr(name); err == nil && reason == "" {
 		return g.check(addr)
 	}
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	name = strings.TrimSuffix(name, ".")
 	switch {
 	case name == "":
 		return &RefusedError{Host: strconv.Quote(host), Reason: "is empty"}
+	case reason != "":
+		return &RefusedError{Host: strconv.Quote(host), Reason: reason}
 	case name == "localhost" || strings.HasSuffix(name, ".localhost"):
 		return g.checkLocalhost(host)
 	case endsInNumber(name):
 		return g.checkNumber(host, name)
 	}
+	if reason := notAName(name); reason != "" {
+		return &RefusedError{Host: strconv.Quote(host), Reason: reason}
+	}
 	return nil
+}
+
+// Normalize is host in the form in which it is dialled and named in a request:
+// ASCII and lower case. What cannot be mapped stays as it is; [Guard.CheckHost]
+// refuses it.
+func Normalize(host string) string {
+	if name, reason := normalize(host); reason == "" {
+		return name
+	}
+	return host
+}
+
+// normalize maps host as net/http does before it dials ("①②⑦.0.0.1" is 127.0.0.1),
+// or says why it cannot.
+func normalize(host string) (name, reason string) {
+	switch {
+	case strings.ContainsFunc(host, isHidden):
+		return host, "holds characters that do not show"
+	case !strings.ContainsFunc(host, func(r rune) bool { return r > unicode.MaxASCII }):
+		return strings.ToLower(host), ""
+	}
+	name, err := idna.Lookup.ToASCII(host)
+	if err != nil {
+		return host, "is not a name: " + strings.TrimPrefix(err.Error(), "idna: ")
+	}
+	return strings.ToLower(name), ""
+}
+
+// isHidden finds what the mapping of names leaves out, so that a name looks like
+// another. Joiners are for the mapping to judge: some scripts need them.
+func isHidden(r rune) bool {
+	const zeroWidthNonJoiner, zeroWidthJoiner = '\u200c', '\u200d'
+	return r != zeroWidthNonJoiner && r != zeroWidthJoiner &&
+		unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
+}
+
+const (
+	maxNameBytes  = 253
+	maxLabelBytes = 63
+)
+
+// notAName says why name, in ASCII and lower case and without the full stop at its
+// end, never resolves: "" where it may (RFC 1035 §2.3.4, RFC 1123 §2.1; underscores
+// are in use).
+func notAName(name string) string {
+	if len(name) > maxNameBytes {
+		return "is longer than a name may be: 253 characters"
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		switch {
+		case label == "":
+			return "has an empty part between its full stops"
+		case len(label) > maxLabelBytes:
+			return "has a part longer than 63 characters"
+		case strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "":
+			return "holds characters that no name has"
+		case label[0] == '-' || label[len(label)-1] == '-':
+			return "has a part that begins or ends with a hyphen"
+		}
+	}
+	return ""
 }
 
 // checkLocalhost: RFC 6761 §6.3 gives these names to loopback for good.

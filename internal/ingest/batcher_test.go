@@ -264,8 +264,8 @@ func TestBatch_EndsAGroupBeforeItIsTooLarge(t *testing.T) {
 			return postdate.Event{Type: "t", Entity: fmt.Sprint(long, n)}
 		}, 4}, // 2000 bytes of them
 		"data": {1, 12, func(int) postdate.Event {
-			return postdate.Event{Type: "t", Data: json.RawMessage(`"` + strings.Repeat("<", 25<<10) + `"`)}
-		}, 4}, // 150 KiB each, as they are written
+			return postdate.Event{Type: "t", Data: json.RawMessage(`"` + strings.Repeat("<", 110<<10) + `"`)}
+		}, 4}, // 147 KiB each, as they are recorded
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

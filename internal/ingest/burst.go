@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,13 +18,20 @@ import (
 // they were accepted. Without it one tenant's burst delays all others: Temporal fires
 // timers in the order of their times, whichever tenant they belong to.
 //
-// It counts what this process accepts. What another process accepted, or this one before
-// it was restarted, it counts in Temporal: when it first sees a second, and again as the
-// burst grows.
+// Temporal's count of a burst is the truth: it has what every process accepted, what was
+// moved into the second later, and not what was cancelled. But it is a little behind, and
+// is not asked for each delivery. So the size of a burst is what this process accepted,
+// corrected by a count: when the burst is first seen, as it grows, and when the last count
+// is old.
+//
+// A delivery keeps the delay with which it was accepted. So where deliveries at the head
+// of a burst were cancelled, later ones fill the seconds up to the remaining ones and may
+// share some with those: there as many as twice the limit start.
 type burstLimiter struct {
 	perSecond int
 	count     func(ctx context.Context, condition string) (int, error)
 	counting  *rate.Limiter
+	now       func() time.Time
 
 	mu sync.Mutex
 	// Bursts are dropped a generation at a time, so that a million different seconds
@@ -37,10 +45,19 @@ type second struct {
 	unix   int64
 }
 
-// burst counts the deliveries that are due in a second.
+// burst is the deliveries that are due in a second.
 type burst struct {
-	size    int
-	countAt int // beyond this size it is counted in Temporal again
+	size      int
+	countedAt time.Time // when Temporal last counted it: zero where it has not
+	countNext int       // beyond this size Temporal counts it again
+	// recent is what this process accepted lately, which Temporal may not count yet.
+	recent []accepted
+}
+
+// accepted is how many deliveries were accepted at about a time.
+type accepted struct {
+	at time.Time
+	n  int
 }
 
 const (
@@ -52,11 +69,16 @@ const (
 	maxBursts = 10_000
 	// countTimeout bounds how long a count may take.
 	countTimeout = time.Second
+	// countLag is how far a count may be behind, and countAge from which age on it is
+	// repeated.
+	countLag, countAge = 5 * time.Second, 5 * time.Second
+	// recentStep is the precision of what is remembered of the last countLag.
+	recentStep = 250 * time.Millisecond
 )
 
-func newBurstLimiter(perSecond int, count func(ctx context.Context, condition string) (int, error)) *burstLimiter {
+func newBurstLimiter(perSecond int, count func(ctx context.Context, condition string) (int, error), now func() time.Time) *burstLimiter {
 	return &burstLimiter{
-		perSecond: perSecond, count: count, counting: rate.NewLimiter(countsPerSecond, countsPerSecond),
+		perSecond: perSecond, count: count, counting: rate.NewLimiter(countsPerSecond, countsPerSecond), now: now,
 		bursts: make(map[second]*burst),
 	}
 }
@@ -68,13 +90,10 @@ func (l *burstLimiter) delay(ctx context.Context, tenant string, due time.Time) 
 		return 0
 	}
 	at := second{tenant, due.Unix()}
-	size, count := l.add(at, 1)
-	if count {
-		if known := l.countInTemporal(ctx, at); known >= size {
-			size, _ = l.add(at, known+1-size)
-		}
+	if l.isCountDue(at) {
+		l.countInTemporal(ctx, at)
 	}
-	excess := max(0, size-l.perSecond)
+	excess := max(0, l.add(at, 1)-l.perSecond)
 	return min(maxBurstDelay, time.Duration(excess)*time.Second/time.Duration(l.perSecond))
 }
 
@@ -85,41 +104,88 @@ func (l *burstLimiter) remove(tenant string, due time.Time) {
 	}
 }
 
-// add adds n to a burst. It returns its size, and whether to count it in Temporal.
-func (l *burstLimiter) add(at second, n int) (size int, count bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// burst returns the burst of a second, and creates it where there is none.
+func (l *burstLimiter) burst(at second) *burst {
 	b := l.bursts[at]
-	if b == nil {
-		if len(l.bursts) == maxBursts {
-			l.bursts, l.older = make(map[second]*burst), l.bursts
-		}
-		if b = l.older[at]; b == nil {
-			b = &burst{}
-		}
-		l.bursts[at] = b
+	if b != nil {
+		return b
 	}
-	b.size += n
-	if count = b.size > b.countAt && l.counting.Allow(); count {
-		b.countAt = b.size + max(l.perSecond, b.size/4)
+	if len(l.bursts) == maxBursts {
+		l.bursts, l.older = make(map[second]*burst), l.bursts
 	}
-	return b.size, count
+	if b = l.older[at]; b == nil {
+		b = &burst{}
+	}
+	l.bursts[at] = b
+	return b
 }
 
-// countInTemporal counts a burst in Temporal: 0 where Temporal does not answer.
-func (l *burstLimiter) countInTemporal(ctx context.Context, at second) int {
+// isCountDue reports whether the caller is to count a burst in Temporal.
+func (l *burstLimiter) isCountDue(at second) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b, now := l.burst(at), l.now()
+	if b.size < b.countNext && now.Sub(b.countedAt) < countAge || !l.counting.Allow() {
+		return false
+	}
+	b.countedAt, b.countNext = now, b.size+1+max(l.perSecond, b.size/4)
+	return true
+}
+
+// add adds n to a burst, and returns its size.
+func (l *burstLimiter) add(at second, n int) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.burst(at)
+	b.add(n, l.now())
+	return b.size
+}
+
+// add adds deliveries that this process accepted.
+func (b *burst) add(n int, now time.Time) {
+	b.size = max(0, b.size+n)
+	if last := len(b.recent) - 1; last >= 0 && now.Sub(b.recent[last].at) < recentStep {
+		b.recent[last].n += n
+		return
+	}
+	b.recent = append(slices.DeleteFunc(b.recent, func(a accepted) bool { return !a.isRecent(now) }), accepted{now, n})
+}
+
+// isRecent reports whether a count that begins at now may be without a.
+func (a accepted) isRecent(now time.Time) bool { return now.Sub(a.at) <= countLag+recentStep }
+
+// correct corrects the size of a burst by a count that began at a time. The burst has
+// what was counted at least, and at most what is recent besides.
+func (b *burst) correct(counted int, began time.Time) {
+	recent := 0
+	for _, a := range b.recent {
+		if a.isRecent(began) {
+			recent += a.n
+		}
+	}
+	b.size = min(max(b.size, counted), counted+max(0, recent))
+}
+
+// countInTemporal counts a burst in Temporal. Where Temporal does not answer the burst
+// stays as it is.
+func (l *burstLimiter) countInTemporal(ctx context.Context, at second) {
 	ctx, stop := context.WithTimeout(ctx, countTimeout)
 	defer stop()
-	then := time.Unix(at.unix, 0)
-	n, err := l.count(ctx, fmt.Sprintf("%s AND %s IS NULL AND ExecutionTime >= %s AND ExecutionTime < %s",
+	began, then := l.now(), time.Unix(at.unix, 0)
+	undelayed, err := l.count(ctx, fmt.Sprintf("%s AND %s IS NULL AND ExecutionTime >= %s AND ExecutionTime < %s",
 		executions.Equals(protocol.AttrTenant, at.tenant), protocol.AttrBurst.GetName(),
 		executions.QuoteTime(then), executions.QuoteTime(then.Add(time.Second))))
-	if err != nil || n < l.perSecond {
-		return n
-	}
-	delayed, err := l.count(ctx, executions.Equals(protocol.AttrBurst, protocol.BurstOf(at.tenant, then)))
 	if err != nil {
-		return 0
+		return
 	}
-	return l.perSecond + delayed
+	delayed := 0
+	if undelayed >= l.perSecond {
+		delayed, err = l.count(ctx, executions.Equals(protocol.AttrBurst, protocol.BurstOf(at.tenant, then)))
+		if err != nil {
+			return
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.burst(at).correct(undelayed+delayed, began)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/deliverytest"
 	"github.com/postdate/postdate/internal/executions"
+	"github.com/postdate/postdate/protocol"
 )
 
 // inAnHour is a whole second: deliveries due at it and at the next one are two bursts.
@@ -103,4 +104,26 @@ func TestBurst_CountsWhatOtherProcessesAccepted(t *testing.T) {
 	delays(a.Process(deliverytest.Options{BurstPerSecond: 2}), 8, due) // the last by three seconds
 	a.Listed(8, postdate.Filter{})
 	require.Equal(t, []time.Duration{7 * time.Second / 2, 4 * time.Second}, delays(a.Process(deliverytest.Options{BurstPerSecond: 2}), 2, due))
+}
+
+// A process that has counted nothing yet knows the bursts from Temporal alone.
+func TestBurst_ForgetsWhatWasCancelledOrMovedAndCountsItWhereItIsMovedTo(t *testing.T) {
+	t.Parallel()
+	a, due := withBurst(t, 1), inAnHour()
+	later := due.Add(time.Minute)
+	var ids []string
+	for n := range 6 {
+		delivery, err := a.Schedule(fmt.Sprint(n), due, time.Time{})
+		require.NoError(t, err)
+		ids = append(ids, delivery.ID)
+	}
+	require.NoError(t, a.CancelDelivery(t.Context(), a.Name, ids[2]))
+	for _, id := range ids[3:] {
+		require.NoError(t, a.Update(t.Context(), a.Name, id, protocol.UpdateReschedule, postdate.Change{DueAt: &later}))
+	}
+	a.Listed(2, postdate.Filter{State: postdate.Scheduled, DueBefore: &later})
+	a.Listed(3, postdate.Filter{State: postdate.Scheduled, DueAfter: &later})
+	b := a.Process(deliverytest.Options{BurstPerSecond: 1})
+	require.Equal(t, []time.Duration{2 * time.Second}, delays(b, 1, due))
+	require.Equal(t, []time.Duration{3 * time.Second}, delays(b, 1, later))
 }

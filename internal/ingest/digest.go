@@ -46,7 +46,7 @@ type normalised struct {
 	Type       string               `json:"type"`
 	Entity     string               `json:"entity,omitempty"`
 	Data       json.RawMessage      `json:"data,omitempty"`
-	Timestamp  time.Time            `json:"timestamp,omitzero"`
+	Timestamp  *time.Time           `json:"timestamp,omitempty"`
 	CloudEvent *postdate.CloudEvent `json:"cloudevent,omitempty"`
 }
 
@@ -56,10 +56,10 @@ func digestOf(events ...postdate.Event) string {
 	for i, event := range events {
 		all[i] = normalised{
 			ID: event.ID, Type: event.Type, Entity: event.Entity, Data: Sorted(event.Data),
-			Timestamp: event.Timestamp, CloudEvent: event.CloudEvent,
+			CloudEvent: event.CloudEvent,
 		}
-		if !event.Timestamp.IsZero() {
-			all[i].Timestamp = event.Timestamp.UTC()
+		if event.Timestamp != nil {
+			all[i].Timestamp = new(event.Timestamp.UTC())
 		}
 	}
 	return Digest(all)

@@ -63,7 +63,6 @@ func New(c Config) *Ingester {
 		now:         c.Now,
 		batcher:     newBatcher(),
 		queues:      newQueueBuilder(),
-		bursts:      newBurstLimiter(c.TenantBurstPerSecond, c.Executions.CountOpen),
 	}
 	if i.log == nil {
 		i.log = slog.Default()
@@ -71,5 +70,6 @@ func New(c Config) *Ingester {
 	if i.now == nil {
 		i.now = time.Now
 	}
+	i.bursts = newBurstLimiter(c.TenantBurstPerSecond, c.Executions.CountOpen, i.now)
 	return i
 }

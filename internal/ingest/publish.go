@@ -1,9 +1,8 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"time"
 
@@ -24,6 +23,8 @@ type Batch struct {
 	// Key is the caller's Idempotency-Key: it stands for the ids that were not given.
 	Key         string
 	TraceParent string
+
+	group string // the id of the group that Key, or what is published, stands for
 }
 
 // Published is the result for one event.
@@ -40,6 +41,18 @@ type Published struct {
 // Repeating it publishes the event once.
 func (i *Ingester) Publish(ctx context.Context, tenant string, e postdate.Event, traceParent string) (int, error) {
 	results, err := i.PublishBatch(ctx, Batch{Tenant: tenant, Events: []postdate.Event{e}, TraceParent: traceParent})
+	if err != nil {
+		return 0, err
+	}
+	return len(results[0].Deliveries), results[0].Err
+}
+
+// PublishSchedule publishes a schedule that is due to its subscribers, as
+// [Ingester.Publish] does. Its event gets an id that no caller can choose.
+func (i *Ingester) PublishSchedule(ctx context.Context, tenant string, e postdate.Event, traceParent string) (int, error) {
+	group := protocol.ScheduledGroup(tenant, e.ID)
+	e.ID = ""
+	results, err := i.PublishBatch(ctx, Batch{Tenant: tenant, Events: []postdate.Event{e}, TraceParent: traceParent, group: group})
 	if err != nil {
 		return 0, err
 	}
@@ -65,6 +78,9 @@ func (i *Ingester) PublishBatch(ctx context.Context, b Batch) ([]Published, erro
 	if err != nil {
 		return nil, err
 	}
+	if b.Key != "" {
+		b.group = protocol.KeyedGroup(b.Tenant, b.Key)
+	}
 	r := &publishRun{Ingester: i, Batch: b, at: i.now().UTC(), tenant: tenant, results: make([]Published, len(b.Events))}
 	var starting errgroup.Group
 	starting.SetLimit(maxParallel)
@@ -79,46 +95,55 @@ func (i *Ingester) PublishBatch(ctx context.Context, b Batch) ([]Published, erro
 }
 
 // byExecution groups the indexes of the events by the execution that carries them: all
-// that have no id, and all that have the same id.
+// that have no id, and all that are the same event.
 func (r *publishRun) byExecution() [][]int {
 	var groups [][]int
 	first := make(map[string]int)
 	for index, event := range r.Events {
-		if at, ok := first[event.ID]; ok {
+		workflowID, _ := identityOf(r.Tenant, event)
+		if at, ok := first[workflowID]; ok {
 			groups[at] = append(groups[at], index)
 			continue
 		}
-		first[event.ID] = len(groups)
+		first[workflowID] = len(groups)
 		groups = append(groups, []int{index})
 	}
 	return groups
 }
 
-// publish publishes the events at these indexes: all that have no id, or those of one id,
-// one after another, of which the first counts.
+// identityOf is the workflow id and the id of an event that its caller named. Both are
+// empty for others.
+func identityOf(tenant string, e postdate.Event) (workflowID, id string) {
+	switch {
+	case e.ID == "":
+		return "", ""
+	case e.CloudEvent != nil:
+		id = postdate.CloudEventID(e.CloudEvent.Source, cmp.Or(e.CloudEvent.ID, e.ID))
+		group, _, _ := postdate.SplitGroupedID(id)
+		return protocol.GroupID(tenant, group), id
+	default:
+		return protocol.EventID(tenant, e.ID), e.ID
+	}
+}
+
+// publish publishes the events at these indexes: all that have no id, or those that are
+// the same event, one after another, of which the first counts.
 func (r *publishRun) publish(ctx context.Context, indexes []int) {
-	if id := r.Events[indexes[0]].ID; id != "" {
+	if workflowID, id := identityOf(r.Tenant, r.Events[indexes[0]]); id != "" {
 		for _, index := range indexes {
-			r.start(ctx, protocol.EventID(r.Tenant, id), []string{id}, []int{index})
+			r.start(ctx, workflowID, []string{id}, []int{index})
 		}
 		return
 	}
-	if r.Key == "" {
+	if r.group == "" {
 		r.publishUnnamed(ctx, indexes)
 		return
 	}
-	group := keyedGroup(r.Tenant, r.Key)
 	ids := make([]string, len(indexes))
 	for place := range ids {
-		ids[place] = postdate.GroupedID(group, place)
+		ids[place] = postdate.GroupedID(r.group, place)
 	}
-	r.start(ctx, protocol.GroupID(r.Tenant, group), ids, indexes)
-}
-
-// keyedGroup is the id of the group of a tenant's idempotency key.
-func keyedGroup(tenant, key string) string {
-	sum := sha256.Sum256([]byte(tenant + "\n" + key))
-	return hex.EncodeToString(sum[:16])
+	r.start(ctx, protocol.GroupID(r.Tenant, r.group), ids, indexes)
 }
 
 // publishUnnamed publishes the events at these indexes in executions that may carry
@@ -146,7 +171,7 @@ func (r *publishRun) start(ctx context.Context, workflowID string, ids []string,
 	}
 	if errors.Is(err, executions.ErrExists) {
 		duplicate = true
-		in.Events, err = r.findExisting(ctx, workflowID, in)
+		in.Events, err = r.findExisting(ctx, workflowID, nameOf(r.Events[indexes[0]]), in)
 	}
 	r.setResults(indexes, in.Events, duplicate, err)
 }
@@ -177,11 +202,19 @@ func deliveriesOf(publications []protocol.Publication) int {
 	return deliveries
 }
 
-// findExisting reads the events of the execution that has this id already. It returns a
-// conflict unless an equal request started it.
-func (r *publishRun) findExisting(ctx context.Context, workflowID string, in protocol.DispatchInput) ([]protocol.Publication, error) {
-	id := in.Events[0].Message.ID
-	described, err := r.executions.Describe(ctx, workflowID, id)
+// nameOf is the id that an event's caller gave it.
+func nameOf(e postdate.Event) string {
+	if e.CloudEvent == nil {
+		return e.ID
+	}
+	return cmp.Or(e.CloudEvent.ID, e.ID)
+}
+
+// findExisting reads the events of the execution that has this workflow id already. It
+// returns a conflict unless an equal request started it, which names the event as its
+// caller did.
+func (r *publishRun) findExisting(ctx context.Context, workflowID, name string, in protocol.DispatchInput) ([]protocol.Publication, error) {
+	described, err := r.executions.Describe(ctx, workflowID, in.Events[0].Message.ID)
 	if err != nil {
 		return in.Events, err
 	}
@@ -192,10 +225,10 @@ func (r *publishRun) findExisting(ctx context.Context, workflowID string, in pro
 	if first.Digest == in.Digest {
 		return first.Events, nil
 	}
-	if _, _, grouped := postdate.SplitGroupedID(id); grouped {
+	if name == "" {
 		return in.Events, postdate.Errorf(postdate.Conflict, "", "this Idempotency-Key is that of a request with other events")
 	}
-	return in.Events, postdate.Errorf(postdate.Conflict, "", "%q exists already, from a request with another body", id)
+	return in.Events, postdate.Errorf(postdate.Conflict, "", "%q exists already, from a request with another body", name)
 }
 
 // input is the input of the execution that carries the events at these indexes.
@@ -215,18 +248,29 @@ func (r *publishRun) publications(indexes []int) []protocol.Publication {
 	publications := make([]protocol.Publication, len(indexes))
 	for n, index := range indexes {
 		event := r.Events[index]
-		if event.Timestamp.IsZero() {
-			event.Timestamp = r.at
+		happened := r.at
+		if event.Timestamp != nil {
+			happened = event.Timestamp.UTC()
 		}
 		publications[n] = protocol.Publication{
 			Message: postdate.Message{
-				Tenant: r.Tenant, Entity: event.Entity, Type: event.Type, Timestamp: event.Timestamp.UTC(),
-				Data: event.Data, TraceParent: r.TraceParent, CloudEvent: event.CloudEvent, Tick: event.Tick,
+				Tenant: r.Tenant, Entity: event.Entity, Type: event.Type, Timestamp: happened,
+				Data: event.Data, TraceParent: r.TraceParent, CloudEvent: cloudEventOf(event), Tick: event.Tick,
 			},
 			Endpoints: r.tenant.Subscribers(event.Type),
 		}
 	}
 	return publications
+}
+
+// cloudEventOf is what the message of an event has of it as a CloudEvent.
+func cloudEventOf(e postdate.Event) *postdate.CloudEvent {
+	if e.CloudEvent == nil {
+		return nil
+	}
+	c := *e.CloudEvent
+	c.ID = cmp.Or(c.ID, e.ID)
+	return &c
 }
 
 // resultOf is the result of an event that was accepted.

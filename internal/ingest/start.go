@@ -68,3 +68,13 @@ func (i *Ingester) StartDelivery(ctx context.Context, in protocol.DeliverInput, 
 func (i *Ingester) Started(ctx context.Context, tenant, id string) (bool, error) {
 	return i.executions.Exists(ctx, protocol.DeliveryID(tenant, id))
 }
+
+// StartDispatch starts a Dispatch of that workflow id. It is no error that it was started
+// before.
+func (i *Ingester) StartDispatch(ctx context.Context, workflowID string, in protocol.DispatchInput) error {
+	_, err := i.executions.Start(ctx, protocol.DispatchOptions(workflowID, in), protocol.DispatchWorkflow, in)
+	if errors.Is(err, executions.ErrExists) {
+		return nil
+	}
+	return err
+}

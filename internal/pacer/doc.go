@@ -3,7 +3,7 @@
 //
 // # Permits
 //
-// Every attempt at an endpoint needs a permit. [Pacer.Acquire] issues one at once, after a
+// Every attempt needs a permit. [Pacer.Acquire] issues one at once, after a
 // wait in place, or not at all: then it returns [throttle.ErrNoPermit], and the caller
 // queues the delivery in a line. A permit ends when its attempt ends, and carries back the
 // attempt's result. A permit that was issued stays good: the end of a lease, or of the
@@ -22,6 +22,20 @@
 // sent, granted by the endpoint's execution for [protocol.LeaseTime]. One Update every few
 // seconds renews the lease and reports results. An endpoint without a pace becomes
 // unleased again when it has been well for a few seconds and its execution agrees.
+//
+// # Bare urls and tests
+//
+// A bare url is an endpoint without settings: the attempts of one tenant at one host share
+// a local limiter, which bounds them in flight and has a breaker of its own. It is never
+// leased, since there is no execution for it, and its deliveries have no line. A refusal is
+// a [throttle.NoPermitError], which says when to ask again, such that the requests come
+// back about as permits become free. Tests of endpoints that are not enabled have local
+// limiters too.
+//
+// # Slots
+//
+// Over all endpoints, urls and tenants the attempts in flight in this process are bounded
+// by slots, of which no tenant gets so many that none are free for another.
 //
 // # Who waits where
 //
@@ -44,6 +58,7 @@
 //     report of it, since it decides about the breaker.
 //   - Results are not lost while the engine is away: they are reported with the next
 //     request that succeeds.
+//   - A permit is acquired first, and slots for it then, never the other way round.
 //   - Permits for several attempts are issued all at once or not at all, so that no two
 //     requests wait for each other's rest.
 package pacer

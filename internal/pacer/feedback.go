@@ -89,7 +89,11 @@ func later(a, b time.Time) time.Time {
 
 // average is the mean duration of attempts with one attempt more. Recent attempts count most.
 func average(mean time.Duration, attempt postdate.Attempt) time.Duration {
-	took := max(time.Duration(attempt.DurationMS)*time.Millisecond, time.Millisecond)
+	return averageOf(mean, time.Duration(attempt.DurationMS)*time.Millisecond)
+}
+
+func averageOf(mean, took time.Duration) time.Duration {
+	took = max(took, time.Millisecond)
 	if mean == 0 {
 		return took
 	}

@@ -29,8 +29,9 @@ const (
 type limiter struct {
 	limiterKey
 
-	p  *Pacer
-	mu sync.Mutex
+	p     *Pacer
+	local bool // it is never leased: see local.go
+	mu    sync.Mutex
 
 	pace    postdate.Pace // the endpoint's limits
 	hasPace bool          // the endpoint has a pace of its own: it is always leased
@@ -61,23 +62,57 @@ type limiter struct {
 	urgent      bool  // the next lease request does not wait for its interval
 	err         error // of the last lease request
 
+	throttle throttle.Throttle // of a local limiter
+	schedule schedule          // of its refused requests
+
 	timer  *time.Timer
 	wakeAt time.Time
 	// reportAt is when an unleased endpoint's results are reported.
 	reportAt time.Time
 }
 
-// acquire returns a waiter, which has its permit already where one is free. It returns nil
-// where no permit comes soon, and false where l was dropped from the pacer.
-func (l *limiter) acquire(e postdate.Endpoint, r throttle.PermitRequest) (*waiter, bool) {
+// acquire returns a waiter, which has its permit already where one is free. It returns
+// [throttle.ErrNoPermit] where none comes soon.
+func (l *limiter) acquire(e postdate.Endpoint, r throttle.PermitRequest) (*waiter, error) {
 	now := l.p.config.Now()
-	pace := e.Pace(l.p.config.MaxInFlight)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.dropped {
-		return nil, false
+		return nil, errDropped
 	}
 	l.usedAt = now
+	l.setPace(e, now)
+	if !l.leased && len(l.waiting) == 0 && l.bucket.rate == 0 && l.room(now, r.N) {
+		return &waiter{permit: l.issue(r.N)}, nil
+	}
+	if l.leased && !r.Dequeued && l.mustQueue(now) {
+		return nil, l.noPermit(now)
+	}
+	if !r.Dequeued && (l.nearlyFull() || !l.canGrant(r.N, now)) || l.local && l.blockedBeyond(now.Add(r.MaxWait)) {
+		if !l.leased {
+			l.requireLease(now)
+		}
+		l.queueUntil = now.Add(queueFor)
+		l.grant(now)
+		return nil, l.noPermit(now)
+	}
+	w := &waiter{since: r.Since, n: r.N, dequeued: r.Dequeued, done: make(chan struct{})}
+	heap.Push(&l.waiting, w)
+	l.waitingPermits += r.N
+	if l.leased && !l.usable(now) && len(l.waiting) == 1 {
+		l.urgent = true
+	}
+	l.grant(now)
+	return w, nil
+}
+
+// setPace applies the endpoint's limits.
+func (l *limiter) setPace(e postdate.Endpoint, now time.Time) {
+	pace := e.Pace(l.p.config.MaxInFlight)
+	if l.local {
+		l.setLocalPace(pace, now)
+		return
+	}
 	if pace != l.pace || e.Paced() != l.hasPace {
 		l.urgent = l.urgent || l.live(now)
 		l.pace, l.hasPace = pace, e.Paced()
@@ -85,33 +120,10 @@ func (l *limiter) acquire(e postdate.Endpoint, r throttle.PermitRequest) (*waite
 	if l.hasPace && !l.leased {
 		l.requireLease(now)
 	}
-	n := max(1, r.N)
-	if !l.leased && len(l.waiting) == 0 && l.room(now, n) {
-		return &waiter{permit: l.issue(n)}, true
-	}
-	if l.leased && !r.Dequeued && l.mustQueue(now) {
-		return nil, true
-	}
-	if !r.Dequeued && (l.nearlyFull() || !l.canGrant(n, now)) {
-		if !l.leased {
-			l.requireLease(now)
-		}
-		l.queueUntil = now.Add(queueFor)
-		l.grant(now)
-		return nil, true
-	}
-	w := &waiter{since: r.Since, n: n, dequeued: r.Dequeued, done: make(chan struct{})}
-	heap.Push(&l.waiting, w)
-	l.waitingPermits += n
-	if l.leased && !l.usable(now) && len(l.waiting) == 1 {
-		l.urgent = true
-	}
-	l.grant(now)
-	return w, true
 }
 
 // await waits until w is resolved, for maxWait at most.
-func (l *limiter) await(ctx context.Context, w *waiter, maxWait time.Duration) (throttle.Permit, error) {
+func (l *limiter) await(ctx context.Context, w *waiter, maxWait time.Duration) (*permit, error) {
 	if w.done != nil {
 		timer := time.NewTimer(maxWait)
 		defer timer.Stop()
@@ -130,7 +142,7 @@ func (l *limiter) await(ctx context.Context, w *waiter, maxWait time.Duration) (
 	case w.permit == nil:
 		return nil, throttle.ErrNoPermit
 	}
-	return w.permit.release, nil
+	return w.permit, nil
 }
 
 // giveUp resolves w, which has waited for as long as it may, unless it just got its permit.
@@ -150,6 +162,9 @@ func (l *limiter) giveUp(w *waiter) {
 	}
 	if err == nil && !w.dequeued {
 		l.queueUntil = now.Add(queueFor)
+	}
+	if err == nil {
+		err = l.noPermit(now)
 	}
 	l.resolve(w, nil, err)
 	l.grant(now)
@@ -173,14 +188,15 @@ func (l *limiter) abandon(w *waiter) {
 	p := w.permit
 	l.mu.Unlock()
 	if p != nil {
-		for range w.n {
-			p.release(postdate.Attempt{})
-		}
+		p.releaseUnused()
 	}
 }
 
-// requireLease makes l leased.
+// requireLease makes l leased. A local one never is.
 func (l *limiter) requireLease(now time.Time) {
+	if l.local {
+		return
+	}
 	l.leased, l.urgent, l.failedAt = true, true, now
 }
 
@@ -220,7 +236,7 @@ func (l *limiter) usable(now time.Time) bool { return l.live(now) && l.lease.Pac
 // room reports whether n more attempts may be in flight, whatever the rate.
 func (l *limiter) room(now time.Time, n int) bool {
 	if !l.leased {
-		return l.inFlight+n <= l.pace.InFlight
+		return l.inFlight+n <= l.localPace(now).InFlight
 	}
 	return l.live(now) && l.inFlight+n <= l.lease.Pace.InFlight && l.holdSeq == l.ackSeq
 }
@@ -228,7 +244,7 @@ func (l *limiter) room(now time.Time, n int) bool {
 // grant issues permits to waiting requests as far as it may, and schedules the next look.
 func (l *limiter) grant(now time.Time) {
 	var next time.Time
-	if l.leased {
+	if l.leased || l.local {
 		l.bucket.fill(now, len(l.waiting) > 0)
 	}
 	for len(l.waiting) > 0 {
@@ -239,9 +255,10 @@ func (l *limiter) grant(now time.Time) {
 			continue
 		}
 		if !l.room(now, first.n) {
+			next = l.localBlockedUntil(now)
 			break
 		}
-		if l.leased {
+		if l.leased || l.local {
 			ok, at := l.bucket.take(first.n)
 			if !ok {
 				next = at
@@ -258,7 +275,7 @@ func (l *limiter) drop(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	busy := l.inFlight > 0 || len(l.waiting) > 0 || l.requesting || l.until.After(now) || l.feedback != throttle.Feedback{} ||
-		l.lease.BlockedUntil.After(now)
+		l.lease.BlockedUntil.After(now) || l.throttle.Active(now)
 	if busy || now.Sub(l.usedAt) < dropAfter {
 		return false
 	}

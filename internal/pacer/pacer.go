@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +30,8 @@ type Config struct {
 	// MaxInFlight bounds the attempts in flight at endpoints without a bound of their
 	// own. Default 100.
 	MaxInFlight int
+	// Slots bounds the attempts in flight in this process. Default 1,000.
+	Slots int
 	// MaxWait is how long a request without a MaxWait of its own waits in place. Default 1 s.
 	MaxWait time.Duration
 	Log     *slog.Logger
@@ -36,6 +40,7 @@ type Config struct {
 
 const (
 	defaultMaxWait = time.Second
+	defaultSlots   = 1000
 	// dropAfter is how long a limiter is kept without a request, and dropInterval how
 	// often such limiters are looked for.
 	dropAfter    = time.Minute
@@ -46,6 +51,9 @@ const (
 	closeTimeout = 5 * time.Second
 )
 
+// errDropped says that a limiter was dropped just now: another is to be made.
+var errDropped = errors.New("the limiter was dropped")
+
 var errClosed = errors.New("this process is stopping and issues no permits")
 
 // Pacer issues permits. It is safe for concurrent use.
@@ -54,6 +62,7 @@ type Pacer struct {
 	source  leaseSource
 	worker  string
 	reports *rate.Limiter
+	slots   *slots
 
 	ctx  context.Context //nolint:containedctx // lease requests serve all waiting requests, not the one that caused them
 	stop context.CancelFunc
@@ -73,6 +82,7 @@ func New(c Config) *Pacer { return newPacer(c, endpointLeases{c.Temporal}) }
 func newPacer(c Config, s leaseSource) *Pacer {
 	c.MaxInFlight = cmp.Or(c.MaxInFlight, postdate.DefaultInFlight)
 	c.MaxWait = cmp.Or(c.MaxWait, defaultMaxWait)
+	c.Slots = cmp.Or(c.Slots, defaultSlots)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -81,34 +91,82 @@ func newPacer(c Config, s leaseSource) *Pacer {
 	}
 	p := &Pacer{
 		config: c, source: s, worker: uuid.NewString(), limiters: make(map[limiterKey]*limiter),
-		reports: rate.NewLimiter(reportsPerSecond, 1),
+		reports: rate.NewLimiter(reportsPerSecond, 1), slots: newSlots(c.Slots, c.Now),
 	}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	return p
 }
 
-// Acquire returns a permit for attempts at an endpoint. It waits for one as long as the
-// request says, and returns [throttle.ErrNoPermit] where none comes so soon.
+// Acquire returns a permit for attempts at an endpoint, or at the host of a bare url: an
+// endpoint that has nothing but the URL. It waits for one as long as the request says. Where
+// none comes so soon it returns [throttle.ErrNoPermit]; for a bare url that is a
+// [throttle.NoPermitError].
 func (p *Pacer) Acquire(ctx context.Context, tenant string, e postdate.Endpoint, r throttle.PermitRequest) (throttle.Permit, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	began := p.config.Now()
+	r.MaxWait, r.N = cmp.Or(r.MaxWait, p.config.MaxWait), max(1, r.N)
+	permit, err := p.acquire(ctx, tenant, e, r)
+	if err != nil {
+		return nil, err
+	}
+	// The endpoint's permit is held while the process's slots are waited for. Nobody waits
+	// the other way round.
+	slotsAt := p.config.Now()
+	if err := p.slots.acquire(ctx, tenant, r.N, r.MaxWait-slotsAt.Sub(began), r.Dequeued); err != nil {
+		permit.releaseUnused()
+		return nil, err
+	}
+	begun := p.config.Now()
+	return func(attempt postdate.Attempt) {
+		if permit.release(attempt) {
+			p.slots.release(tenant, p.config.Now().Sub(begun))
+		}
+	}, nil
+}
+
+// acquire returns the endpoint's permit.
+func (p *Pacer) acquire(ctx context.Context, tenant string, e postdate.Endpoint, r throttle.PermitRequest) (*permit, error) {
+	key, local := keyOf(tenant, e)
 	for {
-		l, err := p.limiter(limiterKey{tenant, e.ID})
+		l, err := p.limiter(key, local)
 		if err != nil {
 			return nil, err
 		}
-		if w, ok := l.acquire(e, r); ok { //nolint:contextcheck // see Pacer.ctx
-			if w == nil {
-				return nil, throttle.ErrNoPermit
-			}
-			return l.await(ctx, w, cmp.Or(r.MaxWait, p.config.MaxWait))
+		w, err := l.acquire(e, r) //nolint:contextcheck // see Pacer.ctx
+		switch {
+		case errors.Is(err, errDropped):
+		case err != nil:
+			return nil, err
+		default:
+			return l.await(ctx, w, r.MaxWait)
 		}
 	}
 }
 
-// limiter returns the endpoint's limiter, and makes it where there is none.
-func (p *Pacer) limiter(key limiterKey) (*limiter, error) {
+// keyOf is the key of the limiter for e, and reports whether that is a local one.
+func keyOf(tenant string, e postdate.Endpoint) (limiterKey, bool) {
+	switch {
+	case e.ID == "":
+		return limiterKey{tenant, "host " + hostOf(e.URL)}, true
+	case e.State != postdate.Enabled: // its execution grants no leases
+		return limiterKey{tenant, "test " + e.ID}, true
+	}
+	return limiterKey{tenant, e.ID}, false
+}
+
+// hostOf is the host of a url with its port, as far as it can be read.
+func hostOf(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Host)
+}
+
+// limiter returns the limiter of that key, and makes it where there is none.
+func (p *Pacer) limiter(key limiterKey, local bool) (*limiter, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -126,7 +184,7 @@ func (p *Pacer) limiter(key limiterKey) (*limiter, error) {
 			}
 		}
 	}
-	l = &limiter{p: p, limiterKey: key}
+	l = &limiter{p: p, limiterKey: key, local: local}
 	p.limiters[key] = l
 	return l, nil
 }

@@ -20,13 +20,21 @@ func (l *limiter) issue(n int) *permit {
 	return &permit{l: l, left: n}
 }
 
-// release ends one attempt. It is the [throttle.Permit].
-func (p *permit) release(attempt postdate.Attempt) {
+// release ends one attempt. It returns false where all have ended before.
+func (p *permit) release(attempt postdate.Attempt) bool {
 	p.l.mu.Lock()
 	defer p.l.mu.Unlock()
-	if p.left > 0 {
-		p.left--
-		p.l.release(attempt)
+	if p.left == 0 {
+		return false
+	}
+	p.left--
+	p.l.release(attempt)
+	return true
+}
+
+// releaseUnused ends all attempts of a permit that is not used.
+func (p *permit) releaseUnused() {
+	for p.release(postdate.Attempt{}) {
 	}
 }
 
@@ -35,9 +43,15 @@ func (l *limiter) release(attempt postdate.Attempt) {
 	l.inFlight--
 	l.usedAt = now
 	if !protocol.Attempted(attempt.Outcome) {
-		if l.live(now) && l.bucket.rate > 0 {
+		if (l.local || l.live(now)) && l.bucket.rate > 0 {
 			l.bucket.tokens = min(l.bucket.tokens+1, l.bucket.burst)
 		}
+		l.grant(now)
+		return
+	}
+	if l.local {
+		l.avgDuration = average(l.avgDuration, attempt)
+		l.observe(attempt, now)
 		l.grant(now)
 		return
 	}

@@ -44,8 +44,8 @@ func TestStore_ChangesEndpoints(t *testing.T) {
 	started := sweeps.of(d.tenant)
 	for i := range started {
 		if started[i].Action == protocol.SweepCancel {
-			require.False(t, started[i].Filter.AcceptedBefore.IsZero(), "what is accepted later is for another endpoint")
-			started[i].Filter.AcceptedBefore = time.Time{}
+			require.NotNil(t, started[i].Filter.AcceptedBefore, "what is accepted later is for another endpoint")
+			started[i].Filter.AcceptedBefore = nil
 		}
 	}
 	require.ElementsMatch(t, []protocol.SweepInput{

@@ -36,6 +36,12 @@ func (s *Store) Report(ctx context.Context, tenant, endpoint string, attempt pos
 		return
 	}
 	of, now := watched{tenant, endpoint}, s.config.Now()
+	if attempt.Disable {
+		s.report(ctx, of, 0, protocol.UpdateSetEndpointState, protocol.SetEndpointState{
+			ID: endpoint, State: postdate.Disabled, Reason: "it asked for that by webhook-delivery: disable",
+		})
+		return
+	}
 	switch attempt.Outcome {
 	case postdate.Gone:
 		s.report(ctx, of, 0, protocol.UpdateSetEndpointState, protocol.SetEndpointState{

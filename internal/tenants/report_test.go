@@ -92,6 +92,19 @@ func TestReport_DisablesAnEndpointThatIsGone(t *testing.T) {
 	require.Equal(t, []string{postdate.EndpointDisabled}, d.types(1))
 }
 
+// Also where it accepted the message that it answered so.
+func TestReport_DisablesWhatAsksForIt(t *testing.T) {
+	t.Parallel()
+	for _, outcome := range []postdate.Outcome{postdate.Accepted, postdate.Gone} {
+		d := newFixture(t)
+		d.create("ep_1")
+		disabled := d.attempts(postdate.Attempt{Status: 200, Outcome: outcome, Disable: true})
+		require.Equal(t, postdate.Disabled, disabled.State)
+		require.Equal(t, "it asked for that by webhook-delivery: disable", disabled.Reason)
+		require.Equal(t, []string{postdate.EndpointDisabled}, d.types(1))
+	}
+}
+
 func TestReport_IgnoresUnknownEndpoints(t *testing.T) {
 	t.Parallel()
 	d := newFixture(t)

@@ -11,6 +11,18 @@ import (
 // delivery is to be queued.
 var ErrNoPermit = errors.New("the endpoint has no free permit")
 
+// NoPermitError is an [ErrNoPermit] that says when to ask again: for deliveries that have no
+// line to wait in.
+type NoPermitError struct {
+	RetryAfter time.Duration
+	Reason     string
+}
+
+func (e *NoPermitError) Error() string { return e.Reason }
+
+// Is reports whether target is [ErrNoPermit].
+func (*NoPermitError) Is(target error) bool { return target == ErrNoPermit } //nolint:errorlint // it is for errors.Is
+
 // PermitRequest asks for a permit to make attempts at an endpoint.
 type PermitRequest struct {
 	// Dequeued: the delivery's line was woken. Other requests never overtake a queue.

@@ -15,10 +15,10 @@ const (
 	// headerReschedule, on a 2xx, asks for the same message again: at a time
 	// (RFC 3339) or after a duration (Go's form or ISO 8601's).
 	headerReschedule = "Postdate-Reschedule"
-	// headerDelivery with the value "abort", on anything but a 2xx, asks to give
-	// the delivery up.
+	// headerDelivery says what is to become of the delivery, in the words of Standard
+	// Webhooks' proposal: "abort-message" (or "abort"), on anything but a 2xx, asks
+	// to give it up, and "disable", on any answer, to disable the endpoint.
 	headerDelivery = "Webhook-Delivery"
-	abort          = "abort"
 	// headerRecurrence with the value "stop", on any answer, asks that no further tick of
 	// the recurring schedule be sent.
 	headerRecurrence = "Postdate-Recurrence"
@@ -39,8 +39,9 @@ const minReschedule = time.Second
 
 // classify says what an answer that came at now means, by its status and headers.
 func classify(response *http.Response, now time.Time) postdate.Attempt {
+	abort, disable := deliveryRequests(response.Header.Values(headerDelivery))
 	a := postdate.Attempt{
-		Outcome: postdate.Failed, Status: response.StatusCode,
+		Outcome: postdate.Failed, Status: response.StatusCode, Disable: disable,
 		StopRecurrence: strings.EqualFold(strings.TrimSpace(response.Header.Get(headerRecurrence)), stop),
 	}
 	switch status := response.StatusCode; {
@@ -49,17 +50,42 @@ func classify(response *http.Response, now time.Time) postdate.Attempt {
 		if value := response.Header.Get(headerReschedule); value != "" {
 			reschedule(&a, value, now)
 		}
-	case status == http.StatusGone:
+	case status == http.StatusGone, disable:
 		a.Outcome = postdate.Gone
-	case strings.EqualFold(strings.TrimSpace(response.Header.Get(headerDelivery)), abort):
+	case abort:
 		a.Outcome = postdate.Aborted
 	default:
-		a.RetryAfter = retryAfter(response.Header.Get("Retry-After"), now)
-		if status >= 300 && status < 400 {
+		a.RetryAfter = retryAfter(response.Header, now)
+		if isRedirect(status) {
 			a.Error = "redirects are not followed: give the url that this one leads to"
 		}
 	}
 	return a
+}
+
+// deliveryRequests reads what the values of a header ask for: one word, or several
+// with commas between them.
+func deliveryRequests(values []string) (abort, disable bool) {
+	for word := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		switch strings.ToLower(strings.TrimSpace(word)) {
+		case "abort", "abort-message":
+			abort = true
+		case "disable":
+			disable = true
+		}
+	}
+	return abort, disable
+}
+
+// isRedirect reports whether an answer of that status names another url.
+func isRedirect(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	default:
+		return false
+	}
 }
 
 // reschedule makes a Rescheduled of an Accepted, to the moment that value names.
@@ -69,7 +95,7 @@ func reschedule(a *postdate.Attempt, value string, now time.Time) {
 	case !ok:
 		a.Error = fmt.Sprintf("%s was not understood: %q is neither a time (RFC 3339) nor a duration", strings.ToLower(headerReschedule), excerpt(value))
 		return
-	case to.Sub(now) > postdate.MaxDelay:
+	case to.After(postdate.Furthest(now)):
 		a.Error = fmt.Sprintf("%s was not obeyed: %q is more than 100 years ahead", strings.ToLower(headerReschedule), excerpt(value))
 		return
 	case to.Before(soonest):
@@ -88,10 +114,11 @@ func parseMoment(value string, now time.Time) (time.Time, bool) {
 	return now.Add(after.Duration()), err == nil
 }
 
-// retryAfter reads the header Retry-After (RFC 9110 §10.2.3): seconds, or a
-// date. What is neither, or has passed, is 0.
-func retryAfter(value string, now time.Time) postdate.Duration {
-	value = strings.TrimSpace(value)
+// retryAfter reads the header Retry-After (RFC 9110 §10.2.3): seconds, or a date,
+// which is one by the clock that wrote the answer's Date. What is neither, or has
+// passed, is 0.
+func retryAfter(header http.Header, now time.Time) postdate.Duration {
+	value := strings.TrimSpace(header.Get("Retry-After"))
 	var wait time.Duration
 	if value != "" && strings.Trim(value, "0123456789") == "" {
 		seconds, err := strconv.ParseUint(value, 10, 64)
@@ -100,6 +127,9 @@ func retryAfter(value string, now time.Time) postdate.Duration {
 		}
 		wait = time.Duration(seconds) * time.Second
 	} else if date, err := http.ParseTime(value); err == nil {
+		if written, err := http.ParseTime(header.Get("Date")); err == nil {
+			now = written
+		}
 		wait = date.Sub(now)
 	}
 	return postdate.Duration(min(max(wait, 0), postdate.MaxRetryAfter))

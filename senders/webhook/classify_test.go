@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,9 +37,19 @@ func TestSend_ClassifiesEveryAnswer(t *testing.T) {
 		{204, nil, postdate.Accepted},
 		{299, nil, postdate.Accepted},
 		{200, []string{"Webhook-Delivery", "abort"}, postdate.Accepted},
+		{200, []string{"Webhook-Delivery", "abort-message"}, postdate.Accepted},
+		{200, []string{"Webhook-Delivery", "disable"}, postdate.Accepted},
+		{200, []string{"Postdate-Reschedule", "1h", "Webhook-Delivery", "disable"}, postdate.Rescheduled},
 		{204, []string{"Postdate-Reschedule", "1h"}, postdate.Rescheduled},
+		{300, nil, postdate.Failed},
 		{301, nil, postdate.Failed},
+		{302, nil, postdate.Failed},
+		{303, nil, postdate.Failed},
 		{304, nil, postdate.Failed},
+		{305, nil, postdate.Failed},
+		{307, nil, postdate.Failed},
+		{308, nil, postdate.Failed},
+		{399, nil, postdate.Failed},
 		{400, nil, postdate.Failed},
 		{401, nil, postdate.Failed},
 		{404, nil, postdate.Failed},
@@ -51,6 +62,12 @@ func TestSend_ClassifiesEveryAnswer(t *testing.T) {
 		{400, []string{"Webhook-Delivery", "continue"}, postdate.Failed},
 		{302, []string{"Webhook-Delivery", "abort"}, postdate.Aborted},
 		{503, []string{"Webhook-Delivery", "abort"}, postdate.Aborted},
+		{500, []string{"Webhook-Delivery", "abort-message"}, postdate.Aborted},
+		{400, []string{"Webhook-Delivery", "ABORT-Message"}, postdate.Aborted},
+		{500, []string{"Webhook-Delivery", "disable"}, postdate.Gone},
+		{404, []string{"Webhook-Delivery", "Disable"}, postdate.Gone},
+		{500, []string{"Webhook-Delivery", "abort-message, disable"}, postdate.Gone},
+		{500, []string{"Webhook-Delivery", "abort-messages"}, postdate.Failed},
 		{429, nil, postdate.Failed},
 		{500, nil, postdate.Failed},
 		{500, []string{"Postdate-Reschedule", "1h"}, postdate.Failed},
@@ -68,7 +85,10 @@ func TestSend_ClassifiesEveryAnswer(t *testing.T) {
 			require.Equal(t, fixed, a.At)
 			require.Equal(t, c.want == postdate.Rescheduled, !a.RescheduleTo.IsZero())
 			require.Zero(t, a.RetryAfter)
-			require.Equal(t, c.status/100 == 3 && c.want == postdate.Failed, a.Error != "", a.Error)
+			isRedirect := slices.Contains([]int{301, 302, 303, 307, 308}, c.status)
+			require.Equal(t, isRedirect && c.want == postdate.Failed, a.Error != "", a.Error)
+			asksToDisable := strings.Contains(strings.ToLower(strings.Join(c.headers, " ")), "disable")
+			require.Equal(t, asksToDisable, a.Disable)
 		})
 	}
 }
@@ -85,6 +105,8 @@ func TestSend_ObeysReschedule(t *testing.T) {
 		"P30D":                      fixed.Add(720 * time.Hour),
 		"PT1M30S":                   fixed.Add(90 * time.Second),
 		"876000h":                   fixed.Add(postdate.MaxDelay),
+		"876576h":                   time.Date(2127, 1, 1, 9, 0, 0, 123456789, time.UTC),
+		"2127-01-01T09:00:00Z":      time.Date(2127, 1, 1, 9, 0, 0, 0, time.UTC),
 		"1s":                        soonest,
 		"2027-01-01T09:00:00Z":      soonest,
 		"2020-01-01T00:00:00Z":      soonest,
@@ -106,7 +128,7 @@ func TestSend_AcceptsAndRemarksOnARescheduleThatItCannotObey(t *testing.T) {
 	t.Parallel()
 	s := open()
 	for _, value := range []string{
-		"tomorrow", "60", "P1M", "P1Y", "2027-02-01", "2027-02-01 09:00:00", "876001h", "P36501D", "9999-01-01T00:00:00Z",
+		"tomorrow", "60", "P1M", "P1Y", "2027-02-01", "2027-02-01 09:00:00", "876577h", "P36525D", "9999-01-01T00:00:00Z",
 		"1h, 2h", strings.Repeat("9", 500) + "h",
 	} {
 		t.Run(value, func(t *testing.T) {
@@ -142,16 +164,35 @@ func TestSend_ReadsRetryAfter(t *testing.T) {
 		"":                               0,
 		"2027-01-01T10:00:00Z":           0,
 		"Fri, 01 Jan 2027 08:00:00 GMT":  0,
-		date(time.Hour, http.TimeFormat): time.Hour - 123456789*time.Nanosecond,
-		date(time.Hour, "Monday, 02-Jan-06 15:04:05 GMT"): time.Hour - 123456789*time.Nanosecond,
-		date(time.Hour, time.ANSIC):                       time.Hour - 123456789*time.Nanosecond,
+		date(time.Hour, http.TimeFormat): time.Hour,
+		date(time.Hour, "Monday, 02-Jan-06 15:04:05 GMT"): time.Hour,
+		date(time.Hour, time.ANSIC):                       time.Hour,
 		date(48*time.Hour, http.TimeFormat):               postdate.MaxRetryAfter,
 	} {
 		t.Run(value, func(t *testing.T) {
 			t.Parallel()
-			to := serve(t, answer(503, "Retry-After", value))
+			to := serve(t, answer(503, "Retry-After", value, "Date", date(0, http.TimeFormat)))
 			require.Equal(t, want, send(t, s, to).RetryAfter.Duration())
 		})
+	}
+}
+
+// A receiver whose clock is wrong means the same by a date as by seconds.
+func TestSend_ReadsTheDateOfRetryAfterByTheClockOfTheReceiver(t *testing.T) {
+	t.Parallel()
+	now := fixed.Truncate(time.Second)
+	later := now.Add(time.Minute)
+	for date, want := range map[string]time.Duration{
+		now.Format(http.TimeFormat):                        time.Minute,
+		now.Add(-40 * time.Second).Format(http.TimeFormat): 100 * time.Second,
+		now.Add(50 * time.Second).Format(http.TimeFormat):  10 * time.Second,
+		later.Add(time.Second).Format(http.TimeFormat):     0,
+		"":    later.Sub(fixed),
+		"now": later.Sub(fixed),
+	} {
+		header := http.Header{"Retry-After": {later.Format(http.TimeFormat)}, "Date": {date}}
+		a := classify(&http.Response{StatusCode: http.StatusTooManyRequests, Header: header}, fixed)
+		require.Equal(t, want, a.RetryAfter.Duration(), date)
 	}
 }
 

@@ -74,11 +74,13 @@ func attributes(m postdate.Message) []contextAttribute {
 	all := make([]contextAttribute, 0, 7+len(came.Extensions))
 	all = append(all,
 		contextAttribute{name: "specversion", value: "1.0"},
-		contextAttribute{name: "id", value: m.ID},
+		contextAttribute{name: "id", value: cmp.Or(came.ID, m.ID)},
 		contextAttribute{name: "source", value: cmp.Or(came.Source, "/postdate/"+m.Tenant)},
 		contextAttribute{name: "type", value: m.Type},
-		contextAttribute{name: "time", value: m.Timestamp.UTC().Format(time.RFC3339Nano)},
 	)
+	if !came.NoTime {
+		all = append(all, contextAttribute{name: "time", value: m.Timestamp.UTC().Format(time.RFC3339Nano)})
+	}
 	subject := came.Subject
 	if m.CloudEvent == nil {
 		subject = m.Entity

@@ -61,6 +61,21 @@ var forms = map[string]struct {
 			"Ce-Traceparent": parent, "Ce-Urgent": "true", "Content-Type": "application/json",
 		},
 	},
+	"as it came, with an id of its own and without a time": {
+		message: postdate.Message{
+			ID: "ce_0123", Tenant: "acme", Type: "com.example.sold", Timestamp: fixed.Truncate(time.Second),
+			CloudEvent: &postdate.CloudEvent{
+				ID: "2026/06+1.é=", NoTime: true, Source: "/shop",
+				Extensions: map[string]any{"partitionkey": "7", "least": float64(-2147483648)},
+			},
+		},
+		structured: `{"specversion":"1.0","id":"2026/06+1.é=","source":"/shop","type":"com.example.sold",` +
+			`"least":-2147483648,"partitionkey":"7"}`,
+		binary: map[string]string{
+			"Ce-Specversion": "1.0", "Ce-Id": "2026/06+1.%C3%A9=", "Ce-Source": "/shop", "Ce-Type": "com.example.sold",
+			"Ce-Partitionkey": "7", "Ce-Least": "-2147483648",
+		},
+	},
 }
 
 func TestSend_IsACloudEventInTheFormThatTheEndpointChose(t *testing.T) {
@@ -101,8 +116,12 @@ func TestSend_IsReceivedByTheSDKOfCloudEvents(t *testing.T) {
 func requireSame(t *testing.T, m postdate.Message, e cloudevents.Event, mode postdate.Mode) {
 	t.Helper()
 	require.Equal(t, "1.0", e.SpecVersion())
-	require.Equal(t, m.ID, e.ID())
-	require.True(t, m.Timestamp.Equal(e.Time()))
+	if m.CloudEvent != nil && m.CloudEvent.NoTime {
+		require.True(t, e.Time().IsZero())
+	} else {
+		require.Equal(t, m.ID, e.ID())
+		require.True(t, m.Timestamp.Equal(e.Time()))
+	}
 	require.Equal(t, string(m.Data), string(e.Data()), "byte for byte")
 	if len(m.Data) > 0 {
 		require.Equal(t, "application/json", e.DataContentType())
@@ -121,6 +140,11 @@ func requireSame(t *testing.T, m postdate.Message, e cloudevents.Event, mode pos
 	require.Equal(t, "7", e.Extensions()["partitionkey"])
 	if mode == postdate.CloudEventsStructured {
 		require.Equal(t, m.CloudEvent.Source, e.Source())
+		if m.CloudEvent.NoTime {
+			require.Equal(t, m.CloudEvent.ID, e.ID())
+			require.EqualValues(t, -2147483648, e.Extensions()["least"])
+			return
+		}
 		require.Equal(t, true, e.Extensions()["urgent"])
 		require.EqualValues(t, 2147483647, e.Extensions()["attempt"])
 	}

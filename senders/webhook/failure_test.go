@@ -179,8 +179,18 @@ func TestNew_TakesNoProxyFromTheEnvironment(t *testing.T) {
 	require.Nil(t, New(Config{}).transport.Proxy)
 }
 
-// nameServer answers every question with code and no address.
+// nameServer answers every question with code and no address, but those for the root.
 func nameServer(t *testing.T, code dnsmessage.RCode) *net.Resolver {
+	t.Helper()
+	return nameServerOf(t, func(name string) dnsmessage.RCode {
+		if name == "." {
+			return dnsmessage.RCodeNameError
+		}
+		return code
+	})
+}
+
+func nameServerOf(t *testing.T, codeOf func(name string) dnsmessage.RCode) *net.Resolver {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -196,7 +206,7 @@ func nameServer(t *testing.T, code dnsmessage.RCode) *net.Resolver {
 			if m.Unpack(packet[:size]) != nil {
 				continue
 			}
-			m.Response, m.RCode, m.Additionals = true, code, nil
+			m.Response, m.RCode, m.Additionals = true, codeOf(m.Questions[0].Name.String()), nil
 			if reply, err := m.Pack(); err == nil {
 				_, _ = conn.WriteTo(reply, from)
 			}

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/guard"
 	"github.com/postdate/postdate/signature"
 )
 
@@ -21,6 +24,8 @@ func (s *Sender) request(ctx context.Context, at time.Time, m postdate.Message, 
 	if err != nil {
 		return nil, fmt.Errorf("make a request: %w", err)
 	}
+	normalize(request.URL)
+	request.Host = request.URL.Host
 	for name, value := range to.Headers { // before ours, which win
 		request.Header.Set(name, value.Reveal())
 	}
@@ -36,6 +41,34 @@ func (s *Sender) request(ctx context.Context, at time.Time, m postdate.Message, 
 	request.Header.Set(signature.HeaderTimestamp, strconv.FormatInt(at.Unix(), 10))
 	request.Header.Set(signature.HeaderSignature, signature.Sign(m.ID, at, body, signers...))
 	return request, nil
+}
+
+// normalize makes of a url what a request line and a Host header can carry: the
+// name that is dialled, and a query that is percent-encoded where it was not.
+func normalize(u *url.URL) {
+	if host, port := u.Hostname(), u.Port(); !strings.Contains(host, ":") { // else an IPv6 address
+		u.Host = guard.Normalize(host)
+		if port != "" {
+			u.Host += ":" + port
+		}
+	}
+	u.RawQuery = escapeQuery(u.RawQuery)
+}
+
+// escapeQuery percent-encodes what must not stand in a query as it is
+// (https://url.spec.whatwg.org/#query-percent-encode-set), and nothing twice.
+func escapeQuery(query string) string {
+	const hex = "0123456789ABCDEF"
+	escaped := make([]byte, 0, len(query))
+	for i := range len(query) {
+		switch c := query[i]; {
+		case c <= ' ', c > '~', c == '"', c == '<', c == '>':
+			escaped = append(escaped, '%', hex[c>>4], hex[c&15])
+		default:
+			escaped = append(escaped, c)
+		}
+	}
+	return string(escaped)
 }
 
 // encode is m in the form that mode says: a body, in which the data stand byte

@@ -37,7 +37,7 @@ func newDialer(g *guard.Guard) *net.Dialer {
 func newTransport(dialer *net.Dialer) *http.Transport {
 	return &http.Transport{
 		Proxy:       nil, // a proxy would dial for us, unguarded
-		DialContext: dialer.DialContext,
+		DialContext: dial(dialer),
 		TLSClientConfig: &tls.Config{
 			MinVersion:         tls.VersionTLS12,
 			ClientSessionCache: tls.NewLRUClientSessionCache(maxIdle), // resuming costs a tenth of a handshake
@@ -60,10 +60,11 @@ type progress struct {
 }
 
 // watch makes requests with the context that it answers report their progress.
-func watch(ctx context.Context) (context.Context, *progress) {
+func (s *Sender) watch(ctx context.Context) (context.Context, *progress) {
 	p := new(progress)
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { p.connected.Store(true) },
+		DNSDone: func(done httptrace.DNSDoneInfo) { s.resolving.note(done.Err) },
 	}), p
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/postdate/postdate"
@@ -38,6 +39,8 @@ type Sender struct {
 	// tenants are the transports of tenants that have a guard of their own.
 	tenants map[string]*http.Transport
 	tracer  trace.Tracer
+	// resolving knows whether the resolver answers.
+	resolving *resolving
 	// headers are those that all requests have in common.
 	headers http.Header
 }
@@ -62,6 +65,7 @@ func New(c Config) *Sender {
 		config:    c,
 		dialer:    dialer,
 		transport: newTransport(dialer),
+		resolving: &resolving{dialer: dialer},
 		tenants:   tenants,
 		tracer:    otel.Tracer("github.com/postdate/postdate/senders/webhook"),
 		headers: http.Header{
@@ -79,7 +83,8 @@ var errNoSecret = errors.New("no signing secret")
 // Send makes one attempt to deliver m, until the deadline of ctx at the latest,
 // or [postdate.MaxTimeout] where it has none. All that concerns the receiver is
 // told by the attempt. The error is for what is our own fault: no secret to sign
-// with, no time left when it began, or ctx cancelled before an answer came.
+// with, no time left when it began, nothing to connect with (see ourFault), or ctx
+// cancelled before an answer came.
 func (s *Sender) Send(ctx context.Context, m postdate.Message, to postdate.Target) (postdate.Attempt, error) {
 	if err := ctx.Err(); err != nil {
 		return postdate.Attempt{}, fmt.Errorf("send %s: %w", m.ID, err)
@@ -95,7 +100,10 @@ func (s *Sender) Send(ctx context.Context, m postdate.Message, to postdate.Targe
 	}
 
 	begun := s.config.Now()
-	attempt := s.try(ctx, begun, m, to, signers)
+	attempt, err := s.try(ctx, begun, m, to, signers)
+	if err != nil {
+		return postdate.Attempt{}, fmt.Errorf("send %s: %w", m.ID, err)
+	}
 	if attempt.Status == 0 && errors.Is(ctx.Err(), context.Canceled) {
 		return postdate.Attempt{}, fmt.Errorf("send %s: %w", m.ID, ctx.Err())
 	}
@@ -121,21 +129,26 @@ func signersOf(to postdate.Target) ([]signature.Signer, error) {
 }
 
 // try makes one request and says what came of it.
-func (s *Sender) try(ctx context.Context, at time.Time, m postdate.Message, to postdate.Target, signers []signature.Signer) postdate.Attempt {
+func (s *Sender) try(ctx context.Context, at time.Time, m postdate.Message, to postdate.Target, signers []signature.Signer) (postdate.Attempt, error) {
 	limit := timeLeft(ctx)
-	ctx, progress := watch(ctx)
+	began := time.Now() // by the clock by which lookups are noted
+	ctx, progress := s.watch(ctx)
 	request, err := s.request(ctx, at, m, to, signers)
 	if err != nil {
-		return failed("the destination's url cannot be read")
+		return failed("the destination's url cannot be read"), nil
 	}
 	span := s.startSpan(ctx, m, request)
 	defer span.End()
 
 	response, err := s.transportOf(m.Tenant).RoundTrip(request)
 	if err != nil {
+		if fault := s.ourFault(ctx, err, began); fault != "" {
+			span.SetStatus(codes.Error, fault)
+			return postdate.Attempt{}, errors.New(fault)
+		}
 		attempt := failed(explain(err, request.URL, limit, progress.connected.Load()))
 		describe(span, attempt)
-		return attempt
+		return attempt, nil
 	}
 	defer response.Body.Close()
 	attempt := classify(response, s.config.Now())
@@ -144,7 +157,7 @@ func (s *Sender) try(ctx context.Context, at time.Time, m postdate.Message, to p
 		attempt.Error = explainBody(err, limit)
 	}
 	describe(span, attempt)
-	return attempt
+	return attempt, nil
 }
 
 // transportOf is what a tenant's requests go through.
