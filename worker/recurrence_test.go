@@ -52,7 +52,7 @@ func recur(t *testing.T, rule string, answer postdate.Attempt) *recurring {
 
 // receive has the receiver answer a message.
 func (r *recurring) receive(answer postdate.Attempt, id string) {
-	receivers.Store(id, subscribers(func(string) postdate.Attempt { return answer }))
+	receivers.Store("schedule/"+id, subscribers(func(string) postdate.Attempt { return answer }))
 }
 
 // continues waits until the first run has ended, and keeps its history.
@@ -151,16 +151,16 @@ func TestRecurrenceStoppedByTheReceiver(t *testing.T) {
 	stopping := accepted
 	stopping.StopRecurrence = true
 	r := recur(t, `{"every":"5s"}`, stopping)
+	var read postdate.RecurringSchedule
 	eventually.True(t, func() bool {
-		read, err := r.Get(t.Context(), "default", r.in.ID)
+		var err error
+		read, err = r.Get(t.Context(), "default", r.in.ID)
 		require.NoError(t, err)
 		return read.State == postdate.RecurrenceEnded
-	}, 20*time.Second, 20*time.Millisecond)
+	}, 20*time.Second, 20*time.Millisecond, "%+v", &read.Last)
 	id := protocol.RecurrenceID("default", r.in.ID)
 	runs := historytest.Runs(t, engineClient, id)
 	historytest.Record(t, engineClient, "recurrence/stopped-by-the-receiver", id, runs[len(runs)-1])
-	read, err := r.Get(t.Context(), "default", r.in.ID)
-	require.NoError(t, err)
 	delivery := protocol.DeliveryID("default", read.Last[len(read.Last)-1].DeliveryID)
 	_ = engineClient.GetWorkflow(t.Context(), delivery, "").Get(t.Context(), nil)
 	historytest.Record(t, engineClient, "deliver/tick-that-stops-its-recurrence", delivery, "")

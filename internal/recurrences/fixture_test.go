@@ -51,7 +51,7 @@ func rule(t *testing.T, recurrence string) postdate.Recurrence {
 // input is a recurring schedule that was accepted just now.
 func (s *schedule) input(r postdate.Recurrence) protocol.RecurrenceInput {
 	in := protocol.RecurrenceInput{ID: s.id, Recurrence: r, Accepted: protocol.Accepted{Digest: "digest", At: time.Now().UTC()}}
-	in.Task.Retry = postdate.Retry{MaxAttempts: 1}.WithDefaults()
+	in.Task.Retry = postdate.Retry{Schedule: []postdate.Duration{postdate.Duration(time.Hour)}}.WithDefaults()
 	in.Task.Shipment.To = postdate.Destination{Endpoint: s.endpoint}
 	in.Task.Shipment.Message = postdate.Message{Tenant: s.Name, Type: "report", Entity: "customer_42", Data: []byte(`{"a":1}`)}
 	in.Accepted.To = in.Task.Shipment.To

@@ -35,7 +35,7 @@ func TestRecurrence_SendsEachTickOnceAndEndsAtItsLimit(t *testing.T) {
 	require.Len(t, got, 3)
 	for i, m := range got {
 		due := first.Next[i].DueAt
-		assert.Equal(t, postdate.TickID("report", due), m.ID)
+		assert.Equal(t, "schedule/"+postdate.TickID("report", due), m.ID)
 		assert.Equal(t, &postdate.TickRef{Schedule: "report", Number: i + 1, NominalTime: due}, m.Tick)
 		assert.Equal(t, due, m.Timestamp)
 		assert.JSONEq(t, `{"a":1}`, string(m.Data))
@@ -198,4 +198,106 @@ func outcomes(ticks []postdate.TickRecord) []postdate.TickOutcome {
 		all[i] = tick.Outcome
 	}
 	return all
+}
+
+// missedFor is a recurrence of every second that has not run for so long.
+func missedFor(t *testing.T, s *schedule, rule postdate.Recurrence, seconds int) protocol.RecurrenceInput {
+	t.Helper()
+	in := s.input(rule)
+	begin := time.Now().UTC().Truncate(time.Second).Add(-time.Duration(seconds) * time.Second)
+	in.Recurrence.StartAt = &begin
+	in.Passed = protocol.PassedTick{DueAt: begin}
+	return in
+}
+
+func TestAdvance_CatchesUpAsItIsAsked(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		catchUp         string
+		atLeast, atMost int
+	}{
+		"all":    {`"all"`, 9, 10},
+		"within": {`{"mode":"all","within":"25m"}`, 2, 3},
+		"one":    {`"one"`, 1, 2},
+		"none":   {`"none"`, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &schedule{Tenant: deliverytest.New(t), id: "report"}
+			s.endpoint = s.Endpoint("report", accept(t))
+			in := missedFor(t, s, rule(t, `{"every":"10m","catch_up":`+c.catchUp+`}`), 101*60)
+			advanced, err := s.Recurrences.Advance(t.Context(), in)
+			require.NoError(t, err)
+			assert.Equal(t, 10, advanced.Passed.Number)
+			assert.True(t, advanced.WakeAt.After(time.Now()))
+			started := 0
+			for _, outcome := range outcomes(advanced.Recent) {
+				if outcome == postdate.TickStarted {
+					started++
+				}
+			}
+			assert.GreaterOrEqual(t, started, c.atLeast)
+			assert.LessOrEqual(t, started, c.atMost)
+			again, err := s.Recurrences.Advance(t.Context(), in)
+			require.NoError(t, err)
+			assert.Equal(t, advanced.Recent, again.Recent, "repeated, it does the same")
+		})
+	}
+}
+
+func TestAdvance_CatchesUpWithThousandsInParts(t *testing.T) {
+	t.Parallel()
+	s := &schedule{Tenant: deliverytest.New(t), id: "report"}
+	s.endpoint = s.Endpoint("report", accept(t))
+	in := missedFor(t, s, rule(t, `{"every":"1s","catch_up":"one"}`), 120_000)
+	runs := 0
+	for {
+		runs++
+		advanced, err := s.Recurrences.Advance(t.Context(), in)
+		require.NoError(t, err)
+		in.RecurrenceProgress = advanced.RecurrenceProgress
+		if advanced.WakeAt.After(time.Now().Add(-10*time.Millisecond)) || runs > 10 {
+			break
+		}
+	}
+	assert.GreaterOrEqual(t, in.Passed.Number, 119_990)
+	assert.LessOrEqual(t, runs, 10)
+	assert.Nil(t, in.Missed)
+}
+
+func TestOverlap_DoesWithATickWhatItSays(t *testing.T) {
+	t.Parallel()
+	for policy, want := range map[postdate.Overlap]postdate.TickOutcome{
+		postdate.OverlapSkip: postdate.TickOverlapped, postdate.OverlapBufferOne: postdate.TickBuffered, postdate.OverlapCancelOther: postdate.TickStarted,
+	} {
+		t.Run(string(policy), func(t *testing.T) {
+			t.Parallel()
+			// The receiver fails, so that the first tick's delivery waits for its retry.
+			s := recur(t, `{"every":"3s","limit":2,"overlap":"`+string(policy)+`"}`, deliverytest.Answering(http.StatusBadGateway))
+			both := s.becomes(func(r postdate.RecurringSchedule) bool { return len(r.Last) == 2 })
+			assert.Equal(t, want, both.Last[0].Outcome)
+			if policy == postdate.OverlapCancelOther {
+				s.Becomes(both.Last[1].DeliveryID, postdate.Cancelled)
+			}
+			if policy != postdate.OverlapBufferOne {
+				s.becomesState(postdate.RecurrenceEnded)
+				return
+			}
+			require.NoError(t, s.CancelDelivery(t.Context(), s.Name, both.Last[1].DeliveryID))
+			ended := s.becomesState(postdate.RecurrenceEnded)
+			assert.Equal(t, postdate.TickStarted, ended.Last[0].Outcome, "it was sent once the earlier one had ended")
+		})
+	}
+}
+
+func TestCalendar_ThatIsGonePausesTheRecurrence(t *testing.T) {
+	t.Parallel()
+	s := &schedule{Tenant: deliverytest.New(t), id: "report"}
+	s.endpoint = s.Endpoint("report", accept(t))
+	s.Configure(func(tenant *postdate.Tenant) { tenant.Calendars = []postdate.HolidayCalendar{{Name: "banks"}} })
+	_, err := s.Recurrences.Create(t.Context(), s.input(rule(t, `{"every":"3s","except":"banks"}`)))
+	require.NoError(t, err)
+	s.Configure(func(tenant *postdate.Tenant) { tenant.Calendars = nil })
+	paused := s.becomesState(postdate.RecurrencePaused)
+	assert.Contains(t, paused.Reason, `no holiday calendar "banks"`)
 }
