@@ -1,16 +1,20 @@
 package recurrences_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/deliverytest"
+	"github.com/postdate/postdate/internal/eventually"
 	"github.com/postdate/postdate/internal/executions"
+	"github.com/postdate/postdate/internal/historytest"
 	"github.com/postdate/postdate/protocol"
 )
 
@@ -300,4 +304,53 @@ func TestCalendar_ThatIsGonePausesTheRecurrence(t *testing.T) {
 	s.Configure(func(tenant *postdate.Tenant) { tenant.Calendars = nil })
 	paused := s.becomesState(postdate.RecurrencePaused)
 	assert.Contains(t, paused.Reason, `no holiday calendar "banks"`)
+}
+
+func TestRecurrence_OutlivesAThousandTicksWithoutGrowing(t *testing.T) {
+	t.Parallel()
+	const ticks = 1000
+	s := &schedule{Tenant: deliverytest.New(t), id: "report"}
+	s.endpoint = s.Endpoint("report", func(ctx context.Context, m postdate.Message) postdate.Attempt {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.received = append(s.received, m)
+		return deliverytest.Attempt(http.StatusOK)
+	})
+	// Nothing ran for a week, and all of it is made up for.
+	in := missedFor(t, s, rule(t, `{"every":"10m","limit":1000}`), 7*24*60*60)
+	started, err := deliverytest.Temporal.ExecuteWorkflow(t.Context(), protocol.RecurrenceOptions(in, time.Now()), protocol.RecurrenceWorkflow, in)
+	require.NoError(t, err)
+	eventually.True(t, func() bool { return s.get().State == postdate.RecurrenceEnded }, 2*time.Minute, 100*time.Millisecond)
+	ended := s.get()
+	assert.Equal(t, ticks, ended.Passed)
+	assert.Len(t, ended.Last, postdate.ShownTicks)
+
+	last := historytest.Of(t, deliverytest.Temporal, started.GetID(), "")
+	assert.Less(t, len(last.GetEvents()), 20)
+	assert.Less(t, proto.Size(last), 20_000)
+	eventually.True(t, func() bool { return len(s.messages()) == ticks }, 60*time.Second, 50*time.Millisecond)
+	numbers := make(map[int]bool)
+	for _, m := range s.messages() {
+		numbers[m.Tick.Number] = true
+	}
+	assert.Len(t, numbers, ticks, "none is skipped, and none sent twice")
+}
+
+func TestAdvance_WorksOutItsTickAgainBeforeItIsDue(t *testing.T) {
+	t.Parallel()
+	s := &schedule{Tenant: deliverytest.New(t), id: "report"}
+	in := s.input(rule(t, `{"cron":"0 9 1 * *","time_zone":"America/Sao_Paulo"}`))
+	now := time.Now().UTC()
+	in.Passed = protocol.PassedTick{DueAt: now}
+	advanced, err := s.Recurrences.Advance(t.Context(), in)
+	require.NoError(t, err)
+	assert.Zero(t, advanced.Passed.Number, "nothing is due yet")
+	zone, err := time.LoadLocation("America/Sao_Paulo")
+	require.NoError(t, err)
+	local := now.In(zone)
+	due := time.Date(local.Year(), local.Month(), 1, 9, 0, 0, 0, zone)
+	if !due.After(local) {
+		due = due.AddDate(0, 1, 0)
+	}
+	assert.True(t, protocol.WakeAt(due, now).Equal(advanced.WakeAt), advanced.WakeAt)
 }
