@@ -391,8 +391,8 @@ type CreateSchedule struct {
 	// Example: 2027-01-02T09:00:00Z
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
-	// ID An id of your own: `A-Z a-z 0-9 _ - :`, at most 128. Receivers get it as `webhook-id`. One is made where
-	// it is missing.
+	// ID An id of your own: `A-Z a-z 0-9 _ - :`, at most 128. Receivers get it as `webhook-id`, an endpoint with
+	// `schedule/` before it, since an event may have the same. One is made where it is missing.
 	//
 	//
 	// Example: pr_123-expiry
@@ -950,8 +950,8 @@ type EventResult struct {
 	ID string `json:"id,omitempty,omitzero"`
 }
 
-// EventSight An event, and where its deliveries stand.
-type EventSight struct {
+// EventStatus An event, and where its deliveries stand.
+type EventStatus struct {
 	CreatedAt time.Time `json:"created_at"`
 
 	// Data What the receiver gets: any JSON value. It is never looked into; its numbers, its keys and their order are
@@ -3147,7 +3147,7 @@ type GetEventResponseObject interface {
 	VisitGetEventResponse(w http.ResponseWriter) error
 }
 
-type GetEvent200JSONResponse EventSight
+type GetEvent200JSONResponse EventStatus
 
 func (response GetEvent200JSONResponse) VisitGetEventResponse(w http.ResponseWriter) error {
 

@@ -391,8 +391,8 @@ type CreateSchedule struct {
 	// Example: 2027-01-02T09:00:00Z
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
-	// ID An id of your own: `A-Z a-z 0-9 _ - :`, at most 128. Receivers get it as `webhook-id`. One is made where
-	// it is missing.
+	// ID An id of your own: `A-Z a-z 0-9 _ - :`, at most 128. Receivers get it as `webhook-id`, an endpoint with
+	// `schedule/` before it, since an event may have the same. One is made where it is missing.
 	//
 	//
 	// Example: pr_123-expiry
@@ -950,8 +950,8 @@ type EventResult struct {
 	ID string `json:"id,omitempty,omitzero"`
 }
 
-// EventSight An event, and where its deliveries stand.
-type EventSight struct {
+// EventStatus An event, and where its deliveries stand.
+type EventStatus struct {
 	CreatedAt time.Time `json:"created_at"`
 
 	// Data What the receiver gets: any JSON value. It is never looked into; its numbers, its keys and their order are
@@ -7061,11 +7061,11 @@ type GetEventResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *EventSight
+	JSON200 *EventStatus
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r GetEventResponse) GetJSON200() *EventSight {
+func (r GetEventResponse) GetJSON200() *EventStatus {
 	return r.JSON200
 }
 
@@ -9572,7 +9572,7 @@ func ParseGetEventResponse(rsp *http.Response) (*GetEventResponse, error) {
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest EventSight
+		var dest EventStatus
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
