@@ -222,7 +222,12 @@ func (s *sending) await(states ...postdate.State) (read postdate.Delivery) {
 func (s *sending) sweep(action protocol.SweepAction) {
 	s.t.Helper()
 	in := protocol.SweepInput{Action: action, Filter: postdate.Filter{Tenant: s.tenant, Endpoint: "ep_1"}}
-	require.NoError(s.t, s.store.StartOperation(s.t.Context(), s.tenant, fmt.Sprintf("swp-%d", given.Add(1)), in))
+	var err error
+	eventually.True(s.t, func() bool { // a tenant has one operation at a time
+		err = s.store.StartOperation(s.t.Context(), s.tenant, fmt.Sprintf("swp-%d", given.Add(1)), in)
+		return postdate.CodeOf(err) != postdate.Conflict
+	}, time.Minute, 100*time.Millisecond, "the operation before never finished")
+	require.NoError(s.t, err)
 }
 
 // resume enables the endpoint, and releases what waits for it.
