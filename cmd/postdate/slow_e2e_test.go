@@ -278,7 +278,7 @@ func TestWhoWaitsCanBeHeldAndCancelled(t *testing.T) {
 	const inFlight, events = 2, 60
 	slow := newCounter(t)
 	p := newDevProcess(t)
-	id := p.paced(slow.URL, map[string]any{"max_in_flight": inFlight})
+	id := p.paced(slow.URL, map[string]any{"max_in_flight": inFlight, "timeout": "10s"}) // what is cancelled waits for what is under way
 	slow.shut()
 	ids := p.batch(events, "crm.changed")
 	eventually.True(t, func() bool { now, _, _ := slow.seen(); return now == inFlight }, 30*time.Second, 20*time.Millisecond, "it begins")
