@@ -34,7 +34,7 @@ func (c *CatchUp) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*plain)(c))
 }
 
-func (c CatchUp) validate(pointer string) error {
+func (c *CatchUp) validate(pointer string) error {
 	switch c.Mode {
 	case "", CatchUpAll, CatchUpOne, CatchUpNone:
 	default:

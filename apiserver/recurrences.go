@@ -66,8 +66,10 @@ func (s *server) acceptRecurring(ctx context.Context, body CreateSchedule, sched
 		pointer, instead string
 		given            bool
 	}{
-		{"/time_zone", "recurrence.time_zone", body.TimeZone != ""}, {"/dst", "recurrence.dst", body.Dst != nil},
-		{"/spread", "recurrence.spread", body.Spread != nil}, {"/expires_at", "recurrence.end_at", body.ExpiresAt != nil},
+		{"/time_zone", "recurrence.time_zone", body.TimeZone != ""},
+		{"/dst", "recurrence.dst", body.Dst != nil},
+		{"/spread", "recurrence.spread", body.Spread != nil},
+		{"/expires_at", "recurrence.end_at", body.ExpiresAt != nil},
 	} {
 		if elsewhere.given {
 			return postdate.Errorf(postdate.Invalid, elsewhere.pointer, "of a recurring schedule, give %s", elsewhere.instead)
@@ -175,7 +177,7 @@ func (s *server) SkipTick(ctx context.Context, r SkipTickRequestObject) (SkipTic
 // BackfillSchedule sends the ticks of a range that have no delivery.
 func (s *server) BackfillSchedule(ctx context.Context, r BackfillScheduleRequestObject) (BackfillScheduleResponseObject, error) {
 	done, err := s.Recurrences.BackfillRange(ctx, tenantOf(ctx), r.ID, protocol.Backfill{From: r.Body.From.UTC(), To: r.Body.To.UTC()})
-	if err = s.recurringOnly(ctx, r.ID, err); err != nil {
+	if err := s.recurringOnly(ctx, r.ID, err); err != nil {
 		return nil, err
 	}
 	return BackfillSchedule200JSONResponse{Started: done.Started, Found: done.Found}, nil

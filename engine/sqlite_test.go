@@ -84,7 +84,7 @@ func atoi(t *testing.T, s string) int {
 func TestSQLite_KeepsItsFilesToTheUser(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // a folder that others may enter
+	require.NoError(t, os.Chmod(dir, 0o755))
 	start(t, Config{DataDir: dir})
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
 	require.NoError(t, err)

@@ -172,7 +172,8 @@ func RecurrenceOptions(in RecurrenceInput, now time.Time) client.StartWorkflowOp
 func (p *RecurrenceProgress) Remember(record postdate.TickRecord) {
 	kept := make([]postdate.TickRecord, 0, postdate.ShownTicks)
 	kept = append(kept, p.Recent[max(0, len(p.Recent)+1-postdate.ShownTicks):]...)
-	p.Recent = append(kept, record)
+	kept = append(kept, record)
+	p.Recent = kept
 }
 
 // Apply changes what is sent, and how.

@@ -57,7 +57,8 @@ func (d *delivery) resume() {
 
 // wait sleeps until d is due, or until an Update changes its course.
 func (d *delivery) wait(ctx workflow.Context) {
-	if d.followLaw(ctx); d.restart {
+	d.followLaw(ctx)
+	if d.restart {
 		return
 	}
 	if d.Line != "" {

@@ -118,7 +118,8 @@ func (d *delivery) applyPending() {
 			d.Shipment.Message.Data = d.pendingChange.Data
 		}
 		local := d.Local
-		if d.rescheduleTo(due); d.pendingChange.DueAt == nil {
+		d.rescheduleTo(due)
+		if d.pendingChange.DueAt == nil {
 			d.Local = local
 		}
 	case fireRequest, noRequest:

@@ -49,7 +49,7 @@ func requireSame(t *testing.T, naive naiveQueue, q *queue, now time.Time) {
 		at, ok := q.at(i)
 		require.True(t, ok)
 		require.Same(t, line, at)
-		require.Equal(t, naiveQueue(naive[:i]).sum(func(*queued) bool { return true }), q.ahead(line))
+		require.Equal(t, naive[:i].sum(func(*queued) bool { return true }), q.ahead(line))
 	}
 	for _, perSecond := range []float64{1, 10, 100, 1000} {
 		drained := func(n int) time.Time { return protocol.DrainedAt(now, n, perSecond) }

@@ -21,7 +21,7 @@ func hanging(ctx context.Context, r *run) (*report.Measured, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer receiver.Stop()
+		defer receiver.Stop() //nolint:gocritic // all of them until the scenario ends
 		receivers = append(receivers, receiver)
 	}
 	alone, err := r.others(ctx, "alone", interval, lasts)

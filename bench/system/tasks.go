@@ -28,7 +28,7 @@ func (p *Postdate) LongTasks(ctx context.Context) (int, error) {
 }
 
 func (p *Postdate) longTasks(ctx context.Context, url string) (int, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return 0, fmt.Errorf("read the metrics: %w", err)
 	}
@@ -42,7 +42,7 @@ func (p *Postdate) longTasks(ctx context.Context, url string) (int, error) {
 	for lines.Scan() {
 		long += longTasksIn(lines.Text())
 	}
-	return long, lines.Err() //nolint:wrapcheck // it names the read
+	return long, lines.Err()
 }
 
 // longTasksIn is what a line of the metrics adds to the long tasks: all that it counts, or

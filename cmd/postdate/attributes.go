@@ -74,7 +74,8 @@ func awaitAttributes(ctx context.Context, temporal client.Client, namespace stri
 	defer again.Stop()
 	for known := 0; known < attributesChecks; {
 		_, err := temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: namespace, Query: query})
-		if known++; err != nil {
+		known++
+		if err != nil {
 			known = 0
 		}
 		select {

@@ -67,7 +67,8 @@ func (b *bound) use(tenant string) *places {
 func (b *bound) drop(tenant string, p *places) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if p.users--; p.users == 0 {
+	p.users--
+	if p.users == 0 {
 		delete(b.tenants, tenant)
 	}
 }

@@ -47,6 +47,7 @@ func (i *inbox) ids(t *testing.T, n int) []string {
 	return ids
 }
 
+//nolint:unparam // ids are the point of its tests
 func cloudEvent(source, id, entity string) postdate.Event {
 	return postdate.Event{ID: id, Type: "t", Entity: entity, CloudEvent: &postdate.CloudEvent{Source: source}}
 }

@@ -132,9 +132,9 @@ func (l *limiter) await(ctx context.Context, w *waiter, maxWait time.Duration) (
 		select {
 		case <-w.done:
 		case <-timer.C:
-			l.giveUp(w) //nolint:contextcheck // see Pacer.ctx
+			l.giveUp(w)
 		case <-ctx.Done():
-			l.abandon(w) //nolint:contextcheck // see Pacer.ctx
+			l.abandon(w)
 			return nil, ctx.Err()
 		}
 	}

@@ -1,7 +1,6 @@
 package pacer
 
 import (
-	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,7 +62,7 @@ func TestLocal_ARefusalSaysWhenToAskAgain(t *testing.T) {
 		for range 4 {
 			_, err := f.p.Acquire(t.Context(), "acme", f.e, throttle.PermitRequest{MaxWait: time.Millisecond})
 			var refused *throttle.NoPermitError
-			require.True(t, errors.As(err, &refused))
+			require.ErrorAs(t, err, &refused)
 			require.ErrorIs(t, err, throttle.ErrNoPermit)
 			require.Greater(t, refused.RetryAfter, last+20*time.Second, "an attempt of two takes a minute")
 			require.Contains(t, refused.Reason, "2 attempts are under way")
@@ -82,7 +81,7 @@ func TestLocal_ABreakerOpensAndLetsOneProbeThrough(t *testing.T) {
 		f.take().Release(hung)
 		_, err := f.p.Acquire(t.Context(), "acme", f.e, throttle.PermitRequest{})
 		var blocked *throttle.NoPermitError
-		require.True(t, errors.As(err, &blocked))
+		require.ErrorAs(t, err, &blocked)
 		require.Contains(t, blocked.Reason, "too many attempts at this receiver got no answer")
 		assert.GreaterOrEqual(t, blocked.RetryAfter, 3*time.Second)
 		require.Zero(t, f.after(), "at once")
@@ -92,7 +91,7 @@ func TestLocal_ABreakerOpensAndLetsOneProbeThrough(t *testing.T) {
 		pass(3*time.Second - time.Millisecond)
 		require.False(t, waiting.answered() || second.answered())
 		pass(time.Millisecond)
-		require.True(t, waiting.answered() != second.answered(), "one probe")
+		require.NotEqual(t, waiting.answered(), second.answered(), "one probe")
 		if second.answered() {
 			waiting, second = second, waiting
 		}

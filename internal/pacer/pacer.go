@@ -134,7 +134,7 @@ func (p *Pacer) acquire(ctx context.Context, tenant string, e postdate.Endpoint,
 		if err != nil {
 			return nil, err
 		}
-		w, err := l.acquire(e, r) //nolint:contextcheck // see Pacer.ctx
+		w, err := l.acquire(e, r)
 		switch {
 		case errors.Is(err, errDropped):
 		case err != nil:

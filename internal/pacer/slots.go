@@ -142,7 +142,7 @@ func (s *slots) release(tenant string, held time.Duration) {
 
 // fits reports whether a tenant that holds used slots may take n of the free ones.
 func (*slots) fits(used, free, n int) bool {
-	return n <= free && used+n-1 < slotShare*(free-n+1)
+	return n <= free && used+n <= slotShare*(free-n+1)
 }
 
 func (s *slots) take(t *tenantSlots, n int) { t.used, s.free = t.used+n, s.free-n }

@@ -2,7 +2,6 @@ package pacer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -144,7 +143,7 @@ func TestSchedule_SpreadsWhatIsRefused(t *testing.T) {
 	perSecond := map[int]int{}
 	for range 4000 {
 		var refused *throttle.NoPermitError
-		require.True(t, errors.As(s.refuse(now, time.Second, 100, ""), &refused))
+		require.ErrorAs(t, s.refuse(now, time.Second, 100, ""), &refused)
 		require.GreaterOrEqual(t, refused.RetryAfter, minRetry)
 		require.LessOrEqual(t, refused.RetryAfter, maxRetry)
 		perSecond[int(refused.RetryAfter/time.Second)]++

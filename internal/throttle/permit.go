@@ -21,7 +21,7 @@ type NoPermitError struct {
 func (e *NoPermitError) Error() string { return e.Reason }
 
 // Is reports whether target is [ErrNoPermit].
-func (*NoPermitError) Is(target error) bool { return target == ErrNoPermit } //nolint:errorlint // it is for errors.Is
+func (*NoPermitError) Is(target error) bool { return target == ErrNoPermit }
 
 // PermitRequest asks for a permit to make attempts at an endpoint.
 type PermitRequest struct {

@@ -54,7 +54,7 @@ type resolving struct {
 // note takes the result of a lookup.
 func (r *resolving) note(err error) {
 	failure, ok := errors.AsType[*net.DNSError](err)
-	if err != nil && !(ok && failure.IsNotFound) {
+	if err != nil && (!ok || !failure.IsNotFound) {
 		return
 	}
 	r.mu.Lock()
