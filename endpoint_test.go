@@ -38,9 +38,9 @@ func TestEndpoint_RefusesWhatCouldNeverBeSentTo(t *testing.T) {
 	} {
 		e := validEndpoint()
 		spoil(&e)
-		var told *postdate.Error
-		require.ErrorAs(t, e.Validate(false), &told, pointer)
-		require.Equal(t, pointer, told.Pointer)
+		var refusal *postdate.Error
+		require.ErrorAs(t, e.Validate(false), &refusal, pointer)
+		require.Equal(t, pointer, refusal.Pointer)
 	}
 }
 

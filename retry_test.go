@@ -88,9 +88,9 @@ func TestRetry_RefusesWhatBreaksARule(t *testing.T) {
 	} {
 		var retry postdate.Retry
 		require.NoError(t, json.Unmarshal([]byte(body), &retry), body)
-		var told *postdate.Error
-		require.ErrorAs(t, retry.Validate(), &told, body)
-		require.Equal(t, pointer, told.Pointer, body)
+		var refusal *postdate.Error
+		require.ErrorAs(t, retry.Validate(), &refusal, body)
+		require.Equal(t, pointer, refusal.Pointer, body)
 	}
 }
 

@@ -31,6 +31,9 @@ type fakes struct {
 	*testsuite.TestActivityEnvironment
 	t *testing.T
 
+	activities *activities.Activities
+	passed     time.Duration // since now
+
 	// answer is what receivers say.
 	answer func(ctx context.Context, m postdate.Message, to postdate.Target) (postdate.Attempt, error)
 
@@ -97,10 +100,12 @@ func newFakes(t *testing.T, endpoints ...postdate.Endpoint) *fakes {
 	f.answer = func(context.Context, postdate.Message, postdate.Target) (postdate.Attempt, error) {
 		return postdate.Attempt{At: now, Outcome: postdate.Accepted, Status: 204}, nil
 	}
-	(&activities.Activities{
-		Sender: f, Tenants: f, Starter: f, Publisher: f, Queue: f, Deliveries: f, AttemptLog: f, Limiter: f, Now: func() time.Time { return now },
+	f.activities = &activities.Activities{
+		Sender: f, Tenants: f, Starter: f, Publisher: f, Queue: f, Deliveries: f, AttemptLog: f, Limiter: f,
+		Now: func() time.Time { return now.Add(f.passed) },
 		Log: slog.New(slog.NewJSONHandler(&f.log, nil)),
-	}).Register(f)
+	}
+	f.activities.Register(f)
 	return f
 }
 

@@ -41,7 +41,7 @@ const maxPartsResponses = 4 << 20
 // The items for one endpoint are all sent, or all enqueued, so that none waits here for a
 // slow endpoint.
 func (a *Activities) SendGroup(ctx context.Context, in protocol.GroupInput) ([]protocol.GroupAttempt, error) {
-	return once(ctx, &a.sent, 1, func() ([]protocol.GroupAttempt, error) { return a.sendGroup(ctx, in), nil })
+	return a.sent.once(ctx, 1, func() ([]protocol.GroupAttempt, error) { return a.sendGroup(ctx, in), nil })
 }
 
 func (a *Activities) sendGroup(ctx context.Context, in protocol.GroupInput) []protocol.GroupAttempt {
@@ -136,11 +136,8 @@ const maxParallelStarts = 16
 func (a *Activities) HandOver(ctx context.Context, in protocol.HandOverInput) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxParallelStarts)
-	for i, item := range in.Items {
-		group.Go(func() error {
-			activity.RecordHeartbeat(ctx, i)
-			return a.handOver(ctx, in, item)
-		})
+	for _, item := range in.Items {
+		group.Go(func() error { return a.handOver(ctx, in, item) })
 	}
 	return group.Wait()
 }

@@ -1,12 +1,8 @@
 package activities
 
 import (
-	"context"
 	"maps"
 	"slices"
-	"time"
-
-	"go.temporal.io/sdk/activity"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/protocol"
@@ -62,19 +58,5 @@ func (l *lineSend) soFar() protocol.LineProgress {
 	defer l.mu.Unlock()
 	return protocol.LineProgress{
 		Made: maps.Clone(l.progress.Made), Moved: slices.Clone(l.progress.Moved), Sending: slices.Clone(l.progress.Sending),
-	}
-}
-
-// beat records the progress in heartbeats, until beating ends.
-func (l *lineSend) beat(beating, ctx context.Context) {
-	ticks := time.NewTicker(lineHeartbeat)
-	defer ticks.Stop()
-	for {
-		select {
-		case <-beating.Done():
-			return
-		case <-ticks.C:
-			activity.RecordHeartbeat(ctx, l.soFar())
-		}
 	}
 }

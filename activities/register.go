@@ -16,24 +16,29 @@ type Registry interface {
 // which executions that sleep for years will call.
 func (a *Activities) Register(r Registry) {
 	a.RegisterControl(r)
-	register(r, protocol.SendActivity, a.Send)
+	register(r, protocol.SendActivity, heartbeating(a.Send))
 	register(r, protocol.RetryActivity, a.Retry)
 	register(r, protocol.RecallActivity, a.Recall)
 	register(r, protocol.SendGroupActivity, a.SendGroup)
-	register(r, protocol.HandOverActivity, a.HandOver)
-	register(r, protocol.StartPartsActivity, a.StartParts)
-	register(r, protocol.QueueActivity, a.Enqueue)
+	register(r, protocol.HandOverActivity, heartbeatingOnly(a.HandOver))
+	register(r, protocol.StartPartsActivity, heartbeatingOnly(a.StartParts))
+	register(r, protocol.QueueActivity, heartbeating(a.Enqueue))
 	register(r, protocol.SendLineActivity, a.SendLine)
-	register(r, protocol.JoinLineActivity, a.JoinLine)
-	register(r, protocol.LeaveLineActivity, a.LeaveLine)
-	register(r, protocol.SupersedeActivity, a.Supersede)
+	register(r, protocol.JoinLineActivity, heartbeatingOnly(a.JoinLine))
+	register(r, protocol.LeaveLineActivity, heartbeatingOnly(a.LeaveLine))
+	register(r, protocol.SupersedeActivity, heartbeatingOnly(a.Supersede))
 }
 
 // RegisterControl registers the activities of [protocol.ControlQueue].
 func (a *Activities) RegisterControl(r Registry) {
-	register(r, protocol.AnnounceActivity, a.Announce)
+	register(r, protocol.AnnounceActivity, heartbeatingOnly(a.Announce))
 	register(r, protocol.SweepActivity, a.SweepDeliveries)
 	register(r, protocol.SettingsActivity, a.EndpointSettings)
+}
+
+// RegisterOperations registers the activities of [protocol.OperationQueue].
+func (a *Activities) RegisterOperations(r Registry) {
+	register(r, protocol.SweepActivity, a.SweepDeliveries)
 }
 
 func register(r Registry, name string, f any) {

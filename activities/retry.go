@@ -2,10 +2,12 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/protocol"
@@ -21,6 +23,11 @@ import (
 // [protocol.FailureExpired], [protocol.FailureParked], [protocol.FailureWaiting] and
 // [protocol.FailureCancelled] end it, with the whole log as their details.
 func (a *Activities) Retry(ctx context.Context, in protocol.RetryInput) (postdate.Attempts, error) {
+	log, err := a.retry(ctx, in)
+	return log, backOff(err, activity.GetInfo(ctx).Attempt)
+}
+
+func (a *Activities) retry(ctx context.Context, in protocol.RetryInput) (postdate.Attempts, error) {
 	log := in.Attempts
 	resumed := activity.HasHeartbeatDetails(ctx)
 	if resumed {
@@ -32,7 +39,9 @@ func (a *Activities) Retry(ctx context.Context, in protocol.RetryInput) (postdat
 		return nil, protocol.EncodeEnd(postdate.Expired, "expired at "+in.Plan.ExpiresAt.Format(time.RFC3339), log)
 	}
 	if resumed || log.Next()-1 <= in.Plan.Before { // none of this round was made yet
+		stop := startHeartbeats(ctx, heartbeatInterval, func() any { return log })
 		attempt, err := a.attempt(ctx, in.Shipment, log.Next())
+		stop()
 		if err != nil {
 			return nil, err
 		}
@@ -64,6 +73,17 @@ func beganAt(plan postdate.RetryPlan, log postdate.Attempts) postdate.RetryPlan 
 		}
 	}
 	return plan
+}
+
+// backOff gives err, if it is a failure of our own, the wait until the run after that of
+// this number: a second first, at most a minute. How soon Temporal continues after a
+// worker has died is no matter of it.
+func backOff(err error, number int32) error {
+	if _, decided := errors.AsType[*temporal.ApplicationError](err); err == nil || decided || errors.Is(err, context.Canceled) {
+		return err
+	}
+	wait := min(time.Minute, time.Second<<min(number-1, 6))
+	return protocol.EncodeInternal(err, wait)
 }
 
 // AttemptLog reads the log of attempts that a pending Retry keeps in its heartbeats.

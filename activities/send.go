@@ -17,7 +17,14 @@ import (
 // Send makes one attempt and returns its result, success or not.
 func (a *Activities) Send(ctx context.Context, s protocol.DeliveryTask) (postdate.Attempt, error) {
 	number := max(1, s.Number)
-	return once(ctx, &a.sent, number, func() (postdate.Attempt, error) { return a.attempt(ctx, s, number) })
+	attempts, err := a.sent.once(ctx, number, func() ([]protocol.GroupAttempt, error) {
+		attempt, err := a.attempt(ctx, s, number)
+		return []protocol.GroupAttempt{{Attempt: attempt}}, err
+	})
+	if err != nil {
+		return postdate.Attempt{}, err
+	}
+	return attempts[0].Attempt, nil
 }
 
 const (

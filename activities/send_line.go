@@ -48,16 +48,13 @@ func (a *Activities) SendLine(ctx context.Context, in protocol.SendLineInput) (p
 	}
 	before := line.size()
 
-	beating, stop := context.WithCancel(ctx)
-	var beats sync.WaitGroup
-	beats.Go(func() { line.beat(beating, ctx) })
+	stop := startHeartbeats(ctx, lineHeartbeat, func() any { return line.soFar() })
 	err := line.resume(ctx)
 	if err == nil {
 		err = line.send(ctx)
 	}
 	line.underWay.Wait()
 	stop()
-	beats.Wait()
 
 	activity.RecordHeartbeat(ctx, line.soFar())
 	if err != nil && line.size() == before {

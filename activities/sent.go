@@ -1,7 +1,6 @@
 package activities
 
 import (
-	"container/list"
 	"context"
 	"sync"
 	"time"
@@ -13,7 +12,7 @@ import (
 )
 
 const (
-	// sentMemoryTime is how long an attempt is remembered, and sentMemoryBytes bounds the
+	// sentMemoryTime is how long attempts are remembered, and sentMemoryBytes bounds the
 	// memory that all of them take: a workflow task is repeated within seconds.
 	sentMemoryTime  = 5 * time.Minute
 	sentMemoryBytes = 32 << 20
@@ -22,18 +21,19 @@ const (
 )
 
 // RepeatedAttemptsMetric counts the attempts that were not made again, since the process
-// remembered them. It stays at 0 unless Temporal repeats a workflow task.
+// remembered them. It stays at 0 as long as Temporal repeats no workflow task that has
+// made attempts.
 const RepeatedAttemptsMetric = "postdate_repeated_attempts"
 
 // sentMemory remembers the attempts that local activities of this process have made. Where
-// Temporal repeats the workflow task of such an activity, the activity runs again with the
-// same run id and attempt number, and returns what it has returned before. The zero value
-// is ready to use.
+// Temporal repeats the workflow task of such an activity, the activity runs again for the
+// same run and attempt number, and returns what it has returned before. The zero value is
+// ready to use.
 type sentMemory struct {
-	mu     sync.Mutex
-	byRun  map[string]*sending
-	oldest list.List // of *sending that have ended
-	bytes  int
+	mu    sync.Mutex
+	byRun map[string]*sending
+	ended []*sending // the oldest first
+	bytes int
 }
 
 // sending is a local activity that makes, or has made, attempts.
@@ -41,38 +41,49 @@ type sending struct {
 	run    string
 	number int
 	done   chan struct{} // closed once it has ended
-	result any
-	err    error
-	at     time.Time
-	bytes  int
+	// attempts are what it has returned. bytes is about what they take: 0 where none was
+	// made.
+	attempts []protocol.GroupAttempt
+	bytes    int
+	at       time.Time
 }
 
 // once runs send, unless this process runs or has run it for the same run and attempt
 // number: then it waits for that result and returns it. Regular activities always run,
 // since Temporal records their results.
-func once[T postdate.Attempt | []protocol.GroupAttempt](
-	ctx context.Context, memory *sentMemory, number int, send func() (T, error),
-) (result T, err error) {
+func (m *sentMemory) once(
+	ctx context.Context, number int, send func() ([]protocol.GroupAttempt, error),
+) ([]protocol.GroupAttempt, error) {
 	info := activity.GetInfo(ctx)
 	if !info.IsLocalActivity {
 		return send()
 	}
-	s, first := memory.begin(info.WorkflowExecution.RunID, number)
+	s, first := m.begin(info.WorkflowExecution.RunID, number)
 	if first {
-		result, err = send()
-		memory.end(s, result, err)
-		return result, err
+		attempts, err := send()
+		m.end(s, attempts)
+		return attempts, err
 	}
-	select {
-	case <-s.done:
-	case <-ctx.Done():
-		return result, ctx.Err()
+	if err := s.wait(ctx); err != nil {
+		return nil, err
 	}
-	if s.err != nil || s.bytes == 0 { // no attempt was made
+	if s.bytes == 0 { // no attempt was made
 		return send()
 	}
 	countRepeated(ctx)
-	return s.result.(T), nil
+	return s.attempts, nil
+}
+
+// recall returns the attempt that this process has made for a run, if it remembers one.
+func (m *sentMemory) recall(ctx context.Context, run string) (attempt postdate.Attempt, made bool) {
+	m.mu.Lock()
+	s := m.byRun[run]
+	m.mu.Unlock()
+	if s == nil || s.wait(ctx) != nil || s.bytes == 0 {
+		return postdate.Attempt{}, false
+	}
+	countRepeated(ctx)
+	return s.attempts[0].Attempt, true
 }
 
 func countRepeated(ctx context.Context) {
@@ -80,24 +91,14 @@ func countRepeated(ctx context.Context) {
 	activity.GetLogger(ctx).Warn("an attempt was not repeated, though its workflow task was")
 }
 
-// recall returns the attempt that a run has made here, if it is remembered.
-func (m *sentMemory) recall(ctx context.Context, run string) (attempt postdate.Attempt, made bool) {
-	m.mu.Lock()
-	s := m.byRun[run]
-	m.mu.Unlock()
-	if s == nil {
-		return attempt, false
-	}
+// wait waits until s has ended.
+func (s *sending) wait(ctx context.Context) error {
 	select {
 	case <-s.done:
+		return nil
 	case <-ctx.Done():
-		return attempt, false
+		return ctx.Err()
 	}
-	if attempt, made = s.result.(postdate.Attempt); !made || s.err != nil || s.bytes == 0 {
-		return attempt, false
-	}
-	countRepeated(ctx)
-	return attempt, true
 }
 
 // begin returns the sending of that run and number, and whether it begins now.
@@ -115,22 +116,22 @@ func (m *sentMemory) begin(run string, number int) (s *sending, first bool) {
 	return s, true
 }
 
-// end records what a sending came to. It is remembered if an attempt was made.
-func (m *sentMemory) end(s *sending, result any, err error) {
+// end records the result of a sending. It is remembered if an attempt was made.
+func (m *sentMemory) end(s *sending, attempts []protocol.GroupAttempt) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s.result, s.err, s.at, s.bytes = result, err, time.Now(), sizeOf(result)
+	s.attempts, s.bytes, s.at = attempts, sizeOf(attempts), time.Now()
 	close(s.done)
-	if s.err != nil || s.bytes == 0 {
+	if s.bytes == 0 {
 		m.forget(s)
 		return
 	}
-	m.oldest.PushBack(s)
+	m.ended = append(m.ended, s)
 	m.bytes += s.bytes
-	for e := m.oldest.Front(); e != nil && (m.bytes > sentMemoryBytes || time.Since(e.Value.(*sending).at) > sentMemoryTime); e = m.oldest.Front() {
-		old := m.oldest.Remove(e).(*sending)
-		m.bytes -= old.bytes
-		m.forget(old)
+	for len(m.ended) > 0 && (m.bytes > sentMemoryBytes || s.at.Sub(m.ended[0].at) > sentMemoryTime) {
+		m.bytes -= m.ended[0].bytes
+		m.forget(m.ended[0])
+		m.ended = m.ended[1:]
 	}
 }
 
@@ -141,19 +142,11 @@ func (m *sentMemory) forget(s *sending) {
 	}
 }
 
-// sizeOf is about how many bytes the attempts in a result take: 0 where none was made.
-func sizeOf(result any) (bytes int) {
-	add := func(a postdate.Attempt) {
+// sizeOf is about how many bytes the attempts take that were made.
+func sizeOf(attempts []protocol.GroupAttempt) (bytes int) {
+	for _, a := range attempts {
 		if protocol.Attempted(a.Outcome) {
 			bytes += attemptBytes + len(a.Response) + len(a.Error)
-		}
-	}
-	switch result := result.(type) {
-	case postdate.Attempt:
-		add(result)
-	case []protocol.GroupAttempt:
-		for _, a := range result {
-			add(a.Attempt)
 		}
 	}
 	return bytes

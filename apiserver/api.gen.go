@@ -332,7 +332,7 @@ type CreateSchedule struct {
 	Retry *Retry `json:"retry,omitempty"`
 
 	// Spread Puts it off by a part of so long, at most 24h, so that many which are due at one moment do not all come at
-	// once. Which part depends on the tenant and the id alone and is told in the answer's `due_at`. Ids spread
+	// once. Which part depends on the tenant and the id alone; the answer's `due_at` includes it. Ids spread
 	// evenly. `expires_at` must come after that time. Default 0s.
 	//
 	//
@@ -823,8 +823,8 @@ type EventResult struct {
 	ID string `json:"id,omitempty,omitzero"`
 }
 
-// EventSight An event, and where its deliveries stand.
-type EventSight struct {
+// EventWithDeliveries An event, and where its deliveries stand.
+type EventWithDeliveries struct {
 	CreatedAt time.Time `json:"created_at"`
 
 	// Data What the receiver gets: any JSON value. It is never looked into; its numbers, its keys and their order are
@@ -2618,7 +2618,7 @@ type GetEventResponseObject interface {
 	VisitGetEventResponse(w http.ResponseWriter) error
 }
 
-type GetEvent200JSONResponse EventSight
+type GetEvent200JSONResponse EventWithDeliveries
 
 func (response GetEvent200JSONResponse) VisitGetEventResponse(w http.ResponseWriter) error {
 

@@ -86,7 +86,7 @@ func TestPublish_DeliversToEverySubscriber(t *testing.T) {
 	}
 	require.Empty(t, a.list("/v1/schedules"))
 
-	var seen apiserver.EventSight
+	var seen apiserver.EventWithDeliveries
 	a.do(http.MethodGet, "/v1/events/evt_1", "").is(http.StatusOK).decode(&seen)
 	require.Equal(t, "order.paid", seen.Type)
 	require.Equal(t, time.Date(2026, 1, 2, 2, 4, 5, 0, time.UTC), seen.Timestamp)
@@ -169,7 +169,7 @@ func TestPublish_ToNobody(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
 	require.Equal(t, apiserver.Published{ID: "x", Deliveries: []apiserver.DeliveryRef{}}, a.publish(message{"id": "x"}))
-	var seen apiserver.EventSight
+	var seen apiserver.EventWithDeliveries
 	a.do(http.MethodGet, "/v1/events/x", "").is(http.StatusOK).decode(&seen)
 	require.Empty(t, seen.Deliveries)
 	require.NotNil(t, seen.Deliveries)

@@ -64,7 +64,7 @@ func (s *server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			defer stop()
 			c.SetRequest(c.Request().WithContext(ctx))
 		}
-		err := calm(next, c)
+		err := recoverPanic(next, c)
 		if err != nil {
 			c.Error(err)
 		}
@@ -73,8 +73,8 @@ func (s *server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// calm calls next and makes a panic of it an error.
-func calm(next echo.HandlerFunc, c echo.Context) (err error) {
+// recoverPanic calls next, and returns a panic in it as an error.
+func recoverPanic(next echo.HandlerFunc, c echo.Context) (err error) {
 	defer func() {
 		switch value := recover(); value {
 		case nil:
@@ -87,7 +87,7 @@ func calm(next echo.HandlerFunc, c echo.Context) (err error) {
 	return next(c)
 }
 
-// logRequest writes the one line of a request. It tells the route, not the
+// logRequest writes the one line of a request. It names the route, not the
 // path, and no body: what is said there is the tenant's.
 func (s *server) logRequest(c echo.Context, took time.Duration, err error) {
 	r, status := c.Request(), c.Response().Status

@@ -332,7 +332,7 @@ type CreateSchedule struct {
 	Retry *Retry `json:"retry,omitempty"`
 
 	// Spread Puts it off by a part of so long, at most 24h, so that many which are due at one moment do not all come at
-	// once. Which part depends on the tenant and the id alone and is told in the answer's `due_at`. Ids spread
+	// once. Which part depends on the tenant and the id alone; the answer's `due_at` includes it. Ids spread
 	// evenly. `expires_at` must come after that time. Default 0s.
 	//
 	//
@@ -823,8 +823,8 @@ type EventResult struct {
 	ID string `json:"id,omitempty,omitzero"`
 }
 
-// EventSight An event, and where its deliveries stand.
-type EventSight struct {
+// EventWithDeliveries An event, and where its deliveries stand.
+type EventWithDeliveries struct {
 	CreatedAt time.Time `json:"created_at"`
 
 	// Data What the receiver gets: any JSON value. It is never looked into; its numbers, its keys and their order are
@@ -1381,8 +1381,8 @@ type ClientInterface interface {
 	// ListDeliveries List deliveries
 	//
 	// Lists deliveries, newest first: by when each was started. That order does not change while they end, so a walk
-	// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
-	// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+	// through the pages neither repeats nor skips one. What is started again moves to its new place: what was
+	// rescheduled, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
 	// The list is a second or so behind; a single delivery, asked for by its id, is not.
 	//
 	// Corresponds with GET /v1/deliveries (the `ListDeliveries` operationId).
@@ -1537,7 +1537,7 @@ type ClientInterface interface {
 
 	// PauseEndpoint Pause an endpoint
 	//
-	// Sends nothing to it from now on. What is due meanwhile is parked.
+	// Sends nothing to it from now on. Deliveries that become due are parked.
 	//
 	// Corresponds with POST /v1/endpoints/{id}/pause (the `PauseEndpoint` operationId).
 	PauseEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1716,8 +1716,8 @@ type ClientInterface interface {
 	// ListSchedules List schedules
 	//
 	// Lists schedules, newest first: by when each was started. That order does not change while they end, so a walk
-	// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
-	// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+	// through the pages neither repeats nor skips one. What is started again moves to its new place: what was
+	// rescheduled, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
 	// The list is a second or so behind; a single schedule, asked for by its id, is not.
 	//
 	// Corresponds with GET /v1/schedules (the `ListSchedules` operationId).
@@ -1732,7 +1732,7 @@ type ClientInterface interface {
 	// with another body is a conflict.
 	//
 	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
-	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 	// a schedule while it waits, or give the next one another id.
 	//
 	// Takes any type of body and a specified content type.
@@ -1749,7 +1749,7 @@ type ClientInterface interface {
 	// with another body is a conflict.
 	//
 	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
-	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 	// a schedule while it waits, or give the next one another id.
 	//
 	// Takes a body of the `application/json` content type.
@@ -1876,8 +1876,8 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 // ListDeliveries List deliveries
 //
 // Lists deliveries, newest first: by when each was started. That order does not change while they end, so a walk
-// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
-// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+// through the pages neither repeats nor skips one. What is started again moves to its new place: what was
+// rescheduled, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
 // The list is a second or so behind; a single delivery, asked for by its id, is not.
 //
 // Corresponds with GET /v1/deliveries (the `ListDeliveries` operationId).
@@ -2192,7 +2192,7 @@ func (c *Client) GetEndpointHealth(ctx context.Context, id ID, reqEditors ...Req
 
 // PauseEndpoint Pause an endpoint
 //
-// Sends nothing to it from now on. What is due meanwhile is parked.
+// Sends nothing to it from now on. Deliveries that become due are parked.
 //
 // Corresponds with POST /v1/endpoints/{id}/pause (the `PauseEndpoint` operationId).
 func (c *Client) PauseEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2521,8 +2521,8 @@ func (c *Client) GetOperation(ctx context.Context, id ID, reqEditors ...RequestE
 // ListSchedules List schedules
 //
 // Lists schedules, newest first: by when each was started. That order does not change while they end, so a walk
-// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
-// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+// through the pages neither repeats nor skips one. What is started again moves to its new place: what was
+// rescheduled, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
 // The list is a second or so behind; a single schedule, asked for by its id, is not.
 //
 // Corresponds with GET /v1/schedules (the `ListSchedules` operationId).
@@ -2547,7 +2547,7 @@ func (c *Client) ListSchedules(ctx context.Context, params *ListSchedulesParams,
 // with another body is a conflict.
 //
 // An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
-// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 // a schedule while it waits, or give the next one another id.
 //
 // Takes any type of body and a specified content type.
@@ -2574,7 +2574,7 @@ func (c *Client) CreateScheduleWithBody(ctx context.Context, params *CreateSched
 // with another body is a conflict.
 //
 // An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
-// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 // a schedule while it waits, or give the next one another id.
 //
 // Takes a body of the `application/json` content type.
@@ -4287,8 +4287,8 @@ type ClientWithResponsesInterface interface {
 	// ListDeliveriesWithResponse List deliveries
 	//
 	// Lists deliveries, newest first: by when each was started. That order does not change while they end, so a walk
-	// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
-	// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+	// through the pages neither repeats nor skips one. What is started again moves to its new place: what was
+	// rescheduled, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
 	// The list is a second or so behind; a single delivery, asked for by its id, is not.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4459,7 +4459,7 @@ type ClientWithResponsesInterface interface {
 
 	// PauseEndpointWithResponse Pause an endpoint
 	//
-	// Sends nothing to it from now on. What is due meanwhile is parked.
+	// Sends nothing to it from now on. Deliveries that become due are parked.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4652,8 +4652,8 @@ type ClientWithResponsesInterface interface {
 	// ListSchedulesWithResponse List schedules
 	//
 	// Lists schedules, newest first: by when each was started. That order does not change while they end, so a walk
-	// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
-	// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+	// through the pages neither repeats nor skips one. What is started again moves to its new place: what was
+	// rescheduled, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
 	// The list is a second or so behind; a single schedule, asked for by its id, is not.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4670,7 +4670,7 @@ type ClientWithResponsesInterface interface {
 	// with another body is a conflict.
 	//
 	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
-	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 	// a schedule while it waits, or give the next one another id.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4687,7 +4687,7 @@ type ClientWithResponsesInterface interface {
 	// with another body is a conflict.
 	//
 	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
-	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 	// a schedule while it waits, or give the next one another id.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -5639,11 +5639,11 @@ type GetEventResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *EventSight
+	JSON200 *EventWithDeliveries
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r GetEventResponse) GetJSON200() *EventSight {
+func (r GetEventResponse) GetJSON200() *EventWithDeliveries {
 	return r.JSON200
 }
 
@@ -6234,8 +6234,8 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 // ListDeliveriesWithResponse List deliveries
 //
 // Lists deliveries, newest first: by when each was started. That order does not change while they end, so a walk
-// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
-// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+// through the pages neither repeats nor skips one. What is started again moves to its new place: what was
+// rescheduled, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
 // The list is a second or so behind; a single delivery, asked for by its id, is not.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6502,7 +6502,7 @@ func (c *ClientWithResponses) GetEndpointHealthWithResponse(ctx context.Context,
 
 // PauseEndpointWithResponse Pause an endpoint
 //
-// Sends nothing to it from now on. What is due meanwhile is parked.
+// Sends nothing to it from now on. Deliveries that become due are parked.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6785,8 +6785,8 @@ func (c *ClientWithResponses) GetOperationWithResponse(ctx context.Context, id I
 // ListSchedulesWithResponse List schedules
 //
 // Lists schedules, newest first: by when each was started. That order does not change while they end, so a walk
-// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
-// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+// through the pages neither repeats nor skips one. What is started again moves to its new place: what was
+// rescheduled, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
 // The list is a second or so behind; a single schedule, asked for by its id, is not.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6809,7 +6809,7 @@ func (c *ClientWithResponses) ListSchedulesWithResponse(ctx context.Context, par
 // with another body is a conflict.
 //
 // An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
-// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 // a schedule while it waits, or give the next one another id.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6832,7 +6832,7 @@ func (c *ClientWithResponses) CreateScheduleWithBodyWithResponse(ctx context.Con
 // with another body is a conflict.
 //
 // An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
-// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 // a schedule while it waits, or give the next one another id.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -7548,7 +7548,7 @@ func ParseGetEventResponse(rsp *http.Response) (*GetEventResponse, error) {
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest EventSight
+		var dest EventWithDeliveries
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -1,5 +1,7 @@
 package protocol
 
+import "time"
+
 // The names of the activities. Workflows call them by name, so that a history can be
 // replayed where no activities are registered.
 const (
@@ -18,3 +20,7 @@ const (
 	SupersedeActivity  = "Supersede"
 	SettingsActivity   = "EndpointSettings"
 )
+
+// HeartbeatTimeout is after how long without a heartbeat the worker of a regular activity
+// counts as dead, and another continues: as soon as Temporal gives up a workflow task.
+const HeartbeatTimeout = 10 * time.Second

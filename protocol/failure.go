@@ -10,8 +10,8 @@ import (
 	"github.com/postdate/postdate"
 )
 
-// The types of the errors that end a delivery or its retries, and of the one that requests
-// another attempt from Temporal. Its Web UI shows them, and histories record them.
+// The types of the errors that end a delivery or its retries, and of the two that request
+// another attempt from Temporal: after one that failed, and where none could be made. Its Web UI shows them, and histories record them.
 const (
 	FailureDead      = "Dead"
 	FailureExpired   = "Expired"
@@ -20,6 +20,7 @@ const (
 	FailureWaiting   = "Waiting"
 	FailureRetrying  = "Retrying"
 	FailureNoPermit  = "NoPermit"
+	FailureInternal  = "Internal"
 )
 
 // stateOf is the state in which an error of each type leaves a delivery.
@@ -69,6 +70,12 @@ func EncodeNoPermit(reason string, wait time.Duration) error {
 func IsNoPermit(err error) bool {
 	app, ok := errors.AsType[*temporal.ApplicationError](err)
 	return ok && app.Type() == FailureNoPermit
+}
+
+// EncodeInternal is the error that has Temporal run Retry again after wait, since no
+// attempt could be made because of err, a failure of our own.
+func EncodeInternal(err error, wait time.Duration) error {
+	return temporal.NewApplicationErrorWithOptions(err.Error(), FailureInternal, temporal.ApplicationErrorOptions{NextRetryDelay: wait})
 }
 
 // DecodeEnd returns the state in which err, an error of Retry, leaves a delivery, the

@@ -16,6 +16,9 @@ const (
 	// ControlQueue is the task queue of tenants and endpoints, so that their changes never
 	// wait behind a backlog of deliveries.
 	ControlQueue = "postdate-control"
+	// OperationQueue is the task queue of the activities that change many deliveries: they
+	// may take hours, and hold up neither tenants and endpoints nor deliveries.
+	OperationQueue = "postdate-operations"
 )
 
 // The names of the workflows, as Temporal's Web UI shows them.

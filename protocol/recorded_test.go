@@ -55,7 +55,7 @@ func recorded() string {
 	workflows.RegisterControl(&control)
 	new(activities.Activities).Register(&acts)
 	new(activities.Activities).RegisterControl(&controlActs)
-	section("task queues", []string{protocol.TaskQueue, protocol.ControlQueue})
+	section("task queues", []string{protocol.TaskQueue, protocol.ControlQueue, protocol.OperationQueue})
 	section("workflows on "+protocol.TaskQueue, flows)
 	section("workflows on "+protocol.ControlQueue, control)
 	section("activities on "+protocol.TaskQueue, acts)
@@ -69,7 +69,7 @@ func recorded() string {
 	section("search attributes", attributes())
 	section("ids", ids())
 	section("failure types", []string{
-		protocol.FailureDead, protocol.FailureExpired, protocol.FailureParked, protocol.FailureCancelled, protocol.FailureWaiting, "Retrying",
+		protocol.FailureDead, protocol.FailureExpired, protocol.FailureParked, protocol.FailureCancelled, protocol.FailureWaiting, "Retrying", protocol.FailureInternal,
 		string(postdate.Invalid), string(postdate.NotFound), string(postdate.Conflict), string(postdate.Unavailable),
 	})
 	return out.String()

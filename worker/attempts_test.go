@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -16,24 +17,15 @@ import (
 	"github.com/postdate/postdate/worker"
 )
 
-// attempts is the engine on which no attempt may be repeated, not even by memory.
-var attempts = struct {
-	once sync.Once
-	*rig
-}{}
-
-// onAttempts has the tests of this file share an engine with two workers, as two processes
-// of postdate serve are.
-func onAttempts(t *testing.T) *rig {
-	t.Helper()
-	return attempts.rig
-}
-
+// TestAttempts_AreMadeOnce has what could repeat an attempt arrive during it, with two
+// workers, as two processes of postdate serve are. No attempt is repeated, and none needs
+// the memory of a process for that.
 func TestAttempts_AreMadeOnce(t *testing.T) {
 	t.Parallel()
 	stop := worker.Config{StopTimeout: time.Second}
-	attempts.rig = newRig(t, stop, stop)
-	runTogether(t, map[string]func(*testing.T){
+	r := newRig(t, stop, stop)
+	tests := make(map[string]func(*testing.T))
+	for name, test := range map[string]func(*testing.T, *rig){
 		"parked, and resumed shortly before it expires":   parkedAndResumedShortlyBeforeItExpires,
 		"parked, and resumed within five seconds":         parkedAndResumed,
 		"paused and resumed during an attempt":            pausedAndResumedDuringAnAttempt,
@@ -47,8 +39,11 @@ func TestAttempts_AreMadeOnce(t *testing.T) {
 		"a line that is woken again and again":            wokenAgain,
 		"a test of an endpoint that is signalled":         testSignalled,
 		"a retried dead letter that is signalled":         retriedAndSignalled,
-	})
-	require.Zero(t, attempts.repeated.Load(), "nothing had Temporal repeat an attempt")
+	} {
+		tests[name] = func(t *testing.T) { test(t, r) } //nolint:thelper // it is the test
+	}
+	runTogether(t, tests)
+	require.Zero(t, r.repeated.Load())
 }
 
 // tail is how long the receivers of this file take: longer than a timer or a signal needs
@@ -67,8 +62,9 @@ func (s *sending) signal(name string) {
 	require.NoError(s.t, s.SignalWorkflow(s.t.Context(), s.workflowID, "", name, nil))
 }
 
-func parkedAndResumedShortlyBeforeItExpires(t *testing.T) {
-	s := onAttempts(t).newSending(t, 3*time.Second)
+func parkedAndResumedShortlyBeforeItExpires(t *testing.T, r *rig) {
+	t.Helper()
+	s := r.newSending(t, 3*time.Second)
 	s.setEndpoint(postdate.Paused)
 	s.deliver(0, func(in *protocol.DeliverInput) { in.ExpiresAt = in.Shipment.DueAt.Add(4 * time.Second) })
 	s.await(postdate.Parked)
@@ -80,22 +76,19 @@ func parkedAndResumedShortlyBeforeItExpires(t *testing.T) {
 	s.recordHistory("deliver/expires-during-the-attempt-after-a-park")
 }
 
-func parkedAndResumed(t *testing.T) {
+func parkedAndResumed(t *testing.T, r *rig) {
+	t.Helper()
 	const all = 12
-	rig, done := onAttempts(t), make(chan *sending, all)
-	first := rig.newSending(t, tail)
+	first := r.newSending(t, tail)
 	first.setEndpoint(postdate.Paused)
-	var group sync.WaitGroup
 	var sendings []*sending
 	for range all {
-		s := &sending{rig: rig, t: t, tenant: first.tenant, slow: tail, arrived: make(chan time.Time, 10)}
+		s := &sending{rig: r, t: t, tenant: first.tenant, slow: tail, arrived: make(chan time.Time, 10)}
 		s.deliver(0)
 		sendings = append(sendings, s)
-		group.Go(func() { done <- s })
 	}
-	group.Wait()
-	for range all {
-		(<-done).await(postdate.Parked)
+	for _, s := range sendings {
+		s.await(postdate.Parked)
 	}
 	first.resume()
 	for _, s := range sendings {
@@ -104,8 +97,9 @@ func parkedAndResumed(t *testing.T) {
 	sendings[0].recordHistory("deliver/parked-then-sent-once")
 }
 
-func pausedAndResumedDuringAnAttempt(t *testing.T) {
-	s := onAttempts(t).newSending(t, tail)
+func pausedAndResumedDuringAnAttempt(t *testing.T, r *rig) {
+	t.Helper()
+	s := r.newSending(t, tail)
 	s.setEndpoint(postdate.Paused)
 	s.deliver(0)
 	s.await(postdate.Parked)
@@ -119,9 +113,9 @@ func pausedAndResumedDuringAnAttempt(t *testing.T) {
 
 // subscribe publishes an event to n endpoints of which those in slow take tail. It returns
 // the event's execution, and the receipts by endpoint.
-func subscribe(t *testing.T, n, slow int) (run client.WorkflowRun, receipts *sync.Map) {
+func subscribe(t *testing.T, r *rig, n, slow int) (run client.WorkflowRun, receipts *sync.Map) {
 	t.Helper()
-	r, event, receipts := onAttempts(t), fmt.Sprintf("evt-%d", given.Add(1)), new(sync.Map)
+	event, receipts := fmt.Sprintf("evt-%d", given.Add(1)), new(sync.Map)
 	tenant := fmt.Sprintf("tenant-%d", tenants.Add(1))
 	publication := protocol.Publication{Message: postdate.Message{ID: event, Tenant: tenant, Type: "t", Timestamp: time.Now().UTC(), Data: []byte(`1`)}}
 	var list []postdate.Endpoint
@@ -134,11 +128,8 @@ func subscribe(t *testing.T, n, slow int) (run client.WorkflowRun, receipts *syn
 	receivers.Store(event, subscribers(func(url string) postdate.Attempt {
 		count, _ := receipts.LoadOrStore(url, 0)
 		receipts.Store(url, count.(int)+1)
-		if i := 0; true {
-			_, _ = fmt.Sscanf(url, "ep_%d", &i)
-			if i < slow {
-				time.Sleep(tail)
-			}
+		if slices.Index(publication.Endpoints, url) < slow {
+			time.Sleep(tail)
 		}
 		return accept("")
 	}))
@@ -160,9 +151,10 @@ func requireReceipts(t *testing.T, receipts *sync.Map, n int) {
 	require.Equal(t, n, got)
 }
 
-func moreThanFit(t *testing.T) {
+func moreThanFit(t *testing.T, r *rig) {
+	t.Helper()
 	const n = 2*protocol.MaxGroupEndpoints + 20
-	run, receipts := subscribe(t, n, protocol.MaxGroupEndpoints)
+	run, receipts := subscribe(t, r, n, protocol.MaxGroupEndpoints)
 	delivered := 0
 	for part := range 3 {
 		id := run.GetID()
@@ -170,41 +162,48 @@ func moreThanFit(t *testing.T) {
 			id = protocol.PartID(id, part)
 		}
 		var result protocol.DispatchResult
-		require.NoError(t, onAttempts(t).GetWorkflow(t.Context(), id, "").Get(t.Context(), &result))
+		require.NoError(t, r.GetWorkflow(t.Context(), id, "").Get(t.Context(), &result))
 		delivered += len(result.Delivered)
 	}
 	require.Equal(t, n, delivered)
 	requireReceipts(t, receipts, n)
-	historytest.Record(t, onAttempts(t).Client, "dispatch/parts-that-are-not-children", run.GetID(), "")
+	historytest.Record(t, r.Client, "dispatch/parts-that-are-not-children", run.GetID(), "")
 }
 
-func partsCancelledByTemporal(t *testing.T) { cancelDispatch(t, protocol.MaxGroupEndpoints+5) }
+func partsCancelledByTemporal(t *testing.T, r *rig) {
+	t.Helper()
+	cancelDispatch(t, r, protocol.MaxGroupEndpoints+5)
+}
 
-func groupCancelledByTemporal(t *testing.T) { cancelDispatch(t, 5) }
+func groupCancelledByTemporal(t *testing.T, r *rig) {
+	t.Helper()
+	cancelDispatch(t, r, 5)
+}
 
 // cancelDispatch cancels a Dispatch during its attempts, as Temporal's Web UI does.
-func cancelDispatch(t *testing.T, n int) {
+func cancelDispatch(t *testing.T, r *rig, n int) {
 	t.Helper()
-	run, receipts := subscribe(t, n, n)
+	run, receipts := subscribe(t, r, n, n)
 	require.Eventually(t, func() bool {
 		_, begun := receipts.Load("ep_0")
 		return begun
 	}, 10*time.Second, 10*time.Millisecond)
-	require.NoError(t, onAttempts(t).CancelWorkflow(t.Context(), run.GetID(), ""))
+	require.NoError(t, r.CancelWorkflow(t.Context(), run.GetID(), ""))
 	var result protocol.DispatchResult
 	require.NoError(t, run.Get(t.Context(), &result))
 	require.Len(t, result.Delivered, min(n, protocol.MaxGroupEndpoints))
 	for part := range (n - 1) / protocol.MaxGroupEndpoints {
-		require.NoError(t, onAttempts(t).GetWorkflow(t.Context(), protocol.PartID(run.GetID(), part+1), "").Get(t.Context(), nil))
+		require.NoError(t, r.GetWorkflow(t.Context(), protocol.PartID(run.GetID(), part+1), "").Get(t.Context(), nil))
 	}
 	requireReceipts(t, receipts, n)
 	if n < protocol.MaxGroupEndpoints {
-		historytest.Record(t, onAttempts(t).Client, "dispatch/cancelled-during-slow-attempts", run.GetID(), "")
+		historytest.Record(t, r.Client, "dispatch/cancelled-during-slow-attempts", run.GetID(), "")
 	}
 }
 
-func deliveryCancelledByTemporal(t *testing.T) {
-	s := onAttempts(t).newSending(t, tail)
+func deliveryCancelledByTemporal(t *testing.T, r *rig) {
+	t.Helper()
+	s := r.newSending(t, tail)
 	s.deliver(0)
 	<-s.arrived
 	require.NoError(t, s.CancelWorkflow(t.Context(), s.workflowID, ""))
@@ -212,8 +211,9 @@ func deliveryCancelledByTemporal(t *testing.T) {
 	s.recordHistory("deliver/cancelled-by-temporal-during-a-slow-attempt")
 }
 
-func releasedFromALine(t *testing.T) {
-	s := onAttempts(t).newSending(t, tail)
+func releasedFromALine(t *testing.T, r *rig) {
+	t.Helper()
+	s := r.newSending(t, tail)
 	busy.Store(s.tenant, true)
 	s.signalSettings(postdate.Paused)
 	s.deliver(0)
@@ -226,8 +226,9 @@ func releasedFromALine(t *testing.T) {
 	s.recordHistory("deliver/released-from-a-line-then-sent-once")
 }
 
-func rescheduledAfterItWasParked(t *testing.T) {
-	s := onAttempts(t).newSending(t, tail)
+func rescheduledAfterItWasParked(t *testing.T, r *rig) {
+	t.Helper()
+	s := r.newSending(t, tail)
 	s.setEndpoint(postdate.Paused)
 	again := true
 	s.deliver(0)
@@ -250,8 +251,9 @@ func rescheduledAfterItWasParked(t *testing.T) {
 	s.recordHistory("deliver/signalled-in-its-next-run")
 }
 
-func firedShortlyBeforeItIsDue(t *testing.T) {
-	s := onAttempts(t).newSending(t, tail)
+func firedShortlyBeforeItIsDue(t *testing.T, r *rig) {
+	t.Helper()
+	s := r.newSending(t, tail)
 	s.deliver(2*time.Second, func(in *protocol.DeliverInput) { in.ExpiresAt = in.Shipment.DueAt.Add(time.Hour) })
 	// An Update that is refused wakes it: from then on it sleeps by a timer.
 	late := postdate.Change{DueAt: new(s.due.Add(2 * time.Hour))}
@@ -261,8 +263,9 @@ func firedShortlyBeforeItIsDue(t *testing.T) {
 	require.Equal(t, postdate.Delivered, s.requireOneWinner().State)
 }
 
-func wokenAgain(t *testing.T) {
-	s := onAttempts(t).newSending(t, tail)
+func wokenAgain(t *testing.T, r *rig) {
+	t.Helper()
+	s := r.newSending(t, tail)
 	busy.Store(s.tenant, true)
 	s.signalSettings(postdate.Paused)
 	var result protocol.DispatchResult
@@ -279,8 +282,9 @@ func wokenAgain(t *testing.T) {
 	require.Equal(t, postdate.Delivered, s.requireOneWinner().State)
 }
 
-func testSignalled(t *testing.T) {
-	s := onAttempts(t).newSending(t, tail)
+func testSignalled(t *testing.T, r *rig) {
+	t.Helper()
+	s := r.newSending(t, tail)
 	s.setEndpoint(postdate.Paused)
 	s.deliver(0, func(in *protocol.DeliverInput) { in.Shipment.Test = true })
 	<-s.arrived
@@ -288,8 +292,9 @@ func testSignalled(t *testing.T) {
 	require.Equal(t, postdate.Delivered, s.requireOneWinner().State)
 }
 
-func retriedAndSignalled(t *testing.T) {
-	s := onAttempts(t).newSending(t, tail)
+func retriedAndSignalled(t *testing.T, r *rig) {
+	t.Helper()
+	s := r.newSending(t, tail)
 	s.failing = 1
 	s.deliver(0, func(in *protocol.DeliverInput) { in.Retry.Schedule = []postdate.Duration{} })
 	<-s.arrived

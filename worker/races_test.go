@@ -109,6 +109,7 @@ func TestRaces_HaveOneWinner(t *testing.T) {
 		for action, act := range actions {
 			for _, slow := range receiverTimes {
 				cells[fmt.Sprintf("%s %s, %s", action, situation, slow)] = func(t *testing.T) {
+					t.Helper()
 					r := &race{sending: rig.newSending(t, slow)}
 					begin(r)
 					act(r)

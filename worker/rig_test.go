@@ -166,7 +166,6 @@ func (s *sending) signalSettings(state postdate.EndpointState) {
 // deliver starts a delivery to the endpoint with an execution of its own.
 func (s *sending) deliver(delay time.Duration, change ...func(*protocol.DeliverInput)) {
 	s.t.Helper()
-	s.id = unique(s.t)
 	s.id = fmt.Sprintf("sch-%d", given.Add(1))
 	s.due = time.Now().UTC().Add(delay)
 	in := protocol.DeliverInput{Retry: *retrySoon()}

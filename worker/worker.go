@@ -56,13 +56,20 @@ type Deliveries interface {
 	activities.AttemptLog
 }
 
-// Worker polls for deliveries, and for tenants and endpoints. The two have task queues of
-// their own, so that neither waits for the other.
-type Worker struct{ control, deliveries worker.Worker }
+// Worker polls for deliveries, for tenants and endpoints, and for operations on many
+// deliveries. They have task queues of their own, so that none waits for another.
+type Worker struct{ control, operations, deliveries worker.Worker }
 
 // controlSlots bounds the tasks of tenants and endpoints that run at once: they are small
 // and rare.
 const controlSlots = 20
+
+// operationSlots bounds the operations on many deliveries that run at once. Each tenant
+// has one at a time.
+const operationSlots = 20
+
+// heartbeatThrottle is how far the heartbeats of operations lie apart at least.
+const heartbeatThrottle = 3 * time.Second
 
 // New assembles a worker. It does nothing until started.
 func New(c Config) *Worker {
@@ -72,8 +79,15 @@ func New(c Config) *Worker {
 			MaxConcurrentActivityExecutionSize:     controlSlots,
 			MaxConcurrentWorkflowTaskPollers:       2,
 			MaxConcurrentActivityTaskPollers:       1,
-			// Enough for a change of a tenant. A sweep continues on another worker.
+			// Enough for a change of a tenant.
 			WorkerStopTimeout: min(c.StopTimeout, time.Second),
+		}),
+		operations: worker.New(c.Client, protocol.OperationQueue, worker.Options{
+			DisableWorkflowWorker:              true,
+			MaxConcurrentActivityExecutionSize: operationSlots,
+			MaxConcurrentActivityTaskPollers:   1,
+			MaxHeartbeatThrottleInterval:       heartbeatThrottle,
+			WorkerStopTimeout:                  min(c.StopTimeout, time.Second), // it continues on another worker
 		}),
 		deliveries: worker.New(c.Client, protocol.TaskQueue, worker.Options{
 			MaxConcurrentWorkflowTaskExecutionSize:  c.Slots,
@@ -94,6 +108,7 @@ func New(c Config) *Worker {
 	acts.Register(w.deliveries)
 	workflows.RegisterControl(w.control)
 	acts.RegisterControl(w.control)
+	acts.RegisterOperations(w.operations)
 	return w
 }
 
@@ -102,7 +117,12 @@ func (w *Worker) Start() error {
 	if err := w.control.Start(); err != nil {
 		return fmt.Errorf("poll for tenants and endpoints: %w", err)
 	}
+	if err := w.operations.Start(); err != nil {
+		w.control.Stop()
+		return fmt.Errorf("poll for operations: %w", err)
+	}
 	if err := w.deliveries.Start(); err != nil {
+		w.operations.Stop()
 		w.control.Stop()
 		return fmt.Errorf("poll for deliveries: %w", err)
 	}
@@ -112,6 +132,7 @@ func (w *Worker) Start() error {
 // Stop stops polling, and waits for attempts that are under way.
 func (w *Worker) Stop() {
 	w.deliveries.Stop()
+	w.operations.Stop()
 	w.control.Stop()
 }
 

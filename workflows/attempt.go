@@ -28,7 +28,9 @@ func (d *delivery) send(ctx workflow.Context) (attempt postdate.Attempt, err err
 		if d.released {
 			d.showState(ctx, postdate.Sending)
 		}
-		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: timeout, RetryPolicy: once})
+		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+			StartToCloseTimeout: timeout, HeartbeatTimeout: protocol.HeartbeatTimeout, RetryPolicy: once,
+		})
 		err = workflow.ExecuteActivity(ctx, protocol.SendActivity, task).Get(ctx, &attempt)
 		return attempt, err
 	}

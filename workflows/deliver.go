@@ -124,10 +124,11 @@ func (d *delivery) retry(ctx workflow.Context) {
 	d.rechecked, d.exposed = false, true
 	stoppable, stop := workflow.WithCancel(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: d.Shipment.AttemptTimeout() + activityGrace,
+		HeartbeatTimeout:    protocol.HeartbeatTimeout,
 		WaitForCancellation: true,
 		// The activity itself returns how long to wait and when to give up. This is for
-		// a worker that died, and for failures of our own.
-		RetryPolicy: &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
+		// a worker that died: however many runs there were before, the next follows soon.
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 2 * time.Second},
 	}))
 	retrying := workflow.ExecuteActivity(stoppable, protocol.RetryActivity,
 		protocol.RetryInput{Shipment: d.Shipment, Plan: d.plan, Attempts: d.Attempts})

@@ -158,7 +158,7 @@ func (d *dispatch) queue(ctx workflow.Context) error {
 func handOver(ctx workflow.Context, in protocol.HandOverInput) error {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: 10 * time.Minute,
-		HeartbeatTimeout:    30 * time.Second,
+		HeartbeatTimeout:    protocol.HeartbeatTimeout,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
 	})
 	return workflow.ExecuteActivity(ctx, protocol.HandOverActivity, in).Get(ctx, nil)

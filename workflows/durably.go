@@ -5,6 +5,8 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/postdate/postdate/protocol"
 )
 
 // runDurably runs an activity as a local activity, for which only its result is recorded,
@@ -22,6 +24,6 @@ func runDurably(ctx workflow.Context, name string, in, out any, maxAttempts ...i
 		policy.MaximumAttempts = maxAttempts[0]
 	}
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: 3 * activityGrace, RetryPolicy: policy,
+		StartToCloseTimeout: 3 * activityGrace, HeartbeatTimeout: protocol.HeartbeatTimeout, RetryPolicy: policy,
 	}), name, in).Get(ctx, out)
 }

@@ -87,6 +87,7 @@ func (e *endpoint) announce(news protocol.Announcement) {
 	ctx := workflow.WithActivityOptions(e.ctx, workflow.ActivityOptions{
 		TaskQueue:           protocol.ControlQueue,
 		StartToCloseTimeout: 3 * activityGrace,
+		HeartbeatTimeout:    protocol.HeartbeatTimeout,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: maxAnnounceAttempts,
 		},

@@ -164,7 +164,7 @@ func (l *line) send(ctx workflow.Context) {
 	var progress protocol.LineProgress
 	sending := workflow.ExecuteActivity(workflow.WithActivityOptions(stoppable, workflow.ActivityOptions{
 		StartToCloseTimeout: protocol.LineMaxWait + postdate.MaxTimeout + activityGrace,
-		HeartbeatTimeout:    activityGrace,
+		HeartbeatTimeout:    protocol.HeartbeatTimeout,
 		WaitForCancellation: true, // attempts that are under way count
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
 	}), protocol.SendLineActivity, input)

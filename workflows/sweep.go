@@ -17,13 +17,18 @@ const sweepTimeout = 7 * 24 * time.Hour
 const maxSweepAttempts = 1000
 
 // Sweep does one thing to many deliveries. It continues whether or not its caller waits
-// for it. Its activity is on [protocol.ControlQueue], so that it never waits behind the
-// deliveries that it changes.
+// for it. Its activity is on [protocol.OperationQueue], so that it never waits behind the
+// deliveries that it changes, nor tenants and endpoints behind it. A release is on
+// [protocol.ControlQueue]: an endpoint that is enabled waits for no operation.
 func Sweep(ctx workflow.Context, in protocol.SweepInput) (*protocol.SweepProgress, error) {
+	queue := protocol.OperationQueue
+	if in.Action == protocol.SweepRelease {
+		queue = protocol.ControlQueue
+	}
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue:           protocol.ControlQueue,
+		TaskQueue:           queue,
 		StartToCloseTimeout: sweepTimeout,
-		HeartbeatTimeout:    30 * time.Second,
+		HeartbeatTimeout:    protocol.HeartbeatTimeout,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: maxSweepAttempts},
 	})
 	var progress protocol.SweepProgress

@@ -24,7 +24,7 @@ func TestSweep_GoesOnAfterTheDeathOfItsWorker(t *testing.T) {
 	tries := 0
 	env.RegisterActivityWithOptions(func(ctx context.Context, in protocol.SweepInput) (protocol.SweepProgress, error) {
 		require.Equal(t, asked, in)
-		require.Equal(t, protocol.ControlQueue, activity.GetInfo(ctx).TaskQueue)
+		require.Equal(t, protocol.OperationQueue, activity.GetInfo(ctx).TaskQueue)
 		tries++
 		if tries < 3 {
 			return protocol.SweepProgress{}, errors.New("its worker died")
@@ -38,4 +38,18 @@ func TestSweep_GoesOnAfterTheDeathOfItsWorker(t *testing.T) {
 	require.NoError(t, env.GetWorkflowResult(&progress))
 	require.Equal(t, protocol.SweepProgress{Found: 3, Done: 2, Skipped: 1}, progress)
 	require.Equal(t, 3, tries)
+}
+
+func TestSweep_ReleasesWhereNoOperationIsAheadOfIt(t *testing.T) {
+	t.Parallel()
+	suite := testsuite.WorkflowTestSuite{}
+	suite.SetLogger(silent{})
+	env := suite.NewTestWorkflowEnvironment()
+	workflows.RegisterControl(env)
+	env.RegisterActivityWithOptions(func(ctx context.Context, _ protocol.SweepInput) (protocol.SweepProgress, error) {
+		require.Equal(t, protocol.ControlQueue, activity.GetInfo(ctx).TaskQueue)
+		return protocol.SweepProgress{}, nil
+	}, activity.RegisterOptions{Name: protocol.SweepActivity})
+	env.ExecuteWorkflow(protocol.SweepWorkflow, protocol.SweepInput{Action: protocol.SweepRelease})
+	require.NoError(t, env.GetWorkflowError())
 }

@@ -41,6 +41,7 @@ type tenant struct{ protocol.TenantInput }
 func (t *tenant) announce(ctx workflow.Context, historyFull func() bool) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: 30 * time.Second,
+		HeartbeatTimeout:    protocol.HeartbeatTimeout,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
 	})
 	oldest := t.Announcements[0]

@@ -30,6 +30,7 @@ type Measured struct {
 	SlowReceiver *SlowReceiver
 	NoisyTenant  *NoisyTenant
 	Hanging      *Hanging
+	Crashes      *Crashes
 }
 
 // span returns when the first request began, when the last was answered, and when

@@ -21,6 +21,7 @@ type Result struct {
 	*SlowReceiver
 	*NoisyTenant
 	*Hanging
+	*Crashes
 
 	Scenario string `json:"scenario"`
 	System   string `json:"engine"`
@@ -68,7 +69,7 @@ func Summarise(scenario, system string, rounds []*Measured) Result {
 		cpu += m.CPU
 		r.Messages += len(m.Messages)
 		r.PeakRSSMB = max(r.PeakRSSMB, Mebibytes(m.PeakMemory))
-		r.Pending, r.SlowReceiver, r.NoisyTenant, r.Hanging = m.Pending, m.SlowReceiver, m.NoisyTenant, m.Hanging
+		r.Pending, r.SlowReceiver, r.NoisyTenant, r.Hanging, r.Crashes = m.Pending, m.SlowReceiver, m.NoisyTenant, m.Hanging, m.Crashes
 		if m.LongTasks != nil {
 			r.LongTasks = new(*m.LongTasks + valueOf(r.LongTasks))
 		}

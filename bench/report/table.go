@@ -30,6 +30,9 @@ func WriteTable(w io.Writer, results []Result, targets []Target) {
 		if r.Hanging != nil {
 			r.Hanging.write(w, r)
 		}
+		if r.Crashes != nil {
+			r.Crashes.write(w, r)
+		}
 		if r.Duplicates > 0 {
 			fmt.Fprintf(w, "\n%s, %s: %d came more than once\n", r.Scenario, r.System, r.Duplicates)
 		}

@@ -10,9 +10,9 @@ import (
 	"github.com/postdate/postdate/bench/system"
 )
 
-// hanging: all messages of one tenant go to bare urls whose receivers do not answer within
-// their timeout of a minute, and are due at one instant. Of another tenant single ones are
-// due from then on, and before that, alone. The row is the other's.
+// hanging: the messages of one tenant go to bare urls whose receivers take nearly as long
+// as an attempt may, and are due one after another. Of another tenant single ones are due in
+// the same time, and before that, alone. The row is the other's.
 func hanging(ctx context.Context, r *run) (*report.Measured, error) {
 	const hosts, interval, lasts, takes = 8, 100 * time.Millisecond, 20 * time.Second, 50 * time.Second
 	var receivers []*rig.SlowReceiver
@@ -38,6 +38,7 @@ func hanging(ctx context.Context, r *run) (*report.Measured, error) {
 	stuck := rig.NewMessages(r.options.Messages, "hanging", "", due)
 	for i, m := range stuck {
 		m.URL = receivers[i%hosts].URL
+		m.Due = due.Add(lasts * time.Duration(i) / time.Duration(len(stuck))).Truncate(time.Millisecond)
 	}
 	if err := r.publishAll(ctx, system.Patient{Postdate: r.postdate.As("hanging"), Timeout: time.Minute}, stuck); err != nil {
 		return nil, err

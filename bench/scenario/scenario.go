@@ -65,6 +65,7 @@ var scenarios = []scenario{
 	{name: "slow_crm_3", extent: ByName, run: slowCRM{workers: 3}.run},
 	{name: "outage", extent: ByName, run: outage},
 	{name: "rate_50", extent: ByName, run: rate50},
+	{name: "crash", extent: ByName, run: crash},
 }
 
 // standards are what the figures of Postdate are divided by: those of the systems

@@ -46,6 +46,10 @@ func slowReceiverTargets() []report.Target {
 		target("outage", "in flight in the first 5 s after it, at most 10", slow(func(s *report.SlowReceiver) float64 { return float64(s.BackInFlight) }), report.AtMost(slowInFlight)),
 		target("rate_50", "in any 10 s, at most 510", slow(func(s *report.SlowReceiver) float64 { return float64(s.MostIn10S) }), report.AtMost(510)),
 		target("rate_50", "in any 10 s, at least 490", slow(func(s *report.SlowReceiver) float64 { return float64(s.FewestIn10S) }), report.AtLeast(490)),
+		// An attempt's own timeout is 15 s unless something else is set.
+		target("crash", "p99 of what was under way, in ms from the crash, at most 20000", crashed(report.P99), report.AtMost(20_000)),
+		target("crash", "the latest of what was under way, in ms from the crash, at most 25000", crashed(report.Max), report.AtMost(25_000)),
+		target("crash", "of all messages sent again, at most 0.1", repeated, report.AtMost(0.1)),
 	)
 }
 
@@ -130,3 +134,20 @@ func acceptedLastToFirst(p *report.Pending) float64 {
 }
 
 func restartTime(p *report.Pending) float64 { return p.RestartS }
+
+// crashed is of the lateness of what was under way at a crash.
+func crashed(of func(report.Quantiles) float64) func(*report.Result) (float64, bool) {
+	return func(r *report.Result) (float64, bool) {
+		if r.Crashes == nil || r.Crashes.LatenessMS == nil {
+			return 0, false
+		}
+		return of(*r.Crashes.LatenessMS), true
+	}
+}
+
+func repeated(r *report.Result) (float64, bool) {
+	if r.Crashes == nil {
+		return 0, false
+	}
+	return r.RepeatedPart, true
+}

@@ -46,6 +46,9 @@ func TestTargets_JudgeEachFigureOnItsOwnSystem(t *testing.T) {
 		{report.Result{Scenario: "outage", System: sqlite, SlowReceiver: &report.SlowReceiver{Outage: &report.Outage{OutageAttempts: 12, BackInFlight: 11}}}, "SHORT outage: 11.00"},
 		{report.Result{Scenario: "rate_50", System: sqlite, SlowReceiver: &report.SlowReceiver{RateLimit: &report.RateLimit{MostIn10S: 511, FewestIn10S: 495}}}, "SHORT rate_50: 511.00 (in any 10 s, at most 510)"},
 		{report.Result{Scenario: "rate_50", System: sqlite, SlowReceiver: &report.SlowReceiver{RateLimit: &report.RateLimit{MostIn10S: 511, FewestIn10S: 495}}}, "ok    rate_50: 495.00 (in any 10 s, at least 490)"},
+		{report.Result{Scenario: "crash", System: sqlite, Crashes: crashFigures(report.Crashes{LatenessMS: &report.Quantiles{P99: 19_000, Max: 25_001}})}, "ok    crash: 19000.00 (p99"},
+		{report.Result{Scenario: "crash", System: sqlite, Crashes: crashFigures(report.Crashes{LatenessMS: &report.Quantiles{P99: 19_000, Max: 25_001}})}, "SHORT crash: 25001.00 (the latest"},
+		{report.Result{Scenario: "crash", System: sqlite, Crashes: crashFigures(report.Crashes{RepeatedPart: 0.11})}, "SHORT crash: 0.11"},
 	} {
 		require.Contains(t, printed(c.r), c.prints)
 	}
@@ -55,6 +58,12 @@ func TestTargets_JudgeEachFigureOnItsOwnSystem(t *testing.T) {
 func pendingFigures(p report.Pending) *report.Pending {
 	p.OthersLatenessMS, p.ListMS, p.ListByEntityMS = &report.Quantiles{}, &report.Quantiles{}, &report.Quantiles{}
 	return &p
+}
+
+// crashFigures are c with what the table needs to print any.
+func crashFigures(c report.Crashes) *report.Crashes {
+	c.DownMS = &report.Quantiles{}
+	return &c
 }
 
 func TestTargets_SayNothingOfWhatWasNotMeasured(t *testing.T) {

@@ -31,10 +31,12 @@ import (
 type process struct {
 	config
 	api, worker bool
-	temporal    client.Options
-	ready       func() // is called once a worker polls: what is accepted before waits until then
-	log         *slog.Logger
-	environ     []string
+	// shared: other processes may serve the same tenants.
+	shared   bool
+	temporal client.Options
+	ready    func() // is called once a worker polls: what is accepted before waits until then
+	log      *slog.Logger
+	environ  []string
 	// login is the codec endpoint's, where the command has made one already.
 	login *codec.Login
 	// ownPorts are those of this machine that belong to this process, beside the API's.
@@ -190,6 +192,7 @@ func (p process) stores(temporal client.Client, check *encryptionCheck) stores {
 		DefaultSecret: postdate.Secret(p.SigningSecret),
 		DisableAfter:  p.DisableAfter,
 		MaxInFlight:   p.MaxInFlight,
+		Shared:        p.shared,
 		Log:           p.log,
 		Now:           time.Now,
 	})
@@ -240,7 +243,8 @@ func (p process) workerConfig(temporal client.Client, s stores, limiter *pacer.P
 		Limiter:     limiter,
 		MaxInFlight: p.MaxInFlight,
 		Log:         p.log,
-		Slots:       p.WorkerSlots,
+		// Those that wait for a permit need one too: attempts are bounded by the limiter.
+		Slots:       2 * p.WorkerSlots,
 		StopTimeout: p.ShutdownTimeout,
 	}
 }

@@ -61,7 +61,7 @@ func newNode(environ []string, api, worker bool, cmd *cobra.Command) *cobra.Comm
 		if err != nil {
 			return err
 		}
-		n := process{config: c, api: api, worker: worker, temporal: temporal, log: log, environ: environ}
+		n := process{config: c, api: api, worker: worker, shared: true, temporal: temporal, log: log, environ: environ}
 		n.ready = func() {
 			log.Info("running", slog.String("version", version), slog.String("http", c.HTTPAddr),
 				slog.Bool("api", api), slog.Bool("worker", worker),

@@ -19,6 +19,7 @@ const (
 // bound bounds how much is done at once for each tenant.
 type bound struct {
 	most int
+	what string // it bounds
 
 	mu      sync.Mutex
 	tenants map[string]*places
@@ -30,7 +31,9 @@ type places struct {
 	users int
 }
 
-func newBound(most int) *bound { return &bound{most: most, tenants: make(map[string]*places)} }
+func newBound(most int, what string) *bound {
+	return &bound{most: most, what: what, tenants: make(map[string]*places)}
+}
 
 // enter waits for a place, and returns how to leave it.
 func (b *bound) enter(ctx context.Context, tenant string) (leave func(), err error) {
@@ -43,7 +46,7 @@ func (b *bound) enter(ctx context.Context, tenant string) (leave func(), err err
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-timeout.C:
-		err = postdate.Errorf(postdate.TooManyRequests, "", "%d lists or counts of this tenant are under way already: ask for fewer at once", b.most)
+		err = postdate.Errorf(postdate.TooManyRequests, "", "%d %s of this tenant are under way already: ask for fewer at once", b.most, b.what)
 	}
 	b.drop(tenant, p)
 	return nil, err

@@ -14,7 +14,7 @@ import (
 func TestBound_HoldsEachTenantToItsPlaces(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBound(2)
+		b := newBound(2, "lists")
 		leave, err := b.enter(t.Context(), "acme")
 		require.NoError(t, err)
 		_, err = b.enter(t.Context(), "acme")

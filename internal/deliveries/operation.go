@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
+
+	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/executions"
@@ -11,12 +15,64 @@ import (
 )
 
 // StartOperation starts an operation on all deliveries that a filter matches. It goes
-// on whether or not anybody waits for it. Where its id is taken it returns
-// [executions.ErrExists].
+// on whether or not its caller waits for it. Where its id is taken it returns
+// [executions.ErrExists], and where another operation of the tenant runs a
+// [postdate.Conflict]: one at a time, so that no tenant takes all slots.
 func (s *Store) StartOperation(ctx context.Context, tenant, id string, in protocol.SweepInput) error {
-	_, err := s.executions.Start(ctx, protocol.SweepOptions(tenant, id), protocol.SweepWorkflow, in)
+	leave, err := s.operations.starting.enter(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	running, err := s.runningOperation(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	if running != "" && running != id {
+		return postdate.Errorf(postdate.Conflict, "", "%s is under way, and a tenant has one operation at a time: wait until it has finished", running)
+	}
+	_, err = s.executions.Start(ctx, protocol.SweepOptions(tenant, id), protocol.SweepWorkflow, in)
+	if err == nil {
+		s.operations.last.Store(tenant, id)
+	}
 	return err
 }
+
+// operations are those that this process started last: Temporal's list of those that run
+// is a little behind.
+type operations struct {
+	starting *bound   // one at a time for each tenant
+	last     sync.Map // ids, by tenant
+}
+
+// runningOperation is the id of an operation of the tenant that runs: empty where none
+// does. The operations by which endpoints are enabled and deleted do not count.
+func (s *Store) runningOperation(ctx context.Context, tenant string) (string, error) {
+	if known, ok := s.operations.last.Load(tenant); ok {
+		last, _ := known.(string)
+		described, err := s.executions.Describe(ctx, protocol.SweepID(tenant, last), last)
+		if err == nil && executions.IsRunning(described.GetWorkflowExecutionInfo()) {
+			return last, nil
+		}
+		if err != nil && postdate.CodeOf(err) != postdate.NotFound {
+			return "", err
+		}
+		s.operations.last.Delete(tenant)
+	}
+	page, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		Namespace: s.executions.Namespace(), PageSize: 1,
+		Query: executions.Equals(protocol.AttrTenant, tenant) + " AND WorkflowType = " + executions.Quote(protocol.SweepWorkflow) +
+			" AND ExecutionStatus = 'Running' AND WorkflowId STARTS_WITH " + executions.Quote(protocol.SweepID(tenant, operationPrefix)),
+	})
+	if err != nil || len(page.GetExecutions()) == 0 {
+		return "", err
+	}
+	running := page.GetExecutions()[0].GetExecution().GetWorkflowId()
+	return strings.TrimPrefix(running, protocol.SweepID(tenant, "")), nil
+}
+
+// operationPrefix begins the ids of the operations that callers start.
+const operationPrefix = "swp_"
 
 // GetOperation returns how far an operation is, and whether it has finished.
 func (s *Store) GetOperation(ctx context.Context, tenant, id string) (progress protocol.SweepProgress, finished bool, err error) {

@@ -2,6 +2,8 @@ package deliveries
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/postdate/postdate"
@@ -26,7 +28,15 @@ func (s *Store) RequestCancel(ctx context.Context, tenant, id string) (done bool
 
 func (s *Store) request(ctx context.Context, tenant, id string, do func(context.Context) error) (done bool, err error) {
 	result := make(chan error, 1)
-	go func() { result <- do(context.WithoutCancel(ctx)) }()
+	go func() {
+		// A panic here would end the process, where one in a handler is an answer of 500.
+		defer func() {
+			if p := recover(); p != nil {
+				result <- fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+		}()
+		result <- do(context.WithoutCancel(ctx))
+	}()
 	for {
 		select {
 		case err := <-result:

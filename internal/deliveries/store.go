@@ -41,6 +41,7 @@ type Store struct {
 	log           *slog.Logger
 	now           func() time.Time
 	listing       *bound
+	operations    *operations
 }
 
 // maxParallel is how many requests to Temporal one call makes side by side.
@@ -56,7 +57,8 @@ func New(c Config) *Store {
 		workerPolling: c.WorkerPolling,
 		log:           c.Log,
 		now:           c.Now,
-		listing:       newBound(maxListing),
+		listing:       newBound(maxListing, "lists or counts"),
+		operations:    &operations{starting: newBound(1, "starts of operations")},
 	}
 	if s.log == nil {
 		s.log = slog.Default()

@@ -80,6 +80,7 @@ func startWorkers() (stop func(), err error) {
 	}
 	for queue, register := range map[string]func(workflows.Registry){
 		protocol.TaskQueue: workflows.Register, protocol.ControlQueue: workflows.RegisterControl,
+		protocol.OperationQueue: workflows.RegisterControl,
 	} {
 		w := worker.New(Temporal, queue, worker.Options{
 			MaxConcurrentLocalActivityExecutionSize: 200, MaxHeartbeatThrottleInterval: 50 * time.Millisecond,

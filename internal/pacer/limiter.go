@@ -40,6 +40,7 @@ type limiter struct {
 	usedAt  time.Time
 
 	inFlight            int
+	progressAt          time.Time // when an attempt began or ended last
 	waiting             waiters
 	waitingPermits      int               // the sum of waiting's n
 	feedback            throttle.Feedback // since the last report
@@ -83,12 +84,13 @@ func (l *limiter) acquire(e postdate.Endpoint, r throttle.PermitRequest) (*waite
 	l.usedAt = now
 	l.setPace(e, now)
 	if !l.leased && len(l.waiting) == 0 && l.bucket.rate == 0 && l.room(now, r.N) {
-		return &waiter{permit: l.issue(r.N)}, nil
+		return &waiter{permit: l.issue(r.N, now)}, nil
 	}
 	if l.leased && !r.Dequeued && l.mustQueue(now) {
 		return nil, l.noPermit(now)
 	}
-	if !r.Dequeued && (l.nearlyFull() || !l.canGrant(r.N, now)) || l.local && l.blockedBeyond(now.Add(r.MaxWait)) {
+	refused := !r.Dequeued && (l.nearlyFull(now) || !l.canGrant(r.N, now)) || l.local && l.blockedBeyond(now.Add(r.MaxWait))
+	if refused || !r.Dequeued && !l.p.slots.beginWait(l.tenant) {
 		if !l.leased {
 			l.requireLease(now)
 		}
@@ -174,6 +176,9 @@ func (l *limiter) giveUp(w *waiter) {
 func (l *limiter) resolve(w *waiter, p *permit, err error) {
 	heap.Remove(&l.waiting, w.index)
 	l.waitingPermits -= w.n
+	if !w.dequeued {
+		l.p.slots.endWait(l.tenant)
+	}
 	w.permit, w.err = p, err
 	close(w.done)
 }
@@ -205,9 +210,13 @@ func (l *limiter) mustQueue(now time.Time) bool {
 	return now.Before(l.queueUntil) || l.live(now) && l.onlyDequeued()
 }
 
-// nearlyFull reports whether so many requests wait in place that another would not get
-// its permit within MaxWait. Each waiting request holds an execution.
-func (l *limiter) nearlyFull() bool {
+// nearlyFull reports whether so many requests wait in place, or attempts take so long, that
+// another request would not get its permit within MaxWait. Each waiting request holds an
+// execution.
+func (l *limiter) nearlyFull(now time.Time) bool {
+	if l.stalled(now) >= l.p.config.MaxWait {
+		return true
+	}
 	duration := defaultDuration
 	switch {
 	case l.avgDuration > 0:
@@ -217,6 +226,19 @@ func (l *limiter) nearlyFull() bool {
 	}
 	rounds := float64(l.p.config.MaxWait) / float64(duration)
 	return l.waitingPermits >= max(maxLocalWaiters, int(rounds*float64(l.pace.InFlight)))
+}
+
+// stalled is for how long no attempt has begun or ended, while as many as may be are in
+// flight.
+func (l *limiter) stalled(now time.Time) time.Duration {
+	limit := l.localPace(now).InFlight
+	if l.leased {
+		limit = l.lease.Pace.InFlight
+	}
+	if l.inFlight == 0 || l.inFlight < limit || l.leased && !l.live(now) {
+		return 0
+	}
+	return now.Sub(l.progressAt)
 }
 
 // canGrant reports whether a permit for n attempts can ever be issued, as things are.
@@ -265,7 +287,7 @@ func (l *limiter) grant(now time.Time) {
 				break
 			}
 		}
-		l.resolve(first, l.issue(first.n), nil)
+		l.resolve(first, l.issue(first.n, now), nil)
 	}
 	l.scheduleWake(now, next)
 }

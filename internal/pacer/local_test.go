@@ -144,3 +144,43 @@ func TestLocal_TestsOfAPausedEndpointKeepToItsRate(t *testing.T) {
 		require.Empty(t, f.all(), "its execution would grant no lease")
 	})
 }
+
+func TestLocal_NobodyWaitsInPlaceForAReceiverThatHangs(t *testing.T) {
+	t.Parallel()
+	onURL(t, Config{MaxInFlight: 2}, func(t *testing.T, f *fixture) {
+		t.Helper()
+		permit := f.take()
+		f.take()
+		require.False(t, f.wait(throttle.PermitRequest{}).answered())
+		pass(time.Second)
+		began := f.after()
+		for range 100 {
+			refused, _ := f.try(throttle.PermitRequest{})
+			require.Nil(t, refused)
+		}
+		require.Equal(t, began, f.after())
+		permit.Release(accepted)
+		f.take()
+		require.False(t, f.wait(throttle.PermitRequest{}).answered(), "an attempt has ended just now")
+	})
+}
+
+func TestLocal_ATenantWaitsInPlaceForNoMoreThanATenthOfTheSlots(t *testing.T) {
+	t.Parallel()
+	onURL(t, Config{MaxInFlight: 1, Slots: 200}, func(t *testing.T, f *fixture) {
+		t.Helper()
+		waiting := 0
+		for _, host := range []string{"a", "b", "c", "d"} {
+			f.e = bare("https://" + host + ".example/")
+			f.take()
+			for range 10 {
+				if !f.wait(throttle.PermitRequest{}).answered() {
+					waiting++
+				}
+			}
+		}
+		require.Equal(t, 20, waiting)
+		pass(time.Second)
+		require.Zero(t, f.p.slots.tenants["acme"].inPlace)
+	})
+}

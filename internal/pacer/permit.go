@@ -15,8 +15,9 @@ type permit struct {
 }
 
 // issue makes a permit for n attempts, which are in flight from now on.
-func (l *limiter) issue(n int) *permit {
+func (l *limiter) issue(n int, now time.Time) *permit {
 	l.inFlight += n
+	l.progressAt = now
 	return &permit{l: l, left: n}
 }
 
@@ -41,7 +42,7 @@ func (p *permit) releaseUnused() {
 func (l *limiter) release(attempt postdate.Attempt) {
 	now := l.p.config.Now()
 	l.inFlight--
-	l.usedAt = now
+	l.usedAt, l.progressAt = now, now
 	if !protocol.Attempted(attempt.Outcome) {
 		if (l.local || l.live(now)) && l.bucket.rate > 0 {
 			l.bucket.tokens = min(l.bucket.tokens+1, l.bucket.burst)

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/throttle"
 )
 
@@ -22,8 +23,8 @@ type schedule struct{ next time.Time }
 // refuse returns the error for one more request, where inFlight attempts end within each
 // duration.
 func (s *schedule) refuse(now time.Time, duration time.Duration, inFlight int, reason string) error {
-	if duration == 0 {
-		duration = defaultDuration
+	if duration == 0 { // not known, though so many have begun that another is refused
+		duration = postdate.DefaultTimeout
 	}
 	s.next = later(s.next, now).Add(duration / time.Duration(inFlight))
 	if latest := now.Add(maxRetry); s.next.After(latest) {

@@ -28,6 +28,7 @@ type slots struct {
 type tenantSlots struct {
 	name    string
 	used    int
+	inPlace int       // requests that wait for a permit, and hold no slot yet
 	waiters list.List // of *slotWaiter, first come first served
 	turn    *list.Element
 	// held is about how long an attempt holds its slot.
@@ -49,17 +50,13 @@ func newSlots(total int, now func() time.Time) *slots {
 // not wait behind many others.
 func (s *slots) acquire(ctx context.Context, tenant string, n int, maxWait time.Duration, patient bool) error {
 	s.mu.Lock()
-	t := s.tenants[tenant]
-	if t == nil {
-		t = &tenantSlots{name: tenant}
-		s.tenants[tenant] = t
-	}
+	t := s.tenant(tenant)
 	if t.waiters.Len() == 0 && s.fits(t.used, s.free, n) {
 		s.take(t, n)
 		s.mu.Unlock()
 		return nil
 	}
-	tooMany := !patient && t.waiters.Len() >= max(maxLocalWaiters, s.total/10)
+	tooMany := !patient && t.waiters.Len() >= s.maxWaiting()
 	if tooMany || maxWait <= 0 || !s.fits(0, s.total, n) {
 		defer s.mu.Unlock()
 		return s.refuse(t)
@@ -99,6 +96,39 @@ func (s *slots) acquire(ctx context.Context, tenant string, n int, maxWait time.
 		return err
 	}
 	return s.refuse(t)
+}
+
+// beginWait reports whether one more request of a tenant may wait in place for a permit,
+// at whatever endpoint. [slots.endWait] ends its wait.
+func (s *slots) beginWait(tenant string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tenant(tenant)
+	if t.inPlace >= s.maxWaiting() {
+		return false
+	}
+	t.inPlace++
+	return true
+}
+
+func (s *slots) endWait(tenant string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tenant(tenant)
+	t.inPlace--
+	s.leave(t)
+}
+
+// maxWaiting bounds the requests of one tenant that wait, since each holds an execution.
+func (s *slots) maxWaiting() int { return max(maxLocalWaiters, s.total/10) }
+
+func (s *slots) tenant(name string) *tenantSlots {
+	t := s.tenants[name]
+	if t == nil {
+		t = &tenantSlots{name: name}
+		s.tenants[name] = t
+	}
+	return t
 }
 
 // release gives a slot back that was held for so long.
@@ -153,7 +183,7 @@ func (s *slots) leave(t *tenantSlots) {
 		s.waiting.Remove(t.turn)
 		t.turn = nil
 	}
-	if t.used == 0 {
+	if t.used == 0 && t.inPlace == 0 {
 		delete(s.tenants, t.name)
 	}
 }

@@ -16,6 +16,23 @@ import (
 // changeTimeout bounds a change with all its tries.
 const changeTimeout = 15 * time.Second
 
+// changeVisibly is [Store.change], and returns once every process has the change: what is
+// published after it, through whichever process, reaches an endpoint that it created.
+func (s *Store) changeVisibly(ctx context.Context, tenant string, first bool, update string, arg any) (protocol.TenantChanged, error) {
+	changed, err := s.change(ctx, tenant, first, update, arg)
+	if err != nil || !s.config.Shared {
+		return changed, err
+	}
+	// No process uses what it read longer ago.
+	wait := time.NewTimer(maxAge)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-ctx.Done(): // the change is made all the same
+	}
+	return changed, nil
+}
+
 // change sends an Update to a tenant's execution. Where first is set it may be the first
 // thing that is configured for the tenant, and starts the execution. Otherwise a tenant
 // that nothing is configured for is not found.

@@ -12,7 +12,7 @@ import (
 // has its id, that one is returned and created is false. Another one is a
 // [postdate.Conflict].
 func (s *Store) CreateEndpoint(ctx context.Context, tenant string, e postdate.Endpoint) (endpoint postdate.Endpoint, created bool, err error) {
-	changed, err := s.change(ctx, tenant, true, protocol.UpdateCreateEndpoint, e)
+	changed, err := s.changeVisibly(ctx, tenant, true, protocol.UpdateCreateEndpoint, e)
 	if err != nil {
 		return postdate.Endpoint{}, false, err
 	}
@@ -45,7 +45,7 @@ func (s *Store) RotateEndpointSecret(ctx context.Context, tenant, id string, sec
 
 // changeEndpoint changes an endpoint, and signals its settings to its execution.
 func (s *Store) changeEndpoint(ctx context.Context, tenant, id, update string, arg any) (postdate.Endpoint, error) {
-	changed, err := s.change(ctx, tenant, false, update, arg)
+	changed, err := s.changeVisibly(ctx, tenant, false, update, arg)
 	if err != nil {
 		return postdate.Endpoint{}, err
 	}
@@ -60,7 +60,7 @@ func (s *Store) changeEndpoint(ctx context.Context, tenant, id, update string, a
 
 // RotateSecret puts secret first among those for bare urls.
 func (s *Store) RotateSecret(ctx context.Context, tenant string, secret postdate.Secret, overlap time.Duration) error {
-	_, err := s.change(ctx, tenant, true, protocol.UpdateRotateSecret,
+	_, err := s.changeVisibly(ctx, tenant, true, protocol.UpdateRotateSecret,
 		protocol.RotateSecret{Secret: secret, Overlap: postdate.Duration(overlap), Before: s.defaultSecret(tenant)})
 	return err
 }
@@ -75,18 +75,18 @@ func (s *Store) EnsureSecret(ctx context.Context, tenant string, generated postd
 	if len(configured.Secrets) > 0 {
 		return configured.Secrets[0].Secret, nil
 	}
-	changed, err := s.change(ctx, tenant, true, protocol.UpdateRotateSecret, protocol.RotateSecret{Secret: generated, Ensure: true})
+	changed, err := s.changeVisibly(ctx, tenant, true, protocol.UpdateRotateSecret, protocol.RotateSecret{Secret: generated, Ensure: true})
 	return changed.Secret, err
 }
 
 // CreateKey adds a key.
 func (s *Store) CreateKey(ctx context.Context, tenant string, key postdate.Key) error {
-	_, err := s.change(ctx, tenant, true, protocol.UpdateCreateKey, key)
+	_, err := s.changeVisibly(ctx, tenant, true, protocol.UpdateCreateKey, key)
 	return err
 }
 
 // RevokeKey invalidates a key.
 func (s *Store) RevokeKey(ctx context.Context, tenant, id string) error {
-	_, err := s.change(ctx, tenant, false, protocol.UpdateRevokeKey, id)
+	_, err := s.changeVisibly(ctx, tenant, false, protocol.UpdateRevokeKey, id)
 	return err
 }

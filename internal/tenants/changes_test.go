@@ -159,3 +159,33 @@ func TestStore_MakesMoreChangesThanTemporalAcceptsAtOnce(t *testing.T) {
 	all.Wait()
 	require.Len(t, d.read().Endpoints, each*len(processes))
 }
+
+func TestStore_ReturnsAChangeOnceEveryProcessHasIt(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t)
+	d.create("ep_0")
+	writer, reader := New(Config{Temporal: temporal, Shared: true}), New(Config{Temporal: temporal, Shared: true})
+	stop := make(chan struct{})
+	var reading sync.WaitGroup
+	reading.Go(func() { // so that it has what it read at any moment of the last second
+		for {
+			if _, err := reader.Tenant(t.Context(), d.tenant); err != nil {
+				t.Error(err)
+			}
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	})
+	for n := range 3 {
+		_, _, err := writer.CreateEndpoint(t.Context(), d.tenant, endpoint(fmt.Sprintf("ep_%d", n+1)))
+		require.NoError(t, err)
+		seen, err := reader.Tenant(t.Context(), d.tenant)
+		require.NoError(t, err)
+		require.Len(t, seen.Endpoints, n+2)
+	}
+	close(stop)
+	reading.Wait()
+}

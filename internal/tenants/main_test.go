@@ -2,6 +2,7 @@ package tenants
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -42,12 +43,13 @@ func TestMain(m *testing.M) {
 			return nil, err
 		}
 		temporal = started
-		w := worker.New(temporal, protocol.ControlQueue, worker.Options{})
+		w, operations := worker.New(temporal, protocol.ControlQueue, worker.Options{}), worker.New(temporal, protocol.OperationQueue, worker.Options{})
 		register(w)
-		if err := w.Start(); err != nil {
+		register(operations)
+		if err := errors.Join(w.Start(), operations.Start()); err != nil {
 			return nil, err
 		}
-		return func() { w.Stop(); stop() }, nil
+		return func() { operations.Stop(); w.Stop(); stop() }, nil
 	})
 }
 
@@ -84,9 +86,10 @@ func (r *recorded[T]) of(tenant string) []T {
 	return r.all[tenant]
 }
 
-// observed are the queries of one execution.
+// observed are the reads of one execution.
 type observed struct {
-	count atomic.Int64
+	looks atomic.Int64 // descriptions
+	count atomic.Int64 // queries
 	// hold is received from before a query returns, where it is not nil.
 	hold chan struct{}
 }
@@ -95,6 +98,12 @@ func observe(
 	ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption,
 ) error {
 	err := invoke(ctx, method, request, reply, conn, options...)
+	if look, ok := request.(*workflowservice.DescribeWorkflowExecutionRequest); ok {
+		if o, ok := queries.Load(look.GetExecution().GetWorkflowId()); ok {
+			o.(*observed).looks.Add(1)
+		}
+		return err
+	}
 	query, ok := request.(*workflowservice.QueryWorkflowRequest)
 	if !ok {
 		return err
@@ -180,7 +189,7 @@ func (d *fixture) forget() {
 	}, 15*time.Second, 10*time.Millisecond)
 }
 
-// observe counts the tenant's queries.
+// observe counts the tenant's reads.
 func (d *fixture) observe(hold chan struct{}) *observed {
 	o := &observed{hold: hold}
 	queries.Store(protocol.TenantID(d.tenant), o)

@@ -41,9 +41,17 @@ type entry struct {
 	mu      sync.Mutex
 	tenant  *postdate.Tenant // as it was last read: nil before that
 	version int64            // of what was last read
+	mark    mark             // where its execution stood before that read
 	began   time.Time        // when that read began
 	changed uint64           // how many changes this process has made: each invalidates what was read
 	used    time.Time
+}
+
+// mark is a moment in the life of an execution: what it keeps changes only together with
+// its history. It is zero where there is none.
+type mark struct {
+	runID  string
+	events int64
 }
 
 // Tenant returns all that is configured for a tenant, as it was at most a second ago. A
@@ -129,7 +137,7 @@ func (s *Store) Fresh(ctx context.Context, name string) (*postdate.Tenant, error
 }
 
 // Knows reports whether the tenant was used lately, so that reading it costs Temporal
-// one query a second at most.
+// one look a second at most.
 func (s *Store) Knows(name string) bool { return s.peek(name) != nil }
 
 // peek returns the tenant as it was last read, however long ago: nil where it was not.
@@ -145,36 +153,56 @@ func (s *Store) peek(name string) *postdate.Tenant {
 	return e.tenant
 }
 
-// read reads a tenant, and keeps it unless a change has overtaken the read.
+// read reads a tenant, and keeps it unless a change has overtaken the read. It queries the
+// tenant's execution only if that has changed since the last read: a query needs a worker,
+// and Temporal Cloud bills it, unlike the look at how long the history is.
 func (s *Store) read(ctx context.Context, e *entry, flight string) (*postdate.Tenant, error) {
 	began := s.config.Now()
 	e.mu.Lock()
-	tenant, version := e.tenant, e.version
+	tenant, version, known := e.tenant, e.version, e.mark
 	e.mu.Unlock()
 
-	read, err := s.query(ctx, e.name, version)
+	found, err := s.mark(ctx, e.name)
+	if err == nil && (tenant == nil || found != known || found == mark{}) {
+		tenant, version, err = s.query(ctx, e.name, found, tenant, version)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read tenant %s: %w", e.name, err)
-	}
-	if tenant == nil || read.Tenant != nil {
-		tenant = s.withDefaultSecret(e.name, read.Tenant)
 	}
 
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.flight() == flight {
-		e.tenant, e.version, e.began = tenant, read.Version, began
+		e.tenant, e.version, e.mark, e.began = tenant, version, found, began
 	}
 	return tenant, nil
 }
 
-// query queries a tenant. The result has no tenant where its version is the known one,
-// and an empty one where the tenant has no execution.
-func (s *Store) query(ctx context.Context, name string, known int64) (protocol.TenantRead, error) {
-	var read protocol.TenantRead
+// mark returns where the execution of a tenant stands.
+func (s *Store) mark(ctx context.Context, name string) (found mark, err error) {
+	err = retry.With(ctx, func(ctx context.Context) error {
+		described, err := s.config.Temporal.DescribeWorkflowExecution(ctx, protocol.TenantID(name), "")
+		if _, none := errors.AsType[*serviceerror.NotFound](err); none {
+			return nil
+		}
+		info := described.GetWorkflowExecutionInfo()
+		found = mark{info.GetExecution().GetRunId(), info.GetHistoryLength()}
+		return err
+	})
+	return found, err
+}
+
+// query queries a tenant, if it has an execution. Where its version is the known one it
+// returns the known tenant.
+func (s *Store) query(ctx context.Context, name string, at mark, tenant *postdate.Tenant, version int64) (*postdate.Tenant, int64, error) {
+	read := protocol.TenantRead{Tenant: &postdate.Tenant{}}
+	if at == (mark{}) {
+		return s.withDefaultSecret(name, read.Tenant), 0, nil
+	}
 	err := retry.With(ctx, func(ctx context.Context) error {
-		value, err := s.config.Temporal.QueryWorkflow(ctx, protocol.TenantID(name), "", protocol.QueryTenant, known)
+		value, err := s.config.Temporal.QueryWorkflow(ctx, protocol.TenantID(name), "", protocol.QueryTenant, version)
 		if err == nil {
+			read = protocol.TenantRead{}
 			err = value.Get(&read)
 		}
 		if _, none := errors.AsType[*serviceerror.NotFound](err); none {
@@ -183,7 +211,10 @@ func (s *Store) query(ctx context.Context, name string, known int64) (protocol.T
 		}
 		return err
 	})
-	return read, err
+	if err == nil && (tenant == nil || read.Tenant != nil) {
+		tenant = s.withDefaultSecret(name, read.Tenant)
+	}
+	return tenant, read.Version, err
 }
 
 // withDefaultSecret returns a tenant with the default secret if it has none of its own.

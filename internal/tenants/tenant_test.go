@@ -35,10 +35,29 @@ func TestTenant_IsReadOnceASecond(t *testing.T) {
 	first := d.read()
 	d.pass(999 * time.Millisecond)
 	require.Same(t, first, d.read())
-	require.Equal(t, int64(1), observed.count.Load())
+	require.Equal(t, int64(1), observed.looks.Load())
 
 	d.pass(time.Millisecond)
 	require.Same(t, first, d.read(), "where nothing changed nothing is sent")
+	require.Equal(t, int64(2), observed.looks.Load())
+}
+
+// An installation at rest costs no queries: Temporal Cloud bills them.
+func TestTenant_IsQueriedOnlyAfterAChange(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t)
+	d.create("ep_1")
+	observed := d.observe(nil)
+	for range 3600 {
+		require.Len(t, d.read().Endpoints, 1)
+		d.pass(time.Second)
+	}
+	require.Equal(t, int64(3600), observed.looks.Load())
+	require.Equal(t, int64(1), observed.count.Load(), "in an hour")
+
+	_, _, err := New(Config{Temporal: temporal}).CreateEndpoint(t.Context(), d.tenant, endpoint("ep_2"))
+	require.NoError(t, err)
+	require.Len(t, d.read().Endpoints, 2)
 	require.Equal(t, int64(2), observed.count.Load())
 }
 
@@ -58,7 +77,7 @@ func TestTenant_IsAsOldAsTheBeginningOfItsRead(t *testing.T) {
 	close(hold)
 	<-read
 	d.read()
-	require.Equal(t, int64(2), observed.count.Load())
+	require.Equal(t, int64(2), observed.looks.Load())
 }
 
 func TestTenant_IsReadOnceForCallersAtOnce(t *testing.T) {

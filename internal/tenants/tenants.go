@@ -26,8 +26,11 @@ type Config struct {
 	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
 	// their own. Default 100.
 	MaxInFlight int
-	Log         *slog.Logger
-	Now         func() time.Time
+	// Shared says that other processes read the same tenants: then a change takes a
+	// second, until each of them has it.
+	Shared bool
+	Log    *slog.Logger
+	Now    func() time.Time
 }
 
 // Store reads and changes tenants. It is safe for concurrent use.

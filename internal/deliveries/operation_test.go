@@ -1,0 +1,45 @@
+package deliveries_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/deliverytest"
+	"github.com/postdate/postdate/internal/eventually"
+	"github.com/postdate/postdate/protocol"
+)
+
+// A cancellation waits for the attempt that is under way, so that its operation runs as
+// long as the test wants.
+func TestOperation_RunsOneAtATimeForEachTenant(t *testing.T) {
+	t.Parallel()
+	a, other := deliverytest.New(t), deliverytest.New(t)
+	answer, begun, finish := deliverytest.Held(http.StatusBadGateway)
+	a.Endpoint("t", answer)
+	a.PublishAll(postdate.Event{ID: "x", Type: "t"})
+	<-begun
+	a.Listed(1, postdate.Filter{State: postdate.Sending})
+	cancel := func(of *deliverytest.Tenant, id string) error {
+		return of.StartOperation(context.WithoutCancel(t.Context()), of.Name, id, protocol.SweepInput{
+			Action: protocol.SweepCancel, Filter: postdate.Filter{Tenant: of.Name},
+		})
+	}
+	require.NoError(t, cancel(a, "swp_1"))
+	err := cancel(a, "swp_2")
+	require.Equal(t, postdate.Conflict, postdate.CodeOf(err))
+	require.ErrorContains(t, err, "swp_1 is under way")
+	require.NoError(t, cancel(other, "swp_2"), "another tenant has its own")
+	process := a.Process(deliverytest.Options{})
+	eventually.True(t, func() bool {
+		return postdate.CodeOf(cancel(process, "swp_3")) == postdate.Conflict
+	}, 15*time.Second, 20*time.Millisecond, "another process finds it in Temporal's list")
+
+	close(finish)
+	require.NoError(t, deliverytest.Temporal.GetWorkflow(t.Context(), protocol.SweepID(a.Name, "swp_1"), "").Get(t.Context(), nil))
+	eventually.True(t, func() bool { return cancel(a, "swp_4") == nil }, 15*time.Second, 20*time.Millisecond)
+}
