@@ -45,9 +45,9 @@ var (
 	}
 )
 
-// CloudEventID is the id of the event for a CloudEvent, which is identified by its source
-// and its id together: two sources may use the same id. Receivers of CloudEvents get the
-// original id.
+// CloudEventID is the id of the event for a CloudEvent, derived from its source and its id:
+// together they identify it, and two sources may use the same id. Receivers of CloudEvents
+// get the CloudEvent's own id.
 func CloudEventID(source, id string) string {
 	sum := sha256.Sum256([]byte("cloudevent\n" + source + "\n" + id))
 	return GroupedID(hex.EncodeToString(sum[:16]), 0)

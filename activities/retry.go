@@ -51,7 +51,7 @@ func (a *Activities) retry(ctx context.Context, in protocol.RetryInput) (postdat
 		}
 		log = log.Append(attempt)
 	}
-	activity.RecordHeartbeat(ctx, log)
+	activity.RecordHeartbeat(context.WithoutCancel(ctx), log)
 
 	last := log.Last()
 	switch decision := beganAt(in.Plan, log).Decide(last, a.Now()); decision.State {

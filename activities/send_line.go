@@ -56,7 +56,7 @@ func (a *Activities) SendLine(ctx context.Context, in protocol.SendLineInput) (p
 	line.underWay.Wait()
 	stop()
 
-	activity.RecordHeartbeat(ctx, line.soFar())
+	activity.RecordHeartbeat(context.WithoutCancel(ctx), line.soFar())
 	if err != nil && line.size() == before {
 		return protocol.LineProgress{}, err
 	}

@@ -47,7 +47,7 @@ var errCursor = postdate.Errorf(postdate.Invalid, "/cursor",
 	"not the next_cursor of a page with these filters: start again without a cursor")
 
 // seal is the MAC of a cursor: of its token, and of what identifies its list. Each of the
-// operator's keys has seals of its own.
+// operator's keys makes another.
 func seal(key [32]byte, list any, token []byte) []byte {
 	mac := hmac.New(sha256.New, key[:])
 	fmt.Fprintf(mac, "cursor\n%s\n%s", mustMarshal(list), token)

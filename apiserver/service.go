@@ -1,10 +1,6 @@
 package apiserver
 
-import (
-	"context"
-
-	"github.com/postdate/postdate"
-)
+import "context"
 
 // GetHealth answers as long as this process is alive.
 func (s *server) GetHealth(context.Context, GetHealthRequestObject) (GetHealthResponseObject, error) {
@@ -13,12 +9,8 @@ func (s *server) GetHealth(context.Context, GetHealthRequestObject) (GetHealthRe
 
 // GetReadiness checks that messages can be accepted and delivered.
 func (s *server) GetReadiness(ctx context.Context, _ GetReadinessRequestObject) (GetReadinessResponseObject, error) {
-	polling, err := s.Deliveries.WorkerPolling(ctx)
-	if err != nil {
+	if err := s.Deliveries.Ready(ctx); err != nil {
 		return nil, err
-	}
-	if !polling {
-		return nil, postdate.Errorf(postdate.Unavailable, "", "no worker is running")
 	}
 	return GetReadiness200JSONResponse{Status: "ready", Version: s.Version}, nil
 }

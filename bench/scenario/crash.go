@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// kills is how often the process is killed: about in the middle of each third of
-	// the streams.
-	kills = 3
+	// kills is how often the process is killed: about in the middle of each half of the
+	// streams, so that no crash finds what an earlier one has delayed.
+	kills = 2
 	// afterBurst has a crash find a burst half sent.
 	afterBurst = time.Second
 )
@@ -45,7 +45,7 @@ func crashedLoads() []*crashedLoad {
 			"event_types": []string{"crash.failing"}, "retry": map[string]any{"schedule": []string{"1s", "1s", "1s", "1s", "1s", "1s"}},
 		}},
 		{name: "paced endpoint", takes: 500 * time.Millisecond, every: 5 * time.Second, burst: 20, endpoint: map[string]any{
-			"event_types": []string{"crash.paced"}, "rate_limit": map[string]any{"per_second": 10}, "max_in_flight": 10,
+			"event_types": []string{"crash.paced"}, "rate_limit": map[string]any{"per_second": 20}, "max_in_flight": 20,
 		}},
 	}
 }

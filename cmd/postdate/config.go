@@ -44,7 +44,7 @@ type config struct {
 	TenantBurstPerSecond int `env:"TENANT_BURST_PER_SECOND" envDefault:"250" doc:"Of what a tenant has due within one second, how many are woken then, and in each second that follows, so that thousands which are due at one moment do not hold up the other tenants. 0: all of them at once."`
 
 	MaxInFlight     int           `env:"MAX_IN_FLIGHT" envDefault:"100" doc:"How many attempts at one endpoint are under way at once where it has no max_in_flight of its own, so that a slow one does not take a worker's slots from the others: 1 to 10000. The same everywhere."`
-	WorkerSlots     int           `env:"WORKER_SLOTS" envDefault:"1000" doc:"How many deliveries one worker attempts at once."`
+	WorkerSlots     int           `env:"WORKER_SLOTS" envDefault:"1000" doc:"How many attempts one process makes at once, at all receivers together. No tenant gets so many of them that none are free for another: one alone has at most three quarters. Each needs a file."`
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"20s" doc:"How long requests and attempts under way are waited for when the process is told to stop. What is cut off is done again."`
 
 	Retention         time.Duration `env:"RETENTION" envDefault:"168h" doc:"How long the engine of \"dev\" keeps deliveries that are over, at least 24h: so long they can be read, a dead letter retried, and an id is recognised as used."`

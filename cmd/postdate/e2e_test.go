@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -159,7 +160,7 @@ func newInbox(t *testing.T, failures int) *inbox {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		id := r.Header.Get(signature.HeaderID)
+		id := strings.TrimPrefix(r.Header.Get(signature.HeaderID), "schedule/")
 		in.mu.Lock()
 		in.attempts[id]++
 		n := in.attempts[id]

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -42,6 +43,7 @@ type Store struct {
 	now           func() time.Time
 	listing       *bound
 	operations    *operations
+	readiness     readiness
 }
 
 // maxParallel is how many requests to Temporal one call makes side by side.
@@ -67,6 +69,46 @@ func New(c Config) *Store {
 		s.now = time.Now
 	}
 	return s
+}
+
+// readiness is what was last found out about whether anything can be accepted.
+type readiness struct {
+	mu  sync.Mutex
+	at  time.Time
+	err error
+}
+
+const (
+	// readyAge is how long it is returned again: whoever asks needs no key.
+	readyAge = time.Second
+	// readyTimeout bounds how long it takes to find out.
+	readyTimeout = 5 * time.Second
+)
+
+// Ready returns why nothing can be accepted or delivered at the moment, as it was found
+// out at most a second ago.
+func (s *Store) Ready(ctx context.Context) error {
+	s.readiness.mu.Lock()
+	defer s.readiness.mu.Unlock()
+	if time.Since(s.readiness.at) < readyAge {
+		return s.readiness.err
+	}
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
+	defer stop()
+	s.readiness.err = s.findReady(ctx)
+	s.readiness.at = time.Now()
+	return s.readiness.err
+}
+
+func (s *Store) findReady(ctx context.Context) error {
+	polling, err := s.workerPolling(ctx)
+	if err == nil && !polling {
+		err = postdate.Errorf(postdate.Unavailable, "", "no worker is running")
+	}
+	if err != nil {
+		return err
+	}
+	return s.executions.Ready(ctx)
 }
 
 // WorkerPolling reports whether any worker polls for deliveries.

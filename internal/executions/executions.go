@@ -49,6 +49,8 @@ type Client struct {
 	failures   converter.FailureConverter
 	namespace  string
 	eagerStart bool
+
+	starts starts
 }
 
 // New returns a client of executions.
@@ -77,6 +79,7 @@ func (c *Client) Start(ctx context.Context, options client.StartWorkflowOptions,
 	defer stop()
 	options.EnableEagerStart = c.eagerStart && options.StartDelay == 0 && options.TaskQueue == protocol.TaskQueue
 	run, err := c.temporal.ExecuteWorkflow(ctx, options, workflow, input)
+	c.starts.add(err)
 	if _, exists := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); exists {
 		return nil, ErrExists
 	}
