@@ -74,6 +74,8 @@ type Attempt struct {
 	Disable bool `json:"disable,omitempty"`
 	// RescheduleTo is when a Rescheduled message is to be sent again.
 	RescheduleTo time.Time `json:"reschedule_to,omitzero"`
+	// StopRecurrence: the receiver asked that no further tick be sent.
+	StopRecurrence bool `json:"stop_recurrence,omitempty"`
 }
 
 // Excerpt is a with at most n bytes of its response.

@@ -3,6 +3,7 @@ package postdate
 import (
 	"bytes"
 	"encoding/json"
+	"time"
 )
 
 // CatchUp says which ticks are made up for that were missed while nothing ran.
@@ -49,3 +50,11 @@ func (c CatchUp) validate(pointer string) error {
 	}
 	return nil
 }
+
+// Allows reports whether c makes up for a tick that was due so long ago.
+func (c *CatchUp) Allows(late time.Duration) bool {
+	return c == nil || c.Mode != CatchUpNone && (c.Within == nil || late <= c.Within.Duration())
+}
+
+// One reports whether c makes up for the latest of the missed ticks alone.
+func (c *CatchUp) One() bool { return c != nil && c.Mode == CatchUpOne }

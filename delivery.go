@@ -45,8 +45,10 @@ type Delivery struct {
 	EndedAt   time.Time // zero where it has not
 	ExpiresAt time.Time // zero: never
 	// Timeout bounds each attempt.
-	Timeout  Duration
-	Retry    Retry // with its defaults
+	Timeout Duration
+	Retry   Retry // with its defaults
+	// Local is the local time for which it is due, where it was scheduled by one.
+	Local    *LocalDue
 	Attempts Attempts
 	// RequestDigest is the same for requests that ask for the same.
 	RequestDigest string

@@ -18,6 +18,8 @@ type Event struct {
 	Timestamp *time.Time `json:"timestamp,omitempty"`
 	// CloudEvent holds what only CloudEvents have, where it came as one.
 	CloudEvent *CloudEvent `json:"cloudevent,omitempty"`
+	// Tick says for which tick it is, where a recurring schedule publishes it.
+	Tick *TickRef `json:"-"`
 }
 
 // Validate reports the first reason that e could not be published. An empty ID
@@ -56,10 +58,11 @@ func SplitDeliveryID(id string) (event, endpoint string, ok bool) {
 }
 
 // ValidateDeliveryID holds id to the form of a delivery's: a schedule's id, or
-// an event's and an endpoint's with a full stop between them.
+// an event's and an endpoint's with a full stop between them. A tick of a recurring
+// schedule may be published as an event of its id.
 func ValidateDeliveryID(pointer, id string) error {
 	event, endpoint, ok := SplitDeliveryID(id)
-	if err := ValidateID(pointer, event); err != nil {
+	if err := ValidateScheduleID(pointer, event); err != nil {
 		return err
 	}
 	if ok {

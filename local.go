@@ -96,3 +96,14 @@ func (l *LocalTime) UnmarshalText(text []byte) error {
 	*l = parsed
 	return err
 }
+
+// LocalDue is a local time for which a schedule is due once.
+type LocalDue struct {
+	Local    LocalTime `json:"local"`
+	TimeZone string    `json:"time_zone"`
+	DST      DST       `json:"dst,omitzero"`
+	// Spread is how long after it the schedule is due.
+	Spread Duration `json:"spread,omitempty"`
+	// Note says what was moved, and why.
+	Note string `json:"note,omitempty"`
+}

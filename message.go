@@ -26,6 +26,8 @@ type Message struct {
 	TraceParent string `json:"traceparent,omitempty"`
 	// CloudEvent holds what only CloudEvents have, where it came as one.
 	CloudEvent *CloudEvent `json:"cloudevent,omitempty"`
+	// Tick says for which tick it is, where it comes of a recurring schedule.
+	Tick *TickRef `json:"tick,omitempty"`
 }
 
 // nestedData is the data of what was recorded with its data as a nested value. It is only

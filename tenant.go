@@ -10,6 +10,8 @@ const (
 	MaxEndpoints = 1000
 	// MaxKeys is how many keys a tenant may have.
 	MaxKeys = 100
+	// MaxCalendars is how many holiday calendars a tenant may have.
+	MaxCalendars = 100
 	// MaxTenantBytes bounds all that is kept of a tenant: the engine takes 2 MB.
 	MaxTenantBytes = 1_500_000
 	// OperatorTenant is the tenant whose endpoints get events about the endpoints and
@@ -36,6 +38,17 @@ type Tenant struct {
 	Keys      []Key      `json:"keys,omitempty"`
 	// Secrets sign messages to bare urls. Newest first.
 	Secrets ExpiringSecrets `json:"secrets,omitempty"`
+	// Calendars are its holiday calendars, in the order of their names.
+	Calendars []HolidayCalendar `json:"calendars,omitempty"`
+}
+
+// Calendar is the holiday calendar of that name.
+func (t *Tenant) Calendar(name string) (HolidayCalendar, bool) {
+	i := slices.IndexFunc(t.Calendars, func(c HolidayCalendar) bool { return c.Name == name })
+	if i < 0 {
+		return HolidayCalendar{}, false
+	}
+	return t.Calendars[i], true
 }
 
 // Endpoint is the endpoint of that id.

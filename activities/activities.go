@@ -40,6 +40,8 @@ type Activities struct {
 	Queue      Queue
 	Deliveries Deliveries
 	AttemptLog AttemptLog
+	// Recurrences does what recurring schedules ask for.
+	Recurrences Recurrences
 	// Limiter issues permits for endpoints. Nil: every attempt has one at once.
 	Limiter Limiter
 	// MaxInFlight bounds the attempts under way at endpoints that have no bound of

@@ -27,6 +27,7 @@ func (a *Activities) Register(r Registry) {
 	register(r, protocol.JoinLineActivity, heartbeatingOnly(a.JoinLine))
 	register(r, protocol.LeaveLineActivity, heartbeatingOnly(a.LeaveLine))
 	register(r, protocol.SupersedeActivity, heartbeatingOnly(a.Supersede))
+	a.registerRecurrence(r)
 }
 
 // RegisterControl registers the activities of [protocol.ControlQueue].

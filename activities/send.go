@@ -171,7 +171,7 @@ func disabledReason(e postdate.Endpoint) string {
 func (a *Activities) publish(ctx context.Context, s protocol.DeliveryTask) (postdate.Attempt, error) {
 	began, m := a.Now(), s.Message
 	subscribers, err := a.Publisher.PublishSchedule(ctx, m.Tenant, postdate.Event{
-		ID: m.ID, Type: m.Type, Entity: m.Entity, Data: m.Data, Timestamp: &s.DueAt, CloudEvent: m.CloudEvent,
+		ID: m.ID, Type: m.Type, Entity: m.Entity, Data: m.Data, Timestamp: &s.DueAt, CloudEvent: m.CloudEvent, Tick: m.Tick,
 	}, m.TraceParent)
 	attempt := postdate.Attempt{At: began, DurationMS: a.Now().Sub(began).Milliseconds()}
 	switch code := postdate.CodeOf(err); {

@@ -87,6 +87,21 @@ type Attempt struct {
 	Status int `json:"status,omitempty,omitzero"`
 }
 
+// Backfill The ticks from `from` to `to`, both included.
+type Backfill struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+}
+
+// Backfilled What was started.
+type Backfilled struct {
+	// Found How many ticks had a delivery already.
+	Found int `json:"found"`
+
+	// Started The ids of the deliveries.
+	Started []string `json:"started"`
+}
+
 // BreakerState Whether the endpoint's circuit breaker lets attempts through.
 //
 // - `closed`: as usual
@@ -95,6 +110,14 @@ type Attempt struct {
 //
 // Example: closed
 type BreakerState = postdate.BreakerState
+
+// Calendar Days on which nothing is due.
+type Calendar = postdate.HolidayCalendar
+
+// CalendarList All holiday calendars of a tenant.
+type CalendarList struct {
+	Data []Calendar `json:"data"`
+}
 
 // CancelDeliveries Which deliveries, by at least one filter or by `all`: without a state, all that match and have not ended.
 type CancelDeliveries struct {
@@ -131,10 +154,22 @@ type Cancelled struct {
 	// - `cancelled`: somebody cancelled it in time
 	// - `expired`: its `expires_at` came first
 	//
+	// A recurring schedule is `scheduled`, or
+	//
+	// - `paused`: its ticks pass without a delivery
+	// - `ended`: no tick follows
+	// - `cancelled`: somebody cancelled it
+	//
 	//
 	// Example: scheduled
 	State State `json:"state"`
 }
+
+// CatchUp Which ticks are made up for that were missed, because nothing ran for more than a minute: `all`, the default, the
+// latest `one`, or `none`; `within` leaves out those that were due longer ago.
+//
+// Example: {"mode":"all","within":"1h"}
+type CatchUp = postdate.CatchUp
 
 // ChangeEndpoint What is to change. What is missing stays.
 type ChangeEndpoint struct {
@@ -201,6 +236,31 @@ type ChangeSchedule struct {
 	//
 	// Example: 2027-01-02T09:00:00Z
 	DueAt *time.Time `json:"due_at,omitempty"`
+
+	// Entity Of a recurring schedule.
+	//
+	// Example: customer_42
+	Entity string `json:"entity,omitempty,omitzero"`
+
+	// Recurrence Of a recurring schedule, the whole recurrence in place of the one before. Its ticks go on being counted, and where
+	// it says no `start_at`, that stays.
+	Recurrence *postdate.Recurrence `json:"recurrence,omitempty"`
+
+	// Retry Of a recurring schedule.
+	Retry *postdate.Retry `json:"retry,omitempty"`
+
+	// Timeout Of a recurring schedule.
+	//
+	// Example: 15s
+	Timeout *postdate.Duration `json:"timeout,omitempty"`
+
+	// To Of a recurring schedule.
+	To *postdate.Destination `json:"to,omitempty"`
+
+	// Type Of a recurring schedule.
+	//
+	// Example: payment_request.due
+	Type string `json:"type,omitempty,omitzero"`
 }
 
 // CloudEvent What only CloudEvents have, of an event that came as one.
@@ -302,6 +362,10 @@ type CreateSchedule struct {
 	// Example: 1h30m
 	Delay *postdate.Duration `json:"delay,omitempty"`
 
+	// Dst What becomes of a local time that clocks skip when they go forward (`gap`), and of one that they show twice when they go
+	// back (`overlap`).
+	Dst *DST `json:"dst,omitempty"`
+
 	// DueAt When to send it, at most 100 years ahead. A time that has passed means now, and so does none. Where hundreds
 	// of the tenant's are due within one second, the later ones are sent in the seconds that follow, as the
 	// operator allows: the answer's `next_attempt_at` says when.
@@ -309,6 +373,13 @@ type CreateSchedule struct {
 	//
 	// Example: 2027-01-01T09:00:00Z
 	DueAt *time.Time `json:"due_at,omitempty"`
+
+	// DueAtLocal When to send it, as a clock in `time_zone` shows it. When that is, is worked out again until a day before it is
+	// due: a law that changes moves it. Excludes `due_at` and `delay`.
+	//
+	//
+	// Example: 2031-03-01T09:00:00
+	DueAtLocal string `json:"due_at_local,omitempty,omitzero"`
 
 	// Entity The one user, account or payment that the message is about. Lists can be asked by it. It is not encrypted at rest.
 	//
@@ -327,6 +398,10 @@ type CreateSchedule struct {
 	// Example: pr_123-expiry
 	ID string `json:"id,omitempty,omitzero"`
 
+	// Recurrence When a schedule is due again and again: by one of `cron`, `every` and `rrule`. The rules are in
+	// [docs/calendar.md](https://github.com/postdate/postdate/blob/main/docs/calendar.md).
+	Recurrence *Recurrence `json:"recurrence,omitempty"`
+
 	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
 	Retry *Retry `json:"retry,omitempty"`
@@ -338,6 +413,11 @@ type CreateSchedule struct {
 	//
 	// Example: 10m
 	Spread *postdate.Duration `json:"spread,omitempty"`
+
+	// TimeZone The IANA name of the time zone of `due_at_local`.
+	//
+	// Example: America/Sao_Paulo
+	TimeZone string `json:"time_zone,omitempty,omitzero"`
 
 	// Timeout How long one attempt may take. Default 15s, at most 1m.
 	//
@@ -353,6 +433,10 @@ type CreateSchedule struct {
 	// Example: payment_request.due
 	Type string `json:"type"`
 }
+
+// DST What becomes of a local time that clocks skip when they go forward (`gap`), and of one that they show twice when they go
+// back (`overlap`).
+type DST = postdate.DST
 
 // Data What the receiver gets: any JSON value. It is never looked into; its numbers, its keys and their order are
 // kept.
@@ -382,6 +466,11 @@ type Delivery struct {
 	// Example: 2027-01-01T09:00:00Z
 	DueAt time.Time `json:"due_at"`
 
+	// DueAtLocal The local time for which it is due, where it was scheduled by one. `due_at` says when that is by the law of today.
+	//
+	// Example: 2031-03-01T09:00:00
+	DueAtLocal string `json:"due_at_local,omitempty,omitzero"`
+
 	// EndedAt When it was delivered, given up, cancelled or expired.
 	//
 	// Example: 2027-01-01T09:00:00.345Z
@@ -408,6 +497,14 @@ type Delivery struct {
 	// Example: 2027-01-01T09:00:00Z
 	NextAttemptAt time.Time `json:"next_attempt_at,omitempty,omitzero"`
 
+	// Note What was moved of `due_at_local`, and why.
+	//
+	// Example: 2031-03-09T02:30:00 does not exist: clocks go from 2031-03-09T02:00:00 to 2031-03-09T03:00:00, and it moves to 2031-03-09T03:30:00
+	Note string `json:"note,omitempty,omitzero"`
+
+	// Pause Why a recurring schedule is paused, and until when.
+	Pause *Pause `json:"pause,omitempty"`
+
 	// Queue Where a delivery that is `waiting` stands in its endpoint's queue.
 	Queue *QueuePosition `json:"queue,omitempty"`
 
@@ -415,6 +512,10 @@ type Delivery struct {
 	//
 	// Example: sleeps until it is due
 	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Recurrence When a schedule is due again and again: by one of `cron`, `every` and `rrule`. The rules are in
+	// [docs/calendar.md](https://github.com/postdate/postdate/blob/main/docs/calendar.md).
+	Recurrence *Recurrence `json:"recurrence,omitempty"`
 
 	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
@@ -432,9 +533,23 @@ type Delivery struct {
 	// - `cancelled`: somebody cancelled it in time
 	// - `expired`: its `expires_at` came first
 	//
+	// A recurring schedule is `scheduled`, or
+	//
+	// - `paused`: its ticks pass without a delivery
+	// - `ended`: no tick follows
+	// - `cancelled`: somebody cancelled it
+	//
 	//
 	// Example: scheduled
 	State State `json:"state"`
+
+	// Ticks The ticks of a recurring schedule.
+	Ticks *Ticks `json:"ticks,omitempty"`
+
+	// TimeZone Of `due_at_local`.
+	//
+	// Example: America/Sao_Paulo
+	TimeZone string `json:"time_zone,omitempty,omitzero"`
 
 	// Timeout A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
 	//
@@ -509,6 +624,12 @@ type DeliverySummary struct {
 	// - `dead`: given up; it can be retried
 	// - `cancelled`: somebody cancelled it in time
 	// - `expired`: its `expires_at` came first
+	//
+	// A recurring schedule is `scheduled`, or
+	//
+	// - `paused`: its ticks pass without a delivery
+	// - `ended`: no tick follows
+	// - `cancelled`: somebody cancelled it
 	//
 	//
 	// Example: scheduled
@@ -786,6 +907,12 @@ type EventDelivery struct {
 	// - `cancelled`: somebody cancelled it in time
 	// - `expired`: its `expires_at` came first
 	//
+	// A recurring schedule is `scheduled`, or
+	//
+	// - `paused`: its ticks pass without a delivery
+	// - `ended`: no tick follows
+	// - `cancelled`: somebody cancelled it
+	//
 	//
 	// Example: scheduled
 	State State `json:"state"`
@@ -858,6 +985,11 @@ type FieldError struct {
 
 // Health How an endpoint takes what it is sent, over all workers.
 type Health = postdate.Health
+
+// Holiday One date of a calendar.
+//
+// Example: {"date":"2026-12-25","label":"Natal"}
+type Holiday = postdate.Holiday
 
 // ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
 //
@@ -974,6 +1106,41 @@ type OwnSecret = string
 // Pace How much is sent, at most.
 type Pace = postdate.Pace
 
+// PassedTick A tick that has passed, and what became of it.
+type PassedTick = postdate.TickRecord
+
+// Pause Why a recurring schedule is paused, and until when.
+type Pause = postdate.Pause
+
+// PauseSchedule Why, and until when.
+type PauseSchedule struct {
+	// Note Example: The contract is being renewed
+	Note string `json:"note,omitempty,omitzero"`
+
+	// Until When it resumes by itself.
+	Until time.Time `json:"until,omitempty,omitzero"`
+}
+
+// Preview When a recurrence is due.
+type Preview struct {
+	Ticks []Tick `json:"ticks"`
+}
+
+// PreviewSchedule A recurrence, and which of its ticks to show.
+type PreviewSchedule struct {
+	// Count How many. Default 10.
+	//
+	// Example: 10
+	Count int `json:"count,omitempty,omitzero"`
+
+	// From From when on. Default: now.
+	From time.Time `json:"from,omitempty,omitzero"`
+
+	// Recurrence When a schedule is due again and again: by one of `cron`, `every` and `rrule`. The rules are in
+	// [docs/calendar.md](https://github.com/postdate/postdate/blob/main/docs/calendar.md).
+	Recurrence Recurrence `json:"recurrence"`
+}
+
 // Problem What went wrong, as RFC 9457 says it.
 type Problem struct {
 	// Code The kind of problem, for programs.
@@ -1026,12 +1193,22 @@ type PublishedBatch struct {
 	Data []EventResult `json:"data"`
 }
 
+// PutCalendar Days on which nothing is due.
+type PutCalendar struct {
+	Dates   []Holiday          `json:"dates"`
+	Weekend []postdate.Weekday `json:"weekend,omitempty,omitzero"`
+}
+
 // QueuePosition Where a delivery that is `waiting` stands in its endpoint's queue.
 type QueuePosition = postdate.QueuePosition
 
 // RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
 // second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
 type RateLimit = postdate.RateLimit
+
+// Recurrence When a schedule is due again and again: by one of `cron`, `every` and `rrule`. The rules are in
+// [docs/calendar.md](https://github.com/postdate/postdate/blob/main/docs/calendar.md).
+type Recurrence = postdate.Recurrence
 
 // Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 // grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
@@ -1121,6 +1298,12 @@ type SigningSecret struct {
 // - `cancelled`: somebody cancelled it in time
 // - `expired`: its `expires_at` came first
 //
+// # A recurring schedule is `scheduled`, or
+//
+// - `paused`: its ticks pass without a delivery
+// - `ended`: no tick follows
+// - `cancelled`: somebody cancelled it
+//
 // Example: scheduled
 type State = postdate.State
 
@@ -1143,6 +1326,26 @@ type TestResult struct {
 	// Delivery The id of the delivery.
 	Delivery string `json:"delivery"`
 }
+
+// Tick One time at which a recurrence is due.
+type Tick = postdate.Tick
+
+// Ticks The ticks of a recurring schedule.
+type Ticks struct {
+	// Last The last ten, the latest first, with their deliveries.
+	Last []PassedTick `json:"last"`
+
+	// Next The next ten, as the law and the calendars are today.
+	Next []Tick `json:"next"`
+
+	// Passed How many there were, with or without a delivery.
+	//
+	// Example: 3
+	Passed int `json:"passed"`
+}
+
+// CalendarName Example: br-banks
+type CalendarName = string
 
 // Cursor defines model for Cursor.
 type Cursor = string
@@ -1259,6 +1462,12 @@ type CreateScheduleParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
+// CreateCalendarJSONRequestBody defines body for CreateCalendar for application/json ContentType.
+type CreateCalendarJSONRequestBody = Calendar
+
+// PutCalendarJSONRequestBody defines body for PutCalendar for application/json ContentType.
+type PutCalendarJSONRequestBody = PutCalendar
+
 // CancelDeliveriesJSONRequestBody defines body for CancelDeliveries for application/json ContentType.
 type CancelDeliveriesJSONRequestBody = CancelDeliveries
 
@@ -1286,8 +1495,17 @@ type CreateKeyJSONRequestBody = CreateKey
 // CreateScheduleJSONRequestBody defines body for CreateSchedule for application/json ContentType.
 type CreateScheduleJSONRequestBody = CreateSchedule
 
+// PreviewScheduleJSONRequestBody defines body for PreviewSchedule for application/json ContentType.
+type PreviewScheduleJSONRequestBody = PreviewSchedule
+
 // ChangeScheduleJSONRequestBody defines body for ChangeSchedule for application/json ContentType.
 type ChangeScheduleJSONRequestBody = ChangeSchedule
+
+// BackfillScheduleJSONRequestBody defines body for BackfillSchedule for application/json ContentType.
+type BackfillScheduleJSONRequestBody = Backfill
+
+// PauseScheduleJSONRequestBody defines body for PauseSchedule for application/json ContentType.
+type PauseScheduleJSONRequestBody = PauseSchedule
 
 // RotateSigningSecretJSONRequestBody defines body for RotateSigningSecret for application/json ContentType.
 type RotateSigningSecretJSONRequestBody = RotateSecret
@@ -1300,6 +1518,21 @@ type ServerInterface interface {
 	// GetReadiness Whether messages can be accepted and delivered
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
+	// ListCalendars List holiday calendars
+	// (GET /v1/calendars)
+	ListCalendars(ctx echo.Context) error
+	// CreateCalendar Create a holiday calendar
+	// (POST /v1/calendars)
+	CreateCalendar(ctx echo.Context) error
+	// DeleteCalendar Delete a holiday calendar
+	// (DELETE /v1/calendars/{name})
+	DeleteCalendar(ctx echo.Context, name CalendarName) error
+	// GetCalendar Get a holiday calendar
+	// (GET /v1/calendars/{name})
+	GetCalendar(ctx echo.Context, name CalendarName) error
+	// PutCalendar Put a holiday calendar
+	// (PUT /v1/calendars/{name})
+	PutCalendar(ctx echo.Context, name CalendarName) error
 	// ListDeliveries List deliveries
 	// (GET /v1/deliveries)
 	ListDeliveries(ctx echo.Context, params ListDeliveriesParams) error
@@ -1375,6 +1608,9 @@ type ServerInterface interface {
 	// CreateSchedule Schedule a message
 	// (POST /v1/schedules)
 	CreateSchedule(ctx echo.Context, params CreateScheduleParams) error
+	// PreviewSchedule Preview a recurrence
+	// (POST /v1/schedules/preview)
+	PreviewSchedule(ctx echo.Context) error
 	// CancelSchedule Cancel a schedule
 	// (DELETE /v1/schedules/{id})
 	CancelSchedule(ctx echo.Context, id ID) error
@@ -1384,9 +1620,21 @@ type ServerInterface interface {
 	// ChangeSchedule Reschedule, or replace the data
 	// (PATCH /v1/schedules/{id})
 	ChangeSchedule(ctx echo.Context, id ID) error
+	// BackfillSchedule Backfill a range
+	// (POST /v1/schedules/{id}/backfill)
+	BackfillSchedule(ctx echo.Context, id ID) error
 	// FireSchedule Send it now
 	// (POST /v1/schedules/{id}/fire)
 	FireSchedule(ctx echo.Context, id ID) error
+	// PauseSchedule Pause a recurring schedule
+	// (POST /v1/schedules/{id}/pause)
+	PauseSchedule(ctx echo.Context, id ID) error
+	// ResumeSchedule Resume a recurring schedule
+	// (POST /v1/schedules/{id}/resume)
+	ResumeSchedule(ctx echo.Context, id ID) error
+	// SkipTick Skip the next tick
+	// (POST /v1/schedules/{id}/skip)
+	SkipTick(ctx echo.Context, id ID) error
 	// GetSigningSecret Get the signing secret
 	// (GET /v1/signing_secret)
 	GetSigningSecret(ctx echo.Context) error
@@ -1415,6 +1663,72 @@ func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetReadiness(ctx)
+	return err
+}
+
+// ListCalendars converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCalendars(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCalendars(ctx)
+	return err
+}
+
+// CreateCalendar converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateCalendar(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateCalendar(ctx)
+	return err
+}
+
+// DeleteCalendar converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteCalendar(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name CalendarName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteCalendar(ctx, name)
+	return err
+}
+
+// GetCalendar converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCalendar(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name CalendarName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCalendar(ctx, name)
+	return err
+}
+
+// PutCalendar converts echo context to params.
+func (w *ServerInterfaceWrapper) PutCalendar(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name CalendarName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutCalendar(ctx, name)
 	return err
 }
 
@@ -1946,6 +2260,15 @@ func (w *ServerInterfaceWrapper) CreateSchedule(ctx echo.Context) error {
 	return err
 }
 
+// PreviewSchedule converts echo context to params.
+func (w *ServerInterfaceWrapper) PreviewSchedule(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PreviewSchedule(ctx)
+	return err
+}
+
 // CancelSchedule converts echo context to params.
 func (w *ServerInterfaceWrapper) CancelSchedule(ctx echo.Context) error {
 	var err error
@@ -1994,6 +2317,22 @@ func (w *ServerInterfaceWrapper) ChangeSchedule(ctx echo.Context) error {
 	return err
 }
 
+// BackfillSchedule converts echo context to params.
+func (w *ServerInterfaceWrapper) BackfillSchedule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.BackfillSchedule(ctx, id)
+	return err
+}
+
 // FireSchedule converts echo context to params.
 func (w *ServerInterfaceWrapper) FireSchedule(ctx echo.Context) error {
 	var err error
@@ -2007,6 +2346,54 @@ func (w *ServerInterfaceWrapper) FireSchedule(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.FireSchedule(ctx, id)
+	return err
+}
+
+// PauseSchedule converts echo context to params.
+func (w *ServerInterfaceWrapper) PauseSchedule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PauseSchedule(ctx, id)
+	return err
+}
+
+// ResumeSchedule converts echo context to params.
+func (w *ServerInterfaceWrapper) ResumeSchedule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResumeSchedule(ctx, id)
+	return err
+}
+
+// SkipTick converts echo context to params.
+func (w *ServerInterfaceWrapper) SkipTick(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SkipTick(ctx, id)
 	return err
 }
 
@@ -2077,6 +2464,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 
 	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
 	router.GET(options.BaseURL+"/readyz", wrapper.GetReadiness, options.OperationMiddlewares["getReadiness"]...)
+	router.GET(options.BaseURL+"/v1/calendars", wrapper.ListCalendars, options.OperationMiddlewares["listCalendars"]...)
+	router.POST(options.BaseURL+"/v1/calendars", wrapper.CreateCalendar, options.OperationMiddlewares["createCalendar"]...)
+	router.DELETE(options.BaseURL+"/v1/calendars/:name", wrapper.DeleteCalendar, options.OperationMiddlewares["deleteCalendar"]...)
+	router.GET(options.BaseURL+"/v1/calendars/:name", wrapper.GetCalendar, options.OperationMiddlewares["getCalendar"]...)
+	router.PUT(options.BaseURL+"/v1/calendars/:name", wrapper.PutCalendar, options.OperationMiddlewares["putCalendar"]...)
 	router.GET(options.BaseURL+"/v1/deliveries", wrapper.ListDeliveries, options.OperationMiddlewares["listDeliveries"]...)
 	router.GET(options.BaseURL+"/v1/deliveries/:id", wrapper.GetDelivery, options.OperationMiddlewares["getDelivery"]...)
 	router.POST(options.BaseURL+"/v1/deliveries/:id/cancel", wrapper.CancelDelivery, options.OperationMiddlewares["cancelDelivery"]...)
@@ -2105,7 +2497,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/schedules/:id", wrapper.CancelSchedule, options.OperationMiddlewares["cancelSchedule"]...)
 	router.GET(options.BaseURL+"/v1/schedules/:id", wrapper.GetSchedule, options.OperationMiddlewares["getSchedule"]...)
 	router.PATCH(options.BaseURL+"/v1/schedules/:id", wrapper.ChangeSchedule, options.OperationMiddlewares["changeSchedule"]...)
+	router.POST(options.BaseURL+"/v1/schedules/:id/backfill", wrapper.BackfillSchedule, options.OperationMiddlewares["backfillSchedule"]...)
 	router.POST(options.BaseURL+"/v1/schedules/:id/fire", wrapper.FireSchedule, options.OperationMiddlewares["fireSchedule"]...)
+	router.POST(options.BaseURL+"/v1/schedules/:id/pause", wrapper.PauseSchedule, options.OperationMiddlewares["pauseSchedule"]...)
+	router.POST(options.BaseURL+"/v1/schedules/:id/resume", wrapper.ResumeSchedule, options.OperationMiddlewares["resumeSchedule"]...)
+	router.POST(options.BaseURL+"/v1/schedules/:id/skip", wrapper.SkipTick, options.OperationMiddlewares["skipTick"]...)
+	router.POST(options.BaseURL+"/v1/schedules/preview", wrapper.PreviewSchedule, options.OperationMiddlewares["previewSchedule"]...)
 	router.GET(options.BaseURL+"/v1/signing_secret", wrapper.GetSigningSecret, options.OperationMiddlewares["getSigningSecret"]...)
 	router.POST(options.BaseURL+"/v1/signing_secret/rotate", wrapper.RotateSigningSecret, options.OperationMiddlewares["rotateSigningSecret"]...)
 
@@ -2142,6 +2539,138 @@ type GetReadinessResponseObject interface {
 type GetReadiness200JSONResponse Status
 
 func (response GetReadiness200JSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCalendarsRequestObject struct {
+}
+
+type ListCalendarsResponseObject interface {
+	VisitListCalendarsResponse(w http.ResponseWriter) error
+}
+
+type ListCalendars200JSONResponse CalendarList
+
+func (response ListCalendars200JSONResponse) VisitListCalendarsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCalendarRequestObject struct {
+	Body *CreateCalendarJSONRequestBody
+}
+
+type CreateCalendarResponseObject interface {
+	VisitCreateCalendarResponse(w http.ResponseWriter) error
+}
+
+type CreateCalendar200JSONResponse Calendar
+
+func (response CreateCalendar200JSONResponse) VisitCreateCalendarResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCalendar201ResponseHeaders struct {
+	Location string
+}
+
+type CreateCalendar201JSONResponse struct {
+	Body    Calendar
+	Headers CreateCalendar201ResponseHeaders
+}
+
+func (response CreateCalendar201JSONResponse) VisitCreateCalendarResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCalendarRequestObject struct {
+	Name CalendarName `json:"name"`
+}
+
+type DeleteCalendarResponseObject interface {
+	VisitDeleteCalendarResponse(w http.ResponseWriter) error
+}
+
+type DeleteCalendar200JSONResponse Calendar
+
+func (response DeleteCalendar200JSONResponse) VisitDeleteCalendarResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCalendarRequestObject struct {
+	Name CalendarName `json:"name"`
+}
+
+type GetCalendarResponseObject interface {
+	VisitGetCalendarResponse(w http.ResponseWriter) error
+}
+
+type GetCalendar200JSONResponse Calendar
+
+func (response GetCalendar200JSONResponse) VisitGetCalendarResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCalendarRequestObject struct {
+	Name CalendarName `json:"name"`
+	Body *PutCalendarJSONRequestBody
+}
+
+type PutCalendarResponseObject interface {
+	VisitPutCalendarResponse(w http.ResponseWriter) error
+}
+
+type PutCalendar200JSONResponse Calendar
+
+func (response PutCalendar200JSONResponse) VisitPutCalendarResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -2786,6 +3315,28 @@ func (response CreateSchedule201JSONResponse) VisitCreateScheduleResponse(w http
 	return err
 }
 
+type PreviewScheduleRequestObject struct {
+	Body *PreviewScheduleJSONRequestBody
+}
+
+type PreviewScheduleResponseObject interface {
+	VisitPreviewScheduleResponse(w http.ResponseWriter) error
+}
+
+type PreviewSchedule200JSONResponse Preview
+
+func (response PreviewSchedule200JSONResponse) VisitPreviewScheduleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CancelScheduleRequestObject struct {
 	ID ID `json:"id"`
 }
@@ -2881,6 +3432,29 @@ func (response ChangeSchedule202JSONResponse) VisitChangeScheduleResponse(w http
 	return err
 }
 
+type BackfillScheduleRequestObject struct {
+	ID   ID `json:"id"`
+	Body *BackfillScheduleJSONRequestBody
+}
+
+type BackfillScheduleResponseObject interface {
+	VisitBackfillScheduleResponse(w http.ResponseWriter) error
+}
+
+type BackfillSchedule200JSONResponse Backfilled
+
+func (response BackfillSchedule200JSONResponse) VisitBackfillScheduleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type FireScheduleRequestObject struct {
 	ID ID `json:"id"`
 }
@@ -2913,6 +3487,73 @@ func (response FireSchedule202JSONResponse) VisitFireScheduleResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseScheduleRequestObject struct {
+	ID   ID `json:"id"`
+	Body *PauseScheduleJSONRequestBody
+}
+
+type PauseScheduleResponseObject interface {
+	VisitPauseScheduleResponse(w http.ResponseWriter) error
+}
+
+type PauseSchedule200JSONResponse Delivery
+
+func (response PauseSchedule200JSONResponse) VisitPauseScheduleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeScheduleRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type ResumeScheduleResponseObject interface {
+	VisitResumeScheduleResponse(w http.ResponseWriter) error
+}
+
+type ResumeSchedule200JSONResponse Delivery
+
+func (response ResumeSchedule200JSONResponse) VisitResumeScheduleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SkipTickRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type SkipTickResponseObject interface {
+	VisitSkipTickResponse(w http.ResponseWriter) error
+}
+
+type SkipTick200JSONResponse Delivery
+
+func (response SkipTick200JSONResponse) VisitSkipTickResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2968,6 +3609,21 @@ type StrictServerInterface interface {
 	// GetReadiness Whether messages can be accepted and delivered
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// ListCalendars List holiday calendars
+	// (GET /v1/calendars)
+	ListCalendars(ctx context.Context, request ListCalendarsRequestObject) (ListCalendarsResponseObject, error)
+	// CreateCalendar Create a holiday calendar
+	// (POST /v1/calendars)
+	CreateCalendar(ctx context.Context, request CreateCalendarRequestObject) (CreateCalendarResponseObject, error)
+	// DeleteCalendar Delete a holiday calendar
+	// (DELETE /v1/calendars/{name})
+	DeleteCalendar(ctx context.Context, request DeleteCalendarRequestObject) (DeleteCalendarResponseObject, error)
+	// GetCalendar Get a holiday calendar
+	// (GET /v1/calendars/{name})
+	GetCalendar(ctx context.Context, request GetCalendarRequestObject) (GetCalendarResponseObject, error)
+	// PutCalendar Put a holiday calendar
+	// (PUT /v1/calendars/{name})
+	PutCalendar(ctx context.Context, request PutCalendarRequestObject) (PutCalendarResponseObject, error)
 	// ListDeliveries List deliveries
 	// (GET /v1/deliveries)
 	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
@@ -3043,6 +3699,9 @@ type StrictServerInterface interface {
 	// CreateSchedule Schedule a message
 	// (POST /v1/schedules)
 	CreateSchedule(ctx context.Context, request CreateScheduleRequestObject) (CreateScheduleResponseObject, error)
+	// PreviewSchedule Preview a recurrence
+	// (POST /v1/schedules/preview)
+	PreviewSchedule(ctx context.Context, request PreviewScheduleRequestObject) (PreviewScheduleResponseObject, error)
 	// CancelSchedule Cancel a schedule
 	// (DELETE /v1/schedules/{id})
 	CancelSchedule(ctx context.Context, request CancelScheduleRequestObject) (CancelScheduleResponseObject, error)
@@ -3052,9 +3711,21 @@ type StrictServerInterface interface {
 	// ChangeSchedule Reschedule, or replace the data
 	// (PATCH /v1/schedules/{id})
 	ChangeSchedule(ctx context.Context, request ChangeScheduleRequestObject) (ChangeScheduleResponseObject, error)
+	// BackfillSchedule Backfill a range
+	// (POST /v1/schedules/{id}/backfill)
+	BackfillSchedule(ctx context.Context, request BackfillScheduleRequestObject) (BackfillScheduleResponseObject, error)
 	// FireSchedule Send it now
 	// (POST /v1/schedules/{id}/fire)
 	FireSchedule(ctx context.Context, request FireScheduleRequestObject) (FireScheduleResponseObject, error)
+	// PauseSchedule Pause a recurring schedule
+	// (POST /v1/schedules/{id}/pause)
+	PauseSchedule(ctx context.Context, request PauseScheduleRequestObject) (PauseScheduleResponseObject, error)
+	// ResumeSchedule Resume a recurring schedule
+	// (POST /v1/schedules/{id}/resume)
+	ResumeSchedule(ctx context.Context, request ResumeScheduleRequestObject) (ResumeScheduleResponseObject, error)
+	// SkipTick Skip the next tick
+	// (POST /v1/schedules/{id}/skip)
+	SkipTick(ctx context.Context, request SkipTickRequestObject) (SkipTickResponseObject, error)
 	// GetSigningSecret Get the signing secret
 	// (GET /v1/signing_secret)
 	GetSigningSecret(ctx context.Context, request GetSigningSecretRequestObject) (GetSigningSecretResponseObject, error)
@@ -3115,6 +3786,173 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
 		return validResponse.VisitGetReadinessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCalendars operation middleware
+func (sh *strictHandler) ListCalendars(ctx echo.Context) error {
+	var request ListCalendarsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCalendars(ctx.Request().Context(), request.(ListCalendarsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCalendars")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCalendarsResponseObject); ok {
+		return validResponse.VisitListCalendarsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateCalendar operation middleware
+func (sh *strictHandler) CreateCalendar(ctx echo.Context) error {
+	var request CreateCalendarRequestObject
+
+	var body CreateCalendarJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateCalendar(ctx.Request().Context(), request.(CreateCalendarRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateCalendar")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateCalendarResponseObject); ok {
+		return validResponse.VisitCreateCalendarResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteCalendar operation middleware
+func (sh *strictHandler) DeleteCalendar(ctx echo.Context, name CalendarName) error {
+	var request DeleteCalendarRequestObject
+
+	request.Name = name
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteCalendar(ctx.Request().Context(), request.(DeleteCalendarRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteCalendar")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteCalendarResponseObject); ok {
+		return validResponse.VisitDeleteCalendarResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetCalendar operation middleware
+func (sh *strictHandler) GetCalendar(ctx echo.Context, name CalendarName) error {
+	var request GetCalendarRequestObject
+
+	request.Name = name
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCalendar(ctx.Request().Context(), request.(GetCalendarRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCalendar")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCalendarResponseObject); ok {
+		return validResponse.VisitGetCalendarResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutCalendar operation middleware
+func (sh *strictHandler) PutCalendar(ctx echo.Context, name CalendarName) error {
+	var request PutCalendarRequestObject
+
+	request.Name = name
+
+	var body PutCalendarJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutCalendar(ctx.Request().Context(), request.(PutCalendarRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutCalendar")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutCalendarResponseObject); ok {
+		return validResponse.VisitPutCalendarResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3948,6 +4786,52 @@ func (sh *strictHandler) CreateSchedule(ctx echo.Context, params CreateScheduleP
 	return nil
 }
 
+// PreviewSchedule operation middleware
+func (sh *strictHandler) PreviewSchedule(ctx echo.Context) error {
+	var request PreviewScheduleRequestObject
+
+	var body PreviewScheduleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewSchedule(ctx.Request().Context(), request.(PreviewScheduleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewSchedule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PreviewScheduleResponseObject); ok {
+		return validResponse.VisitPreviewScheduleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // CancelSchedule operation middleware
 func (sh *strictHandler) CancelSchedule(ctx echo.Context, id ID) error {
 	var request CancelScheduleRequestObject
@@ -4046,6 +4930,54 @@ func (sh *strictHandler) ChangeSchedule(ctx echo.Context, id ID) error {
 	return nil
 }
 
+// BackfillSchedule operation middleware
+func (sh *strictHandler) BackfillSchedule(ctx echo.Context, id ID) error {
+	var request BackfillScheduleRequestObject
+
+	request.ID = id
+
+	var body BackfillScheduleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.BackfillSchedule(ctx.Request().Context(), request.(BackfillScheduleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BackfillSchedule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(BackfillScheduleResponseObject); ok {
+		return validResponse.VisitBackfillScheduleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // FireSchedule operation middleware
 func (sh *strictHandler) FireSchedule(ctx echo.Context, id ID) error {
 	var request FireScheduleRequestObject
@@ -4065,6 +4997,107 @@ func (sh *strictHandler) FireSchedule(ctx echo.Context, id ID) error {
 		return err
 	} else if validResponse, ok := response.(FireScheduleResponseObject); ok {
 		return validResponse.VisitFireScheduleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PauseSchedule operation middleware
+func (sh *strictHandler) PauseSchedule(ctx echo.Context, id ID) error {
+	var request PauseScheduleRequestObject
+
+	request.ID = id
+
+	var body PauseScheduleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PauseSchedule(ctx.Request().Context(), request.(PauseScheduleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PauseSchedule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PauseScheduleResponseObject); ok {
+		return validResponse.VisitPauseScheduleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResumeSchedule operation middleware
+func (sh *strictHandler) ResumeSchedule(ctx echo.Context, id ID) error {
+	var request ResumeScheduleRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResumeSchedule(ctx.Request().Context(), request.(ResumeScheduleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResumeSchedule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResumeScheduleResponseObject); ok {
+		return validResponse.VisitResumeScheduleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SkipTick operation middleware
+func (sh *strictHandler) SkipTick(ctx echo.Context, id ID) error {
+	var request SkipTickRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SkipTick(ctx.Request().Context(), request.(SkipTickRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SkipTick")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SkipTickResponseObject); ok {
+		return validResponse.VisitSkipTickResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -10,7 +10,8 @@ import (
 
 // deliveryOf is a delivery as the API shows it, in whichever state it is.
 func (s *server) deliveryOf(d postdate.Delivery) Delivery {
-	return Delivery{
+	d = byLawOfToday(d)
+	shown := Delivery{
 		ID:            d.ID,
 		State:         d.State,
 		Reason:        d.Reason,
@@ -29,6 +30,8 @@ func (s *server) deliveryOf(d postdate.Delivery) Delivery {
 		Attempts:      attemptsOf(d.Attempts),
 		Link:          s.link(d.Execution),
 	}
+	showLocal(&shown, d.Local)
+	return shown
 }
 
 // summaryOf is a delivery as the API's lists show it.

@@ -33,6 +33,7 @@ import (
 	"github.com/postdate/postdate/internal/executions"
 	"github.com/postdate/postdate/internal/ingest"
 	"github.com/postdate/postdate/internal/pacer"
+	"github.com/postdate/postdate/internal/recurrences"
 	"github.com/postdate/postdate/internal/tenants"
 	"github.com/postdate/postdate/protocol"
 	"github.com/postdate/postdate/worker"
@@ -91,7 +92,7 @@ func run(m *testing.M) (int, error) {
 	defer limiter.Close()
 	w := worker.New(worker.Config{
 		Client: temporal, Sender: &senders, Tenants: configured, Ingester: newIngester(temporal, configured),
-		Deliveries: newDeliveries(temporal, configured), Limiter: limiter, MaxInFlight: maxInFlight,
+		Deliveries: newDeliveries(temporal, configured), Recurrences: newRecurrences(temporal, configured), Limiter: limiter, MaxInFlight: maxInFlight,
 		Log: slog.New(slog.DiscardHandler), Slots: 100, StopTimeout: time.Second,
 	})
 	if err := w.Start(); err != nil {
@@ -144,6 +145,12 @@ func newDeliveries(c client.Client, s *tenants.Store, changes ...func(*deliverie
 	return deliveries.New(conf)
 }
 
+func newRecurrences(c client.Client, s *tenants.Store) *recurrences.Store {
+	return recurrences.New(recurrences.Config{
+		Temporal: c, Executions: newExecutions(c), Tenants: s, Starter: newIngester(c, s), Deliveries: newDeliveries(c, s),
+	})
+}
+
 // config is the API's, as production has it.
 func config(c client.Client) apiserver.Config {
 	s := configured
@@ -151,7 +158,7 @@ func config(c client.Client) apiserver.Config {
 		s = newTenants(c)
 	}
 	return apiserver.Config{
-		Ingester: newIngester(c, s), Deliveries: newDeliveries(c, s), Tenants: s, Namespace: namespace, UIURL: uiURL,
+		Ingester: newIngester(c, s), Deliveries: newDeliveries(c, s), Recurrences: newRecurrences(c, s), Tenants: s, Namespace: namespace, UIURL: uiURL,
 		AdminKeys: []string{adminKey},
 		Log:       enginetest.Quiet,
 		Version:   "v1.2.3",

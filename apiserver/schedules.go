@@ -19,6 +19,9 @@ import (
 
 // CreateSchedule starts the execution that carries the message.
 func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObject) (CreateScheduleResponseObject, error) {
+	if r.Body.Recurrence = inUTC(r.Body.Recurrence); r.Body.Recurrence != nil {
+		return s.createRecurring(ctx, r)
+	}
 	now := s.Now().UTC()
 	schedule := scheduleOf(tenantOf(ctx), *r.Body)
 	accepted := protocol.Accepted{Digest: digest(*r.Body), To: schedule.To, At: now}
@@ -26,7 +29,11 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 	if schedule.ID == "" {
 		schedule.ID = newScheduleID(tenantOf(ctx), r.Params.IdempotencyKey)
 	}
-	if err := s.acceptSchedule(ctx, &schedule, now); err != nil {
+	local, err := localDue(*r.Body, &schedule)
+	if err == nil {
+		err = s.acceptSchedule(ctx, &schedule, now)
+	}
+	if err != nil {
 		if named && postdate.CodeOf(err) == postdate.Invalid {
 			// It may have been accepted when it first came, and have expired since,
 			// or its endpoint may be gone.
@@ -37,7 +44,18 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 		return nil, err
 	}
 
-	created, err := s.Ingester.Start(ctx, deliverInput(ctx, schedule, now), accepted)
+	if named {
+		recurs, err := s.Recurrences.Exists(ctx, tenantOf(ctx), schedule.ID)
+		if err != nil {
+			return nil, err
+		}
+		if recurs {
+			return nil, taken(schedule.ID)
+		}
+	}
+	in := deliverInput(ctx, schedule, now)
+	in.Local = local
+	created, err := s.Ingester.Start(ctx, in, accepted)
 	if errors.Is(err, executions.ErrExists) {
 		return s.repeated(ctx, schedule.ID, accepted.Digest)
 	}
@@ -57,14 +75,14 @@ func (s *server) repeated(ctx context.Context, id, digest string) (CreateSchedul
 		return nil, err
 	}
 	if found.RequestDigest != digest {
-		return nil, postdate.Errorf(postdate.Conflict, "", "%q exists already, from a request with another body", id)
+		return nil, taken(id)
 	}
 	return CreateSchedule200JSONResponse(s.deliveryOf(found)), nil
 }
 
 // schedule reads the tenant's schedule. The delivery of an event is none.
 func (s *server) schedule(ctx context.Context, id string) (postdate.Delivery, error) {
-	if err := postdate.ValidateID("/id", id); err != nil {
+	if err := postdate.ValidateScheduleID("/id", id); err != nil {
 		return postdate.Delivery{}, err
 	}
 	return s.Deliveries.Get(ctx, tenantOf(ctx), id)
@@ -73,7 +91,7 @@ func (s *server) schedule(ctx context.Context, id string) (postdate.Delivery, er
 // update requests an Update of the tenant's schedule. It returns the schedule after it, and
 // whether the Update is done: it is not where an attempt is under way for long.
 func (s *server) update(ctx context.Context, id, name string, args ...any) (updated postdate.Delivery, done bool, err error) {
-	if err := postdate.ValidateID("/id", id); err != nil {
+	if err := postdate.ValidateScheduleID("/id", id); err != nil {
 		return updated, false, err
 	}
 	if done, err = s.Deliveries.RequestUpdate(ctx, tenantOf(ctx), id, name, args...); err != nil {
@@ -86,6 +104,10 @@ func (s *server) update(ctx context.Context, id, name string, args ...any) (upda
 // GetSchedule shows the schedule as the delivery it is.
 func (s *server) GetSchedule(ctx context.Context, r GetScheduleRequestObject) (GetScheduleResponseObject, error) {
 	found, err := s.schedule(ctx, r.ID)
+	if postdate.CodeOf(err) == postdate.NotFound {
+		recurring, err := s.recurring(ctx, r.ID)
+		return GetSchedule200JSONResponse(recurring), err
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +116,10 @@ func (s *server) GetSchedule(ctx context.Context, r GetScheduleRequestObject) (G
 
 // ChangeSchedule changes when it is due, or what is sent.
 func (s *server) ChangeSchedule(ctx context.Context, r ChangeScheduleRequestObject) (ChangeScheduleResponseObject, error) {
+	if r.Body.Recurrence = inUTC(r.Body.Recurrence); onlyRecurring(*r.Body) {
+		changed, err := s.changeRecurring(ctx, r.ID, *r.Body)
+		return ChangeSchedule200JSONResponse(changed), s.recurringOnly(ctx, r.ID, err)
+	}
 	now := s.Now().UTC()
 	change := postdate.Change{DueAt: utc(r.Body.DueAt), Data: compact(r.Body.Data)}
 	if change.DueAt != nil && change.DueAt.Before(now) {
@@ -105,6 +131,9 @@ func (s *server) ChangeSchedule(ctx context.Context, r ChangeScheduleRequestObje
 	}
 	changed, done, err := s.update(ctx, r.ID, protocol.UpdateReschedule, change)
 	switch {
+	case postdate.CodeOf(err) == postdate.NotFound:
+		recurring, err := s.changeRecurring(ctx, r.ID, *r.Body)
+		return ChangeSchedule200JSONResponse(recurring), err
 	case err != nil:
 		return nil, err
 	case !done:
@@ -115,10 +144,13 @@ func (s *server) ChangeSchedule(ctx context.Context, r ChangeScheduleRequestObje
 
 // CancelSchedule cancels it, unless it ends otherwise first.
 func (s *server) CancelSchedule(ctx context.Context, r CancelScheduleRequestObject) (CancelScheduleResponseObject, error) {
-	if err := postdate.ValidateID("/id", r.ID); err != nil {
+	if err := postdate.ValidateScheduleID("/id", r.ID); err != nil {
 		return nil, err
 	}
 	done, err := s.Deliveries.RequestCancel(ctx, tenantOf(ctx), r.ID)
+	if postdate.CodeOf(err) == postdate.NotFound {
+		done, err = true, s.Recurrences.Cancel(ctx, tenantOf(ctx), r.ID)
+	}
 	switch {
 	case err != nil:
 		return nil, err
@@ -131,6 +163,9 @@ func (s *server) CancelSchedule(ctx context.Context, r CancelScheduleRequestObje
 // FireSchedule has it sent now.
 func (s *server) FireSchedule(ctx context.Context, r FireScheduleRequestObject) (FireScheduleResponseObject, error) {
 	fired, done, err := s.update(ctx, r.ID, protocol.UpdateFire)
+	if postdate.CodeOf(err) == postdate.NotFound {
+		return s.fireRecurring(ctx, r.ID)
+	}
 	if fired.State == postdate.Scheduled { // Temporal shows its attempt a moment later
 		fired.State, fired.Reason = postdate.Sending, fmt.Sprintf("attempt %d is about to be made", fired.Attempts.Next())
 		fired.NextAttemptAt = time.Time{}

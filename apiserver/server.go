@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/github.com/labstack/echo/otelecho"
 
 	"github.com/postdate/postdate/internal/deliveries"
+	"github.com/postdate/postdate/internal/recurrences"
 	"github.com/postdate/postdate/internal/tenants"
 )
 
@@ -25,11 +26,12 @@ import (
 
 // Config is what the API needs from outside.
 type Config struct {
-	// Ingester starts deliveries and events, Deliveries reads and changes them, and
-	// Tenants knows what is configured.
-	Ingester   *ingest.Ingester
-	Deliveries *deliveries.Store
-	Tenants    *tenants.Store
+	// Ingester starts deliveries and events, Deliveries reads and changes them,
+	// Recurrences is recurring schedules, and Tenants knows what is configured.
+	Ingester    *ingest.Ingester
+	Deliveries  *deliveries.Store
+	Tenants     *tenants.Store
+	Recurrences *recurrences.Store
 	// Namespace is Temporal's, for links to its Web UI.
 	Namespace string
 	// UIURL is where the engine's Web UI is found by people, for links to it.
@@ -100,8 +102,8 @@ func (e withHead) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc)
 }
 
 func newServer(c Config) (*server, error) {
-	if c.Ingester == nil || c.Deliveries == nil || c.Tenants == nil || len(c.AdminKeys) == 0 || slices.Contains(c.AdminKeys, "") {
-		return nil, errors.New("the API needs Ingester, Deliveries, Tenants and AdminKeys")
+	if c.Ingester == nil || c.Deliveries == nil || c.Recurrences == nil || c.Tenants == nil || len(c.AdminKeys) == 0 || slices.Contains(c.AdminKeys, "") {
+		return nil, errors.New("the API needs Ingester, Deliveries, Recurrences, Tenants and AdminKeys")
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()

@@ -25,6 +25,7 @@ var validation = openapi3filter.Options{
 		openapi3.DisablePatternValidation(),
 		openapi3.WithStringFormatValidators(map[string]openapi3.StringFormatValidator{
 			"date-time": format(isTime), "duration": format(isDuration), "positive-duration": format(isPositive),
+			"local-time": format(isLocalTime), "date": format(isDate),
 		}),
 	},
 }
@@ -219,6 +220,8 @@ func fieldError(e *openapi3.SchemaError) FieldError {
 		detail = fmt.Sprintf("has at most %d characters", *e.Schema.MaxLength)
 	case "enum":
 		detail = "must be one of " + strings.Trim(strings.Join(strings.Fields(fmt.Sprint(e.Schema.Enum)), ", "), "[]")
+	case "oneOf":
+		detail = "has none of the forms that it may have: see /docs"
 	case "format":
 		if inner := errors.Unwrap(e.Origin); inner != nil {
 			detail = inner.Error()

@@ -87,6 +87,21 @@ type Attempt struct {
 	Status int `json:"status,omitempty,omitzero"`
 }
 
+// Backfill The ticks from `from` to `to`, both included.
+type Backfill struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+}
+
+// Backfilled What was started.
+type Backfilled struct {
+	// Found How many ticks had a delivery already.
+	Found int `json:"found"`
+
+	// Started The ids of the deliveries.
+	Started []string `json:"started"`
+}
+
 // BreakerState Whether the endpoint's circuit breaker lets attempts through.
 //
 // - `closed`: as usual
@@ -95,6 +110,14 @@ type Attempt struct {
 //
 // Example: closed
 type BreakerState = postdate.BreakerState
+
+// Calendar Days on which nothing is due.
+type Calendar = postdate.HolidayCalendar
+
+// CalendarList All holiday calendars of a tenant.
+type CalendarList struct {
+	Data []Calendar `json:"data"`
+}
 
 // CancelDeliveries Which deliveries, by at least one filter or by `all`: without a state, all that match and have not ended.
 type CancelDeliveries struct {
@@ -131,10 +154,22 @@ type Cancelled struct {
 	// - `cancelled`: somebody cancelled it in time
 	// - `expired`: its `expires_at` came first
 	//
+	// A recurring schedule is `scheduled`, or
+	//
+	// - `paused`: its ticks pass without a delivery
+	// - `ended`: no tick follows
+	// - `cancelled`: somebody cancelled it
+	//
 	//
 	// Example: scheduled
 	State State `json:"state"`
 }
+
+// CatchUp Which ticks are made up for that were missed, because nothing ran for more than a minute: `all`, the default, the
+// latest `one`, or `none`; `within` leaves out those that were due longer ago.
+//
+// Example: {"mode":"all","within":"1h"}
+type CatchUp = postdate.CatchUp
 
 // ChangeEndpoint What is to change. What is missing stays.
 type ChangeEndpoint struct {
@@ -201,6 +236,31 @@ type ChangeSchedule struct {
 	//
 	// Example: 2027-01-02T09:00:00Z
 	DueAt *time.Time `json:"due_at,omitempty"`
+
+	// Entity Of a recurring schedule.
+	//
+	// Example: customer_42
+	Entity string `json:"entity,omitempty,omitzero"`
+
+	// Recurrence Of a recurring schedule, the whole recurrence in place of the one before. Its ticks go on being counted, and where
+	// it says no `start_at`, that stays.
+	Recurrence *postdate.Recurrence `json:"recurrence,omitempty"`
+
+	// Retry Of a recurring schedule.
+	Retry *postdate.Retry `json:"retry,omitempty"`
+
+	// Timeout Of a recurring schedule.
+	//
+	// Example: 15s
+	Timeout *postdate.Duration `json:"timeout,omitempty"`
+
+	// To Of a recurring schedule.
+	To *postdate.Destination `json:"to,omitempty"`
+
+	// Type Of a recurring schedule.
+	//
+	// Example: payment_request.due
+	Type string `json:"type,omitempty,omitzero"`
 }
 
 // CloudEvent What only CloudEvents have, of an event that came as one.
@@ -302,6 +362,10 @@ type CreateSchedule struct {
 	// Example: 1h30m
 	Delay *postdate.Duration `json:"delay,omitempty"`
 
+	// Dst What becomes of a local time that clocks skip when they go forward (`gap`), and of one that they show twice when they go
+	// back (`overlap`).
+	Dst *DST `json:"dst,omitempty"`
+
 	// DueAt When to send it, at most 100 years ahead. A time that has passed means now, and so does none. Where hundreds
 	// of the tenant's are due within one second, the later ones are sent in the seconds that follow, as the
 	// operator allows: the answer's `next_attempt_at` says when.
@@ -309,6 +373,13 @@ type CreateSchedule struct {
 	//
 	// Example: 2027-01-01T09:00:00Z
 	DueAt *time.Time `json:"due_at,omitempty"`
+
+	// DueAtLocal When to send it, as a clock in `time_zone` shows it. When that is, is worked out again until a day before it is
+	// due: a law that changes moves it. Excludes `due_at` and `delay`.
+	//
+	//
+	// Example: 2031-03-01T09:00:00
+	DueAtLocal string `json:"due_at_local,omitempty,omitzero"`
 
 	// Entity The one user, account or payment that the message is about. Lists can be asked by it. It is not encrypted at rest.
 	//
@@ -327,6 +398,10 @@ type CreateSchedule struct {
 	// Example: pr_123-expiry
 	ID string `json:"id,omitempty,omitzero"`
 
+	// Recurrence When a schedule is due again and again: by one of `cron`, `every` and `rrule`. The rules are in
+	// [docs/calendar.md](https://github.com/postdate/postdate/blob/main/docs/calendar.md).
+	Recurrence *Recurrence `json:"recurrence,omitempty"`
+
 	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
 	Retry *Retry `json:"retry,omitempty"`
@@ -338,6 +413,11 @@ type CreateSchedule struct {
 	//
 	// Example: 10m
 	Spread *postdate.Duration `json:"spread,omitempty"`
+
+	// TimeZone The IANA name of the time zone of `due_at_local`.
+	//
+	// Example: America/Sao_Paulo
+	TimeZone string `json:"time_zone,omitempty,omitzero"`
 
 	// Timeout How long one attempt may take. Default 15s, at most 1m.
 	//
@@ -353,6 +433,10 @@ type CreateSchedule struct {
 	// Example: payment_request.due
 	Type string `json:"type"`
 }
+
+// DST What becomes of a local time that clocks skip when they go forward (`gap`), and of one that they show twice when they go
+// back (`overlap`).
+type DST = postdate.DST
 
 // Data What the receiver gets: any JSON value. It is never looked into; its numbers, its keys and their order are
 // kept.
@@ -382,6 +466,11 @@ type Delivery struct {
 	// Example: 2027-01-01T09:00:00Z
 	DueAt time.Time `json:"due_at"`
 
+	// DueAtLocal The local time for which it is due, where it was scheduled by one. `due_at` says when that is by the law of today.
+	//
+	// Example: 2031-03-01T09:00:00
+	DueAtLocal string `json:"due_at_local,omitempty,omitzero"`
+
 	// EndedAt When it was delivered, given up, cancelled or expired.
 	//
 	// Example: 2027-01-01T09:00:00.345Z
@@ -408,6 +497,14 @@ type Delivery struct {
 	// Example: 2027-01-01T09:00:00Z
 	NextAttemptAt time.Time `json:"next_attempt_at,omitempty,omitzero"`
 
+	// Note What was moved of `due_at_local`, and why.
+	//
+	// Example: 2031-03-09T02:30:00 does not exist: clocks go from 2031-03-09T02:00:00 to 2031-03-09T03:00:00, and it moves to 2031-03-09T03:30:00
+	Note string `json:"note,omitempty,omitzero"`
+
+	// Pause Why a recurring schedule is paused, and until when.
+	Pause *Pause `json:"pause,omitempty"`
+
 	// Queue Where a delivery that is `waiting` stands in its endpoint's queue.
 	Queue *QueuePosition `json:"queue,omitempty"`
 
@@ -415,6 +512,10 @@ type Delivery struct {
 	//
 	// Example: sleeps until it is due
 	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Recurrence When a schedule is due again and again: by one of `cron`, `every` and `rrule`. The rules are in
+	// [docs/calendar.md](https://github.com/postdate/postdate/blob/main/docs/calendar.md).
+	Recurrence *Recurrence `json:"recurrence,omitempty"`
 
 	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
@@ -432,9 +533,23 @@ type Delivery struct {
 	// - `cancelled`: somebody cancelled it in time
 	// - `expired`: its `expires_at` came first
 	//
+	// A recurring schedule is `scheduled`, or
+	//
+	// - `paused`: its ticks pass without a delivery
+	// - `ended`: no tick follows
+	// - `cancelled`: somebody cancelled it
+	//
 	//
 	// Example: scheduled
 	State State `json:"state"`
+
+	// Ticks The ticks of a recurring schedule.
+	Ticks *Ticks `json:"ticks,omitempty"`
+
+	// TimeZone Of `due_at_local`.
+	//
+	// Example: America/Sao_Paulo
+	TimeZone string `json:"time_zone,omitempty,omitzero"`
 
 	// Timeout A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
 	//
@@ -509,6 +624,12 @@ type DeliverySummary struct {
 	// - `dead`: given up; it can be retried
 	// - `cancelled`: somebody cancelled it in time
 	// - `expired`: its `expires_at` came first
+	//
+	// A recurring schedule is `scheduled`, or
+	//
+	// - `paused`: its ticks pass without a delivery
+	// - `ended`: no tick follows
+	// - `cancelled`: somebody cancelled it
 	//
 	//
 	// Example: scheduled
@@ -786,6 +907,12 @@ type EventDelivery struct {
 	// - `cancelled`: somebody cancelled it in time
 	// - `expired`: its `expires_at` came first
 	//
+	// A recurring schedule is `scheduled`, or
+	//
+	// - `paused`: its ticks pass without a delivery
+	// - `ended`: no tick follows
+	// - `cancelled`: somebody cancelled it
+	//
 	//
 	// Example: scheduled
 	State State `json:"state"`
@@ -858,6 +985,11 @@ type FieldError struct {
 
 // Health How an endpoint takes what it is sent, over all workers.
 type Health = postdate.Health
+
+// Holiday One date of a calendar.
+//
+// Example: {"date":"2026-12-25","label":"Natal"}
+type Holiday = postdate.Holiday
 
 // ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
 //
@@ -974,6 +1106,41 @@ type OwnSecret = string
 // Pace How much is sent, at most.
 type Pace = postdate.Pace
 
+// PassedTick A tick that has passed, and what became of it.
+type PassedTick = postdate.TickRecord
+
+// Pause Why a recurring schedule is paused, and until when.
+type Pause = postdate.Pause
+
+// PauseSchedule Why, and until when.
+type PauseSchedule struct {
+	// Note Example: The contract is being renewed
+	Note string `json:"note,omitempty,omitzero"`
+
+	// Until When it resumes by itself.
+	Until time.Time `json:"until,omitempty,omitzero"`
+}
+
+// Preview When a recurrence is due.
+type Preview struct {
+	Ticks []Tick `json:"ticks"`
+}
+
+// PreviewSchedule A recurrence, and which of its ticks to show.
+type PreviewSchedule struct {
+	// Count How many. Default 10.
+	//
+	// Example: 10
+	Count int `json:"count,omitempty,omitzero"`
+
+	// From From when on. Default: now.
+	From time.Time `json:"from,omitempty,omitzero"`
+
+	// Recurrence When a schedule is due again and again: by one of `cron`, `every` and `rrule`. The rules are in
+	// [docs/calendar.md](https://github.com/postdate/postdate/blob/main/docs/calendar.md).
+	Recurrence Recurrence `json:"recurrence"`
+}
+
 // Problem What went wrong, as RFC 9457 says it.
 type Problem struct {
 	// Code The kind of problem, for programs.
@@ -1026,12 +1193,22 @@ type PublishedBatch struct {
 	Data []EventResult `json:"data"`
 }
 
+// PutCalendar Days on which nothing is due.
+type PutCalendar struct {
+	Dates   []Holiday          `json:"dates"`
+	Weekend []postdate.Weekday `json:"weekend,omitempty,omitzero"`
+}
+
 // QueuePosition Where a delivery that is `waiting` stands in its endpoint's queue.
 type QueuePosition = postdate.QueuePosition
 
 // RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
 // second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
 type RateLimit = postdate.RateLimit
+
+// Recurrence When a schedule is due again and again: by one of `cron`, `every` and `rrule`. The rules are in
+// [docs/calendar.md](https://github.com/postdate/postdate/blob/main/docs/calendar.md).
+type Recurrence = postdate.Recurrence
 
 // Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 // grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
@@ -1121,6 +1298,12 @@ type SigningSecret struct {
 // - `cancelled`: somebody cancelled it in time
 // - `expired`: its `expires_at` came first
 //
+// # A recurring schedule is `scheduled`, or
+//
+// - `paused`: its ticks pass without a delivery
+// - `ended`: no tick follows
+// - `cancelled`: somebody cancelled it
+//
 // Example: scheduled
 type State = postdate.State
 
@@ -1143,6 +1326,26 @@ type TestResult struct {
 	// Delivery The id of the delivery.
 	Delivery string `json:"delivery"`
 }
+
+// Tick One time at which a recurrence is due.
+type Tick = postdate.Tick
+
+// Ticks The ticks of a recurring schedule.
+type Ticks struct {
+	// Last The last ten, the latest first, with their deliveries.
+	Last []PassedTick `json:"last"`
+
+	// Next The next ten, as the law and the calendars are today.
+	Next []Tick `json:"next"`
+
+	// Passed How many there were, with or without a delivery.
+	//
+	// Example: 3
+	Passed int `json:"passed"`
+}
+
+// CalendarName Example: br-banks
+type CalendarName = string
 
 // Cursor defines model for Cursor.
 type Cursor = string
@@ -1259,6 +1462,12 @@ type CreateScheduleParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// CreateCalendarJSONRequestBody defines body for CreateCalendar for application/json ContentType.
+type CreateCalendarJSONRequestBody = Calendar
+
+// PutCalendarJSONRequestBody defines body for PutCalendar for application/json ContentType.
+type PutCalendarJSONRequestBody = PutCalendar
+
 // CancelDeliveriesJSONRequestBody defines body for CancelDeliveries for application/json ContentType.
 type CancelDeliveriesJSONRequestBody = CancelDeliveries
 
@@ -1286,8 +1495,17 @@ type CreateKeyJSONRequestBody = CreateKey
 // CreateScheduleJSONRequestBody defines body for CreateSchedule for application/json ContentType.
 type CreateScheduleJSONRequestBody = CreateSchedule
 
+// PreviewScheduleJSONRequestBody defines body for PreviewSchedule for application/json ContentType.
+type PreviewScheduleJSONRequestBody = PreviewSchedule
+
 // ChangeScheduleJSONRequestBody defines body for ChangeSchedule for application/json ContentType.
 type ChangeScheduleJSONRequestBody = ChangeSchedule
+
+// BackfillScheduleJSONRequestBody defines body for BackfillSchedule for application/json ContentType.
+type BackfillScheduleJSONRequestBody = Backfill
+
+// PauseScheduleJSONRequestBody defines body for PauseSchedule for application/json ContentType.
+type PauseScheduleJSONRequestBody = PauseSchedule
 
 // RotateSigningSecretJSONRequestBody defines body for RotateSigningSecret for application/json ContentType.
 type RotateSigningSecretJSONRequestBody = RotateSecret
@@ -1377,6 +1595,65 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCalendars List holiday calendars
+	//
+	// All of the tenant's, in the order of their names.
+	//
+	// Corresponds with GET /v1/calendars (the `ListCalendars` operationId).
+	ListCalendars(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCalendarWithBody Create a holiday calendar
+	//
+	// Keeps dates on which nothing is due, for recurrences to name by `except`. A repeated request finds the first; another
+	// calendar of the same name is a conflict.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/calendars (the `CreateCalendar` operationId).
+	CreateCalendarWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCalendar Create a holiday calendar
+	//
+	// Keeps dates on which nothing is due, for recurrences to name by `except`. A repeated request finds the first; another
+	// calendar of the same name is a conflict.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/calendars (the `CreateCalendar` operationId).
+	CreateCalendar(ctx context.Context, body CreateCalendarJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteCalendar Delete a holiday calendar
+	//
+	// Recurrences that name it pause when they are due, for to send on a holiday would be worse.
+	//
+	// Corresponds with DELETE /v1/calendars/{name} (the `DeleteCalendar` operationId).
+	DeleteCalendar(ctx context.Context, name CalendarName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCalendar Get a holiday calendar
+	//
+	// Corresponds with GET /v1/calendars/{name} (the `GetCalendar` operationId).
+	GetCalendar(ctx context.Context, name CalendarName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutCalendarWithBody Put a holiday calendar
+	//
+	// Creates the calendar or replaces it. A date that is added counts at once: each tick is worked out again when it is
+	// due. One that is removed counts from the tick after the next.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/calendars/{name} (the `PutCalendar` operationId).
+	PutCalendarWithBody(ctx context.Context, name CalendarName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutCalendar Put a holiday calendar
+	//
+	// Creates the calendar or replaces it. A date that is added counts at once: each tick is worked out again when it is
+	// due. One that is removed counts from the tick after the next.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/calendars/{name} (the `PutCalendar` operationId).
+	PutCalendar(ctx context.Context, name CalendarName, body PutCalendarJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListDeliveries List deliveries
 	//
@@ -1731,6 +2008,10 @@ type ClientInterface interface {
 	// or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 	// with another body is a conflict.
 	//
+	// With `recurrence` it is due again and again. Each time is a tick, and has a delivery of its own, whose id is the
+	// schedule's, `@` and the time at which it is due: `statements@2026-12-31T12:00:00Z`. Its receiver gets that time as the
+	// header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
+	//
 	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
 	// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 	// a schedule while it waits, or give the next one another id.
@@ -1748,6 +2029,10 @@ type ClientInterface interface {
 	// or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 	// with another body is a conflict.
 	//
+	// With `recurrence` it is due again and again. Each time is a tick, and has a delivery of its own, whose id is the
+	// schedule's, `@` and the time at which it is due: `statements@2026-12-31T12:00:00Z`. Its receiver gets that time as the
+	// header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
+	//
 	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
 	// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 	// a schedule while it waits, or give the next one another id.
@@ -1757,11 +2042,30 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
 	CreateSchedule(ctx context.Context, params *CreateScheduleParams, body CreateScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// PreviewScheduleWithBody Preview a recurrence
+	//
+	// Answers when a recurrence would be due, and what would be moved and why, before anything is created.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/schedules/preview (the `PreviewSchedule` operationId).
+	PreviewScheduleWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreviewSchedule Preview a recurrence
+	//
+	// Answers when a recurrence would be due, and what would be moved and why, before anything is created.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/schedules/preview (the `PreviewSchedule` operationId).
+	PreviewSchedule(ctx context.Context, body PreviewScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CancelSchedule Cancel a schedule
 	//
 	// Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
 	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
-	// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike. A recurring schedule ends;
+	// deliveries of its ticks that were started go on.
 	//
 	// Corresponds with DELETE /v1/schedules/{id} (the `CancelSchedule` operationId).
 	CancelSchedule(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1774,6 +2078,9 @@ type ClientInterface interface {
 	GetSchedule(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ChangeScheduleWithBody Reschedule, or replace the data
+	//
+	// Of a recurring schedule, everything can be changed but `due_at`, with effect from its next tick. Other schedules have
+	// `due_at` and `data` to change.
 	//
 	// Changes a schedule that has not ended. A `due_at` that has passed means now. While it is being retried, a new
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
@@ -1790,6 +2097,9 @@ type ClientInterface interface {
 
 	// ChangeSchedule Reschedule, or replace the data
 	//
+	// Of a recurring schedule, everything can be changed but `due_at`, with effect from its next tick. Other schedules have
+	// `due_at` and `data` to change.
+	//
 	// Changes a schedule that has not ended. A `due_at` that has passed means now. While it is being retried, a new
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
@@ -1803,14 +2113,69 @@ type ClientInterface interface {
 	// Corresponds with PATCH /v1/schedules/{id} (the `ChangeSchedule` operationId).
 	ChangeSchedule(ctx context.Context, id ID, body ChangeScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// BackfillScheduleWithBody Backfill a range
+	//
+	// Sends the ticks of a range that has passed, each of which has no delivery yet: those that a pause left out, or that
+	// were due between `start_at` and when the schedule was created. At most 1,000 at once.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/schedules/{id}/backfill (the `BackfillSchedule` operationId).
+	BackfillScheduleWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BackfillSchedule Backfill a range
+	//
+	// Sends the ticks of a range that has passed, each of which has no delivery yet: those that a pause left out, or that
+	// were due between `start_at` and when the schedule was created. At most 1,000 at once.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/schedules/{id}/backfill (the `BackfillSchedule` operationId).
+	BackfillSchedule(ctx context.Context, id ID, body BackfillScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// FireSchedule Send it now
 	//
-	// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer comes
-	// as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+	// Of a recurring schedule, sends an extra message now, beside its ticks.
+	//
+	// Otherwise, makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer
+	// comes as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may
+	// be sent holds for everybody: where no turn comes
 	// soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 	//
 	// Corresponds with POST /v1/schedules/{id}/fire (the `FireSchedule` operationId).
 	FireSchedule(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PauseScheduleWithBody Pause a recurring schedule
+	//
+	// Lets its ticks pass without a delivery, until it is resumed or until `until`. They are counted, and not made up for.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/schedules/{id}/pause (the `PauseSchedule` operationId).
+	PauseScheduleWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PauseSchedule Pause a recurring schedule
+	//
+	// Lets its ticks pass without a delivery, until it is resumed or until `until`. They are counted, and not made up for.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/schedules/{id}/pause (the `PauseSchedule` operationId).
+	PauseSchedule(ctx context.Context, id ID, body PauseScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeSchedule Resume a recurring schedule
+	//
+	// Ends a pause. Resuming what is not paused changes nothing.
+	//
+	// Corresponds with POST /v1/schedules/{id}/resume (the `ResumeSchedule` operationId).
+	ResumeSchedule(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SkipTick Skip the next tick
+	//
+	// Leaves the next tick out. It is counted all the same.
+	//
+	// Corresponds with POST /v1/schedules/{id}/skip (the `SkipTick` operationId).
+	SkipTick(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSigningSecret Get the signing secret
 	//
@@ -1863,6 +2228,135 @@ func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReadinessRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCalendars List holiday calendars
+//
+// All of the tenant's, in the order of their names.
+//
+// Corresponds with GET /v1/calendars (the `ListCalendars` operationId).
+func (c *Client) ListCalendars(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCalendarsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCalendarWithBody Create a holiday calendar
+//
+// Keeps dates on which nothing is due, for recurrences to name by `except`. A repeated request finds the first; another
+// calendar of the same name is a conflict.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/calendars (the `CreateCalendar` operationId).
+func (c *Client) CreateCalendarWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCalendarRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCalendar Create a holiday calendar
+//
+// Keeps dates on which nothing is due, for recurrences to name by `except`. A repeated request finds the first; another
+// calendar of the same name is a conflict.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/calendars (the `CreateCalendar` operationId).
+func (c *Client) CreateCalendar(ctx context.Context, body CreateCalendarJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCalendarRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteCalendar Delete a holiday calendar
+//
+// Recurrences that name it pause when they are due, for to send on a holiday would be worse.
+//
+// Corresponds with DELETE /v1/calendars/{name} (the `DeleteCalendar` operationId).
+func (c *Client) DeleteCalendar(ctx context.Context, name CalendarName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCalendarRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCalendar Get a holiday calendar
+//
+// Corresponds with GET /v1/calendars/{name} (the `GetCalendar` operationId).
+func (c *Client) GetCalendar(ctx context.Context, name CalendarName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCalendarRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutCalendarWithBody Put a holiday calendar
+//
+// Creates the calendar or replaces it. A date that is added counts at once: each tick is worked out again when it is
+// due. One that is removed counts from the tick after the next.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/calendars/{name} (the `PutCalendar` operationId).
+func (c *Client) PutCalendarWithBody(ctx context.Context, name CalendarName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutCalendarRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutCalendar Put a holiday calendar
+//
+// Creates the calendar or replaces it. A date that is added counts at once: each tick is worked out again when it is
+// due. One that is removed counts from the tick after the next.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/calendars/{name} (the `PutCalendar` operationId).
+func (c *Client) PutCalendar(ctx context.Context, name CalendarName, body PutCalendarJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutCalendarRequest(c.Server, name, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2546,6 +3040,10 @@ func (c *Client) ListSchedules(ctx context.Context, params *ListSchedulesParams,
 // or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 // with another body is a conflict.
 //
+// With `recurrence` it is due again and again. Each time is a tick, and has a delivery of its own, whose id is the
+// schedule's, `@` and the time at which it is due: `statements@2026-12-31T12:00:00Z`. Its receiver gets that time as the
+// header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
+//
 // An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
 // has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 // a schedule while it waits, or give the next one another id.
@@ -2573,6 +3071,10 @@ func (c *Client) CreateScheduleWithBody(ctx context.Context, params *CreateSched
 // or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 // with another body is a conflict.
 //
+// With `recurrence` it is due again and again. Each time is a tick, and has a delivery of its own, whose id is the
+// schedule's, `@` and the time at which it is due: `statements@2026-12-31T12:00:00Z`. Its receiver gets that time as the
+// header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
+//
 // An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
 // has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 // a schedule while it waits, or give the next one another id.
@@ -2592,11 +3094,50 @@ func (c *Client) CreateSchedule(ctx context.Context, params *CreateScheduleParam
 	return c.Client.Do(req)
 }
 
+// PreviewScheduleWithBody Preview a recurrence
+//
+// Answers when a recurrence would be due, and what would be moved and why, before anything is created.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/schedules/preview (the `PreviewSchedule` operationId).
+func (c *Client) PreviewScheduleWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewScheduleRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreviewSchedule Preview a recurrence
+//
+// Answers when a recurrence would be due, and what would be moved and why, before anything is created.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/schedules/preview (the `PreviewSchedule` operationId).
+func (c *Client) PreviewSchedule(ctx context.Context, body PreviewScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewScheduleRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CancelSchedule Cancel a schedule
 //
 // Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
 // for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
-// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike. A recurring schedule ends;
+// deliveries of its ticks that were started go on.
 //
 // Corresponds with DELETE /v1/schedules/{id} (the `CancelSchedule` operationId).
 func (c *Client) CancelSchedule(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2630,6 +3171,9 @@ func (c *Client) GetSchedule(ctx context.Context, id ID, reqEditors ...RequestEd
 
 // ChangeScheduleWithBody Reschedule, or replace the data
 //
+// Of a recurring schedule, everything can be changed but `due_at`, with effect from its next tick. Other schedules have
+// `due_at` and `data` to change.
+//
 // Changes a schedule that has not ended. A `due_at` that has passed means now. While it is being retried, a new
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
@@ -2655,6 +3199,9 @@ func (c *Client) ChangeScheduleWithBody(ctx context.Context, id ID, contentType 
 
 // ChangeSchedule Reschedule, or replace the data
 //
+// Of a recurring schedule, everything can be changed but `due_at`, with effect from its next tick. Other schedules have
+// `due_at` and `data` to change.
+//
 // Changes a schedule that has not ended. A `due_at` that has passed means now. While it is being retried, a new
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
@@ -2678,15 +3225,130 @@ func (c *Client) ChangeSchedule(ctx context.Context, id ID, body ChangeScheduleJ
 	return c.Client.Do(req)
 }
 
+// BackfillScheduleWithBody Backfill a range
+//
+// Sends the ticks of a range that has passed, each of which has no delivery yet: those that a pause left out, or that
+// were due between `start_at` and when the schedule was created. At most 1,000 at once.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/schedules/{id}/backfill (the `BackfillSchedule` operationId).
+func (c *Client) BackfillScheduleWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBackfillScheduleRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BackfillSchedule Backfill a range
+//
+// Sends the ticks of a range that has passed, each of which has no delivery yet: those that a pause left out, or that
+// were due between `start_at` and when the schedule was created. At most 1,000 at once.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/schedules/{id}/backfill (the `BackfillSchedule` operationId).
+func (c *Client) BackfillSchedule(ctx context.Context, id ID, body BackfillScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBackfillScheduleRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // FireSchedule Send it now
 //
-// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer comes
-// as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+// Of a recurring schedule, sends an extra message now, beside its ticks.
+//
+// Otherwise, makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer
+// comes as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may
+// be sent holds for everybody: where no turn comes
 // soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 //
 // Corresponds with POST /v1/schedules/{id}/fire (the `FireSchedule` operationId).
 func (c *Client) FireSchedule(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewFireScheduleRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PauseScheduleWithBody Pause a recurring schedule
+//
+// Lets its ticks pass without a delivery, until it is resumed or until `until`. They are counted, and not made up for.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/schedules/{id}/pause (the `PauseSchedule` operationId).
+func (c *Client) PauseScheduleWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPauseScheduleRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PauseSchedule Pause a recurring schedule
+//
+// Lets its ticks pass without a delivery, until it is resumed or until `until`. They are counted, and not made up for.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/schedules/{id}/pause (the `PauseSchedule` operationId).
+func (c *Client) PauseSchedule(ctx context.Context, id ID, body PauseScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPauseScheduleRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeSchedule Resume a recurring schedule
+//
+// Ends a pause. Resuming what is not paused changes nothing.
+//
+// Corresponds with POST /v1/schedules/{id}/resume (the `ResumeSchedule` operationId).
+func (c *Client) ResumeSchedule(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeScheduleRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SkipTick Skip the next tick
+//
+// Leaves the next tick out. It is counted all the same.
+//
+// Corresponds with POST /v1/schedules/{id}/skip (the `SkipTick` operationId).
+func (c *Client) SkipTick(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSkipTickRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -2805,6 +3467,188 @@ func NewGetReadinessRequest(server string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewListCalendarsRequest constructs an http.Request for the ListCalendars method
+func NewListCalendarsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/calendars")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateCalendarRequest calls the generic CreateCalendar builder with application/json body
+func NewCreateCalendarRequest(server string, body CreateCalendarJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateCalendarRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateCalendarRequestWithBody constructs an http.Request for the CreateCalendar method, with any body, and a specified content type
+func NewCreateCalendarRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/calendars")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteCalendarRequest constructs an http.Request for the DeleteCalendar method
+func NewDeleteCalendarRequest(server string, name CalendarName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/calendars/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetCalendarRequest constructs an http.Request for the GetCalendar method
+func NewGetCalendarRequest(server string, name CalendarName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/calendars/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutCalendarRequest calls the generic PutCalendar builder with application/json body
+func NewPutCalendarRequest(server string, name CalendarName, body PutCalendarJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutCalendarRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewPutCalendarRequestWithBody constructs an http.Request for the PutCalendar method, with any body, and a specified content type
+func NewPutCalendarRequestWithBody(server string, name CalendarName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/calendars/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -4008,6 +4852,46 @@ func NewCreateScheduleRequestWithBody(server string, params *CreateScheduleParam
 	return req, nil
 }
 
+// NewPreviewScheduleRequest calls the generic PreviewSchedule builder with application/json body
+func NewPreviewScheduleRequest(server string, body PreviewScheduleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPreviewScheduleRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPreviewScheduleRequestWithBody constructs an http.Request for the PreviewSchedule method, with any body, and a specified content type
+func NewPreviewScheduleRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/schedules/preview")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewCancelScheduleRequest constructs an http.Request for the CancelSchedule method
 func NewCancelScheduleRequest(server string, id ID) (*http.Request, error) {
 	var err error
@@ -4123,6 +5007,53 @@ func NewChangeScheduleRequestWithBody(server string, id ID, contentType string, 
 	return req, nil
 }
 
+// NewBackfillScheduleRequest calls the generic BackfillSchedule builder with application/json body
+func NewBackfillScheduleRequest(server string, id ID, body BackfillScheduleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewBackfillScheduleRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewBackfillScheduleRequestWithBody constructs an http.Request for the BackfillSchedule method, with any body, and a specified content type
+func NewBackfillScheduleRequestWithBody(server string, id ID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/schedules/%s/backfill", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewFireScheduleRequest constructs an http.Request for the FireSchedule method
 func NewFireScheduleRequest(server string, id ID) (*http.Request, error) {
 	var err error
@@ -4140,6 +5071,121 @@ func NewFireScheduleRequest(server string, id ID) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/v1/schedules/%s/fire", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPauseScheduleRequest calls the generic PauseSchedule builder with application/json body
+func NewPauseScheduleRequest(server string, id ID, body PauseScheduleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPauseScheduleRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewPauseScheduleRequestWithBody constructs an http.Request for the PauseSchedule method, with any body, and a specified content type
+func NewPauseScheduleRequestWithBody(server string, id ID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/schedules/%s/pause", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewResumeScheduleRequest constructs an http.Request for the ResumeSchedule method
+func NewResumeScheduleRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/schedules/%s/resume", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSkipTickRequest constructs an http.Request for the SkipTick method
+func NewSkipTickRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/schedules/%s/skip", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -4283,6 +5329,71 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
+
+	// ListCalendarsWithResponse List holiday calendars
+	//
+	// All of the tenant's, in the order of their names.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/calendars (the `ListCalendars` operationId).
+	ListCalendarsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListCalendarsResponse, error)
+
+	// CreateCalendarWithBodyWithResponse Create a holiday calendar
+	//
+	// Keeps dates on which nothing is due, for recurrences to name by `except`. A repeated request finds the first; another
+	// calendar of the same name is a conflict.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/calendars (the `CreateCalendar` operationId).
+	CreateCalendarWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCalendarResponse, error)
+
+	// CreateCalendarWithResponse Create a holiday calendar
+	//
+	// Keeps dates on which nothing is due, for recurrences to name by `except`. A repeated request finds the first; another
+	// calendar of the same name is a conflict.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/calendars (the `CreateCalendar` operationId).
+	CreateCalendarWithResponse(ctx context.Context, body CreateCalendarJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCalendarResponse, error)
+
+	// DeleteCalendarWithResponse Delete a holiday calendar
+	//
+	// Recurrences that name it pause when they are due, for to send on a holiday would be worse.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/calendars/{name} (the `DeleteCalendar` operationId).
+	DeleteCalendarWithResponse(ctx context.Context, name CalendarName, reqEditors ...RequestEditorFn) (*DeleteCalendarResponse, error)
+
+	// GetCalendarWithResponse Get a holiday calendar
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/calendars/{name} (the `GetCalendar` operationId).
+	GetCalendarWithResponse(ctx context.Context, name CalendarName, reqEditors ...RequestEditorFn) (*GetCalendarResponse, error)
+
+	// PutCalendarWithBodyWithResponse Put a holiday calendar
+	//
+	// Creates the calendar or replaces it. A date that is added counts at once: each tick is worked out again when it is
+	// due. One that is removed counts from the tick after the next.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/calendars/{name} (the `PutCalendar` operationId).
+	PutCalendarWithBodyWithResponse(ctx context.Context, name CalendarName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCalendarResponse, error)
+
+	// PutCalendarWithResponse Put a holiday calendar
+	//
+	// Creates the calendar or replaces it. A date that is added counts at once: each tick is worked out again when it is
+	// due. One that is removed counts from the tick after the next.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/calendars/{name} (the `PutCalendar` operationId).
+	PutCalendarWithResponse(ctx context.Context, name CalendarName, body PutCalendarJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCalendarResponse, error)
 
 	// ListDeliveriesWithResponse List deliveries
 	//
@@ -4669,6 +5780,10 @@ type ClientWithResponsesInterface interface {
 	// or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 	// with another body is a conflict.
 	//
+	// With `recurrence` it is due again and again. Each time is a tick, and has a delivery of its own, whose id is the
+	// schedule's, `@` and the time at which it is due: `statements@2026-12-31T12:00:00Z`. Its receiver gets that time as the
+	// header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
+	//
 	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
 	// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 	// a schedule while it waits, or give the next one another id.
@@ -4686,6 +5801,10 @@ type ClientWithResponsesInterface interface {
 	// or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 	// with another body is a conflict.
 	//
+	// With `recurrence` it is due again and again. Each time is a tick, and has a delivery of its own, whose id is the
+	// schedule's, `@` and the time at which it is due: `statements@2026-12-31T12:00:00Z`. Its receiver gets that time as the
+	// header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
+	//
 	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
 	// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 	// a schedule while it waits, or give the next one another id.
@@ -4695,11 +5814,30 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
 	CreateScheduleWithResponse(ctx context.Context, params *CreateScheduleParams, body CreateScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateScheduleResponse, error)
 
+	// PreviewScheduleWithBodyWithResponse Preview a recurrence
+	//
+	// Answers when a recurrence would be due, and what would be moved and why, before anything is created.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/schedules/preview (the `PreviewSchedule` operationId).
+	PreviewScheduleWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PreviewScheduleResponse, error)
+
+	// PreviewScheduleWithResponse Preview a recurrence
+	//
+	// Answers when a recurrence would be due, and what would be moved and why, before anything is created.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/schedules/preview (the `PreviewSchedule` operationId).
+	PreviewScheduleWithResponse(ctx context.Context, body PreviewScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*PreviewScheduleResponse, error)
+
 	// CancelScheduleWithResponse Cancel a schedule
 	//
 	// Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
 	// for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
-	// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
+	// the answer is 202, with the state `sending`. Cancelling twice is answered alike. A recurring schedule ends;
+	// deliveries of its ticks that were started go on.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4717,6 +5855,9 @@ type ClientWithResponsesInterface interface {
 
 	// ChangeScheduleWithBodyWithResponse Reschedule, or replace the data
 	//
+	// Of a recurring schedule, everything can be changed but `due_at`, with effect from its next tick. Other schedules have
+	// `due_at` and `data` to change.
+	//
 	// Changes a schedule that has not ended. A `due_at` that has passed means now. While it is being retried, a new
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
@@ -4732,6 +5873,9 @@ type ClientWithResponsesInterface interface {
 
 	// ChangeScheduleWithResponse Reschedule, or replace the data
 	//
+	// Of a recurring schedule, everything can be changed but `due_at`, with effect from its next tick. Other schedules have
+	// `due_at` and `data` to change.
+	//
 	// Changes a schedule that has not ended. A `due_at` that has passed means now. While it is being retried, a new
 	// `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 	// know its id by then.
@@ -4745,16 +5889,75 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /v1/schedules/{id} (the `ChangeSchedule` operationId).
 	ChangeScheduleWithResponse(ctx context.Context, id ID, body ChangeScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeScheduleResponse, error)
 
+	// BackfillScheduleWithBodyWithResponse Backfill a range
+	//
+	// Sends the ticks of a range that has passed, each of which has no delivery yet: those that a pause left out, or that
+	// were due between `start_at` and when the schedule was created. At most 1,000 at once.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/schedules/{id}/backfill (the `BackfillSchedule` operationId).
+	BackfillScheduleWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BackfillScheduleResponse, error)
+
+	// BackfillScheduleWithResponse Backfill a range
+	//
+	// Sends the ticks of a range that has passed, each of which has no delivery yet: those that a pause left out, or that
+	// were due between `start_at` and when the schedule was created. At most 1,000 at once.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/schedules/{id}/backfill (the `BackfillSchedule` operationId).
+	BackfillScheduleWithResponse(ctx context.Context, id ID, body BackfillScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*BackfillScheduleResponse, error)
+
 	// FireScheduleWithResponse Send it now
 	//
-	// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer comes
-	// as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+	// Of a recurring schedule, sends an extra message now, beside its ticks.
+	//
+	// Otherwise, makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer
+	// comes as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may
+	// be sent holds for everybody: where no turn comes
 	// soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/schedules/{id}/fire (the `FireSchedule` operationId).
 	FireScheduleWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*FireScheduleResponse, error)
+
+	// PauseScheduleWithBodyWithResponse Pause a recurring schedule
+	//
+	// Lets its ticks pass without a delivery, until it is resumed or until `until`. They are counted, and not made up for.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/schedules/{id}/pause (the `PauseSchedule` operationId).
+	PauseScheduleWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PauseScheduleResponse, error)
+
+	// PauseScheduleWithResponse Pause a recurring schedule
+	//
+	// Lets its ticks pass without a delivery, until it is resumed or until `until`. They are counted, and not made up for.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/schedules/{id}/pause (the `PauseSchedule` operationId).
+	PauseScheduleWithResponse(ctx context.Context, id ID, body PauseScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*PauseScheduleResponse, error)
+
+	// ResumeScheduleWithResponse Resume a recurring schedule
+	//
+	// Ends a pause. Resuming what is not paused changes nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/schedules/{id}/resume (the `ResumeSchedule` operationId).
+	ResumeScheduleWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*ResumeScheduleResponse, error)
+
+	// SkipTickWithResponse Skip the next tick
+	//
+	// Leaves the next tick out. It is counted all the same.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/schedules/{id}/skip (the `SkipTick` operationId).
+	SkipTickWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*SkipTickResponse, error)
 
 	// GetSigningSecretWithResponse Get the signing secret
 	//
@@ -4863,6 +6066,225 @@ func (r GetReadinessResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetReadinessResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListCalendarsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CalendarList
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCalendarsResponse) GetJSON200() *CalendarList {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCalendarsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCalendarsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCalendarsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCalendarsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateCalendarResponse201Headers the declared response headers of an HTTP 201 response for CreateCalendar
+type CreateCalendarResponse201Headers struct {
+	Location string
+}
+
+type CreateCalendarResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Calendar
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Calendar
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateCalendarResponse201Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateCalendarResponse) GetJSON200() *Calendar {
+	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateCalendarResponse) GetJSON201() *Calendar {
+	return r.JSON201
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateCalendarResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateCalendarResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateCalendarResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateCalendarResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteCalendarResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Calendar
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteCalendarResponse) GetJSON200() *Calendar {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteCalendarResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteCalendarResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteCalendarResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteCalendarResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetCalendarResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Calendar
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCalendarResponse) GetJSON200() *Calendar {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCalendarResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCalendarResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCalendarResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCalendarResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PutCalendarResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Calendar
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutCalendarResponse) GetJSON200() *Calendar {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r PutCalendarResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutCalendarResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutCalendarResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutCalendarResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5936,6 +7358,47 @@ func (r CreateScheduleResponse) ContentType() string {
 	return ""
 }
 
+type PreviewScheduleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Preview
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PreviewScheduleResponse) GetJSON200() *Preview {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r PreviewScheduleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PreviewScheduleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PreviewScheduleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PreviewScheduleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type CancelScheduleResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6073,6 +7536,47 @@ func (r ChangeScheduleResponse) ContentType() string {
 	return ""
 }
 
+type BackfillScheduleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Backfilled
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r BackfillScheduleResponse) GetJSON200() *Backfilled {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r BackfillScheduleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r BackfillScheduleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r BackfillScheduleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r BackfillScheduleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type FireScheduleResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6115,6 +7619,129 @@ func (r FireScheduleResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r FireScheduleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PauseScheduleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Delivery
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PauseScheduleResponse) GetJSON200() *Delivery {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r PauseScheduleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PauseScheduleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PauseScheduleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PauseScheduleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ResumeScheduleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Delivery
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ResumeScheduleResponse) GetJSON200() *Delivery {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ResumeScheduleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResumeScheduleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResumeScheduleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResumeScheduleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SkipTickResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Delivery
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SkipTickResponse) GetJSON200() *Delivery {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r SkipTickResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SkipTickResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SkipTickResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SkipTickResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6229,6 +7856,113 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 		return nil, err
 	}
 	return ParseGetReadinessResponse(rsp)
+}
+
+// ListCalendarsWithResponse List holiday calendars
+//
+// All of the tenant's, in the order of their names.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/calendars (the `ListCalendars` operationId).
+func (c *ClientWithResponses) ListCalendarsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListCalendarsResponse, error) {
+	rsp, err := c.ListCalendars(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCalendarsResponse(rsp)
+}
+
+// CreateCalendarWithBodyWithResponse Create a holiday calendar
+//
+// Keeps dates on which nothing is due, for recurrences to name by `except`. A repeated request finds the first; another
+// calendar of the same name is a conflict.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/calendars (the `CreateCalendar` operationId).
+func (c *ClientWithResponses) CreateCalendarWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCalendarResponse, error) {
+	rsp, err := c.CreateCalendarWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCalendarResponse(rsp)
+}
+
+// CreateCalendarWithResponse Create a holiday calendar
+//
+// Keeps dates on which nothing is due, for recurrences to name by `except`. A repeated request finds the first; another
+// calendar of the same name is a conflict.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/calendars (the `CreateCalendar` operationId).
+func (c *ClientWithResponses) CreateCalendarWithResponse(ctx context.Context, body CreateCalendarJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCalendarResponse, error) {
+	rsp, err := c.CreateCalendar(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCalendarResponse(rsp)
+}
+
+// DeleteCalendarWithResponse Delete a holiday calendar
+//
+// Recurrences that name it pause when they are due, for to send on a holiday would be worse.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/calendars/{name} (the `DeleteCalendar` operationId).
+func (c *ClientWithResponses) DeleteCalendarWithResponse(ctx context.Context, name CalendarName, reqEditors ...RequestEditorFn) (*DeleteCalendarResponse, error) {
+	rsp, err := c.DeleteCalendar(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteCalendarResponse(rsp)
+}
+
+// GetCalendarWithResponse Get a holiday calendar
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/calendars/{name} (the `GetCalendar` operationId).
+func (c *ClientWithResponses) GetCalendarWithResponse(ctx context.Context, name CalendarName, reqEditors ...RequestEditorFn) (*GetCalendarResponse, error) {
+	rsp, err := c.GetCalendar(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCalendarResponse(rsp)
+}
+
+// PutCalendarWithBodyWithResponse Put a holiday calendar
+//
+// Creates the calendar or replaces it. A date that is added counts at once: each tick is worked out again when it is
+// due. One that is removed counts from the tick after the next.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/calendars/{name} (the `PutCalendar` operationId).
+func (c *ClientWithResponses) PutCalendarWithBodyWithResponse(ctx context.Context, name CalendarName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCalendarResponse, error) {
+	rsp, err := c.PutCalendarWithBody(ctx, name, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutCalendarResponse(rsp)
+}
+
+// PutCalendarWithResponse Put a holiday calendar
+//
+// Creates the calendar or replaces it. A date that is added counts at once: each tick is worked out again when it is
+// due. One that is removed counts from the tick after the next.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/calendars/{name} (the `PutCalendar` operationId).
+func (c *ClientWithResponses) PutCalendarWithResponse(ctx context.Context, name CalendarName, body PutCalendarJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCalendarResponse, error) {
+	rsp, err := c.PutCalendar(ctx, name, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutCalendarResponse(rsp)
 }
 
 // ListDeliveriesWithResponse List deliveries
@@ -6808,6 +8542,10 @@ func (c *ClientWithResponses) ListSchedulesWithResponse(ctx context.Context, par
 // or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 // with another body is a conflict.
 //
+// With `recurrence` it is due again and again. Each time is a tick, and has a delivery of its own, whose id is the
+// schedule's, `@` and the time at which it is due: `statements@2026-12-31T12:00:00Z`. Its receiver gets that time as the
+// header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
+//
 // An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
 // has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 // a schedule while it waits, or give the next one another id.
@@ -6831,6 +8569,10 @@ func (c *ClientWithResponses) CreateScheduleWithBodyWithResponse(ctx context.Con
 // or the same `Idempotency-Key`, and the same body but for white space and the order of fields. The same id
 // with another body is a conflict.
 //
+// With `recurrence` it is due again and again. Each time is a tick, and has a delivery of its own, whose id is the
+// schedule's, `@` and the time at which it is due: `statements@2026-12-31T12:00:00Z`. Its receiver gets that time as the
+// header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
+//
 // An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
 // has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 // a schedule while it waits, or give the next one another id.
@@ -6846,11 +8588,42 @@ func (c *ClientWithResponses) CreateScheduleWithResponse(ctx context.Context, pa
 	return ParseCreateScheduleResponse(rsp)
 }
 
+// PreviewScheduleWithBodyWithResponse Preview a recurrence
+//
+// Answers when a recurrence would be due, and what would be moved and why, before anything is created.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/schedules/preview (the `PreviewSchedule` operationId).
+func (c *ClientWithResponses) PreviewScheduleWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PreviewScheduleResponse, error) {
+	rsp, err := c.PreviewScheduleWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewScheduleResponse(rsp)
+}
+
+// PreviewScheduleWithResponse Preview a recurrence
+//
+// Answers when a recurrence would be due, and what would be moved and why, before anything is created.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/schedules/preview (the `PreviewSchedule` operationId).
+func (c *ClientWithResponses) PreviewScheduleWithResponse(ctx context.Context, body PreviewScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*PreviewScheduleResponse, error) {
+	rsp, err := c.PreviewSchedule(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewScheduleResponse(rsp)
+}
+
 // CancelScheduleWithResponse Cancel a schedule
 //
 // Cancels a schedule, unless it ends otherwise first: the answer says which. An attempt under way is waited
 // for, and if it delivers the message, that is what counts. It is waited for five seconds at most: after that
-// the answer is 202, with the state `sending`. Cancelling twice is answered alike.
+// the answer is 202, with the state `sending`. Cancelling twice is answered alike. A recurring schedule ends;
+// deliveries of its ticks that were started go on.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6880,6 +8653,9 @@ func (c *ClientWithResponses) GetScheduleWithResponse(ctx context.Context, id ID
 
 // ChangeScheduleWithBodyWithResponse Reschedule, or replace the data
 //
+// Of a recurring schedule, everything can be changed but `due_at`, with effect from its next tick. Other schedules have
+// `due_at` and `data` to change.
+//
 // Changes a schedule that has not ended. A `due_at` that has passed means now. While it is being retried, a new
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
@@ -6901,6 +8677,9 @@ func (c *ClientWithResponses) ChangeScheduleWithBodyWithResponse(ctx context.Con
 
 // ChangeScheduleWithResponse Reschedule, or replace the data
 //
+// Of a recurring schedule, everything can be changed but `due_at`, with effect from its next tick. Other schedules have
+// `due_at` and `data` to change.
+//
 // Changes a schedule that has not ended. A `due_at` that has passed means now. While it is being retried, a new
 // `due_at` moves the next attempt. Its data can be replaced only before its first attempt, for a receiver may
 // know its id by then.
@@ -6920,10 +8699,45 @@ func (c *ClientWithResponses) ChangeScheduleWithResponse(ctx context.Context, id
 	return ParseChangeScheduleResponse(rsp)
 }
 
+// BackfillScheduleWithBodyWithResponse Backfill a range
+//
+// Sends the ticks of a range that has passed, each of which has no delivery yet: those that a pause left out, or that
+// were due between `start_at` and when the schedule was created. At most 1,000 at once.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/schedules/{id}/backfill (the `BackfillSchedule` operationId).
+func (c *ClientWithResponses) BackfillScheduleWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BackfillScheduleResponse, error) {
+	rsp, err := c.BackfillScheduleWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBackfillScheduleResponse(rsp)
+}
+
+// BackfillScheduleWithResponse Backfill a range
+//
+// Sends the ticks of a range that has passed, each of which has no delivery yet: those that a pause left out, or that
+// were due between `start_at` and when the schedule was created. At most 1,000 at once.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/schedules/{id}/backfill (the `BackfillSchedule` operationId).
+func (c *ClientWithResponses) BackfillScheduleWithResponse(ctx context.Context, id ID, body BackfillScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*BackfillScheduleResponse, error) {
+	rsp, err := c.BackfillSchedule(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBackfillScheduleResponse(rsp)
+}
+
 // FireScheduleWithResponse Send it now
 //
-// Makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer comes
-// as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may be sent holds for everybody: where no turn comes
+// Of a recurring schedule, sends an extra message now, beside its ticks.
+//
+// Otherwise, makes the next attempt now, whether the schedule sleeps until it is due or waits for a retry. The answer
+// comes as soon as the request is recorded: how the attempt ends is seen by getting the schedule. What its endpoint may
+// be sent holds for everybody: where no turn comes
 // soon, it goes in line, or stays where it is there, and is sent when its turn has come.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6935,6 +8749,66 @@ func (c *ClientWithResponses) FireScheduleWithResponse(ctx context.Context, id I
 		return nil, err
 	}
 	return ParseFireScheduleResponse(rsp)
+}
+
+// PauseScheduleWithBodyWithResponse Pause a recurring schedule
+//
+// Lets its ticks pass without a delivery, until it is resumed or until `until`. They are counted, and not made up for.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/schedules/{id}/pause (the `PauseSchedule` operationId).
+func (c *ClientWithResponses) PauseScheduleWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PauseScheduleResponse, error) {
+	rsp, err := c.PauseScheduleWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePauseScheduleResponse(rsp)
+}
+
+// PauseScheduleWithResponse Pause a recurring schedule
+//
+// Lets its ticks pass without a delivery, until it is resumed or until `until`. They are counted, and not made up for.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/schedules/{id}/pause (the `PauseSchedule` operationId).
+func (c *ClientWithResponses) PauseScheduleWithResponse(ctx context.Context, id ID, body PauseScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*PauseScheduleResponse, error) {
+	rsp, err := c.PauseSchedule(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePauseScheduleResponse(rsp)
+}
+
+// ResumeScheduleWithResponse Resume a recurring schedule
+//
+// Ends a pause. Resuming what is not paused changes nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/schedules/{id}/resume (the `ResumeSchedule` operationId).
+func (c *ClientWithResponses) ResumeScheduleWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*ResumeScheduleResponse, error) {
+	rsp, err := c.ResumeSchedule(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumeScheduleResponse(rsp)
+}
+
+// SkipTickWithResponse Skip the next tick
+//
+// Leaves the next tick out. It is counted all the same.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/schedules/{id}/skip (the `SkipTick` operationId).
+func (c *ClientWithResponses) SkipTickWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*SkipTickResponse, error) {
+	rsp, err := c.SkipTick(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSkipTickResponse(rsp)
 }
 
 // GetSigningSecretWithResponse Get the signing secret
@@ -7027,6 +8901,156 @@ func ParseGetReadinessResponse(rsp *http.Response) (*GetReadinessResponse, error
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Status
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListCalendarsResponse parses an HTTP response from a ListCalendarsWithResponse call
+func ParseListCalendarsResponse(rsp *http.Response) (*ListCalendarsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCalendarsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CalendarList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateCalendarResponse parses an HTTP response from a CreateCalendarWithResponse call
+func ParseCreateCalendarResponse(rsp *http.Response) (*CreateCalendarResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateCalendarResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Calendar
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Calendar
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateCalendarResponse201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteCalendarResponse parses an HTTP response from a DeleteCalendarWithResponse call
+func ParseDeleteCalendarResponse(rsp *http.Response) (*DeleteCalendarResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteCalendarResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Calendar
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetCalendarResponse parses an HTTP response from a GetCalendarWithResponse call
+func ParseGetCalendarResponse(rsp *http.Response) (*GetCalendarResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCalendarResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Calendar
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePutCalendarResponse parses an HTTP response from a PutCalendarWithResponse call
+func ParsePutCalendarResponse(rsp *http.Response) (*PutCalendarResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutCalendarResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Calendar
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7735,6 +9759,32 @@ func ParseCreateScheduleResponse(rsp *http.Response) (*CreateScheduleResponse, e
 	return response, nil
 }
 
+// ParsePreviewScheduleResponse parses an HTTP response from a PreviewScheduleWithResponse call
+func ParsePreviewScheduleResponse(rsp *http.Response) (*PreviewScheduleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PreviewScheduleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Preview
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseCancelScheduleResponse parses an HTTP response from a CancelScheduleWithResponse call
 func ParseCancelScheduleResponse(rsp *http.Response) (*CancelScheduleResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7827,6 +9877,32 @@ func ParseChangeScheduleResponse(rsp *http.Response) (*ChangeScheduleResponse, e
 	return response, nil
 }
 
+// ParseBackfillScheduleResponse parses an HTTP response from a BackfillScheduleWithResponse call
+func ParseBackfillScheduleResponse(rsp *http.Response) (*BackfillScheduleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &BackfillScheduleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Backfilled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseFireScheduleResponse parses an HTTP response from a FireScheduleWithResponse call
 func ParseFireScheduleResponse(rsp *http.Response) (*FireScheduleResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7854,6 +9930,84 @@ func ParseFireScheduleResponse(rsp *http.Response) (*FireScheduleResponse, error
 			return nil, err
 		}
 		response.JSON202 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePauseScheduleResponse parses an HTTP response from a PauseScheduleWithResponse call
+func ParsePauseScheduleResponse(rsp *http.Response) (*PauseScheduleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PauseScheduleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Delivery
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseResumeScheduleResponse parses an HTTP response from a ResumeScheduleWithResponse call
+func ParseResumeScheduleResponse(rsp *http.Response) (*ResumeScheduleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResumeScheduleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Delivery
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSkipTickResponse parses an HTTP response from a SkipTickWithResponse call
+func ParseSkipTickResponse(rsp *http.Response) (*SkipTickResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SkipTickResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Delivery
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	}
 

@@ -71,6 +71,11 @@ type DeliverInput struct {
 	Plan *postdate.RetryPlan `json:"plan,omitempty"`
 	// Line is the line in which it waits, where it was changed while it waited.
 	Line string `json:"line,omitempty"`
+	// Local is the local time for which it is due. Its instant is worked out again by the
+	// law of the day on which it wakes.
+	Local *postdate.LocalDue `json:"local,omitempty"`
+	// ReportEnd: the recurrence waits to know when the delivery of its tick has ended.
+	ReportEnd bool `json:"report_end,omitempty"`
 	// Signals: a Sweep or a line may signal it, since an earlier run was parked or waited.
 	Signals bool `json:"signals,omitempty"`
 }

@@ -15,6 +15,7 @@ func (in DeliverInput) Delivery(accepted Accepted, tenant *postdate.Tenant) post
 		Message:       in.Shipment.Message,
 		To:            in.Shipment.To,
 		DueAt:         in.Shipment.DueAt,
+		Local:         in.Local,
 		CreatedAt:     accepted.At,
 		ExpiresAt:     in.ExpiresAt,
 		Timeout:       in.Shipment.timeout(tenant),

@@ -51,6 +51,8 @@ const (
 	UpdateRotateSecret     = "rotate_secret"      // takes a [RotateSecret]
 	UpdateCreateKey        = "create_key"         // takes a postdate.Key
 	UpdateRevokeKey        = "revoke_key"         // takes an id
+	UpdatePutCalendar      = "put_calendar"       // takes a [PutCalendar]
+	UpdateDeleteCalendar   = "delete_calendar"    // takes a name
 )
 
 // SignalSuperseded signals to a waiting delivery that a newer message replaces it.

@@ -14,7 +14,7 @@ import (
 // DeliverOptions are the options to start a Deliver at now: once for its id, asleep until
 // it is due.
 func DeliverOptions(in DeliverInput, accepted Accepted, now time.Time) client.StartWorkflowOptions {
-	message, to := in.Shipment.Message, in.Shipment.To
+	message := in.Shipment.Message
 	attributes := []temporal.SearchAttributeUpdate{
 		AttrTenant.ValueSet(message.Tenant),
 		AttrMessageType.ValueSet([]string{Searchable(message.Type)}),
@@ -22,11 +22,11 @@ func DeliverOptions(in DeliverInput, accepted Accepted, now time.Time) client.St
 	if message.Entity != "" {
 		attributes = append(attributes, AttrEntity.ValueSet([]string{Searchable(message.Entity)}))
 	}
-	if to.Endpoint != "" {
-		attributes = append(attributes, AttrEndpoint.ValueSet([]string{to.Endpoint}))
+	if endpoint := in.Shipment.To.Endpoint; endpoint != "" {
+		attributes = append(attributes, AttrEndpoint.ValueSet([]string{endpoint}))
 	}
 	options := onceOptions(DeliveryID(message.Tenant, in.Shipment.ID()), TaskQueue, message.Tenant)
-	options.StartDelay = max(0, in.Shipment.DueAt.Sub(now))
+	options.StartDelay = max(0, in.WakeAt(now).Sub(now))
 	options.TypedSearchAttributes = temporal.NewSearchAttributes(attributes...)
 	accepted.DueAt, accepted.StartedAt = in.Shipment.DueAt, now
 	options.Memo = map[string]any{MemoAccepted: accepted}

@@ -68,8 +68,17 @@ type TenantChanged struct {
 	Created  bool               `json:"created,omitempty"`
 	Endpoint *postdate.Endpoint `json:"endpoint,omitempty"`
 	Key      *postdate.Key      `json:"key,omitempty"`
+	// Calendar is the holiday calendar that was put or deleted.
+	Calendar *postdate.HolidayCalendar `json:"calendar,omitempty"`
 	// Secret is the tenant's newest secret, where that was rotated or ensured.
 	Secret postdate.Secret `json:"secret,omitempty"`
 	// Sweep is the id of the Sweep that was started, if one was.
 	Sweep string `json:"sweep,omitempty"`
+}
+
+// PutCalendar creates a holiday calendar, or replaces the one of its name.
+type PutCalendar struct {
+	Calendar postdate.HolidayCalendar `json:"calendar"`
+	// Create: another calendar of that name is a conflict.
+	Create bool `json:"create,omitempty"`
 }

@@ -32,6 +32,8 @@ type Config struct {
 	Ingester   Ingester
 	Deliveries Deliveries
 	Limiter    activities.Limiter
+	// Recurrences does what recurring schedules ask for.
+	Recurrences activities.Recurrences
 	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
 	// their own.
 	MaxInFlight int
@@ -101,7 +103,7 @@ func New(c Config) *Worker {
 	}
 	acts := &activities.Activities{
 		Sender: c.Sender, Tenants: c.Tenants, Starter: c.Ingester, Publisher: c.Ingester, Queue: c.Ingester,
-		Deliveries: c.Deliveries, AttemptLog: c.Deliveries, Limiter: c.Limiter, MaxInFlight: c.MaxInFlight,
+		Deliveries: c.Deliveries, AttemptLog: c.Deliveries, Limiter: c.Limiter, Recurrences: c.Recurrences, MaxInFlight: c.MaxInFlight,
 		Log: c.Log, Now: time.Now,
 	}
 	workflows.Register(w.deliveries)

@@ -21,6 +21,7 @@ import (
 	"github.com/postdate/postdate/internal/eventually"
 	"github.com/postdate/postdate/internal/executions"
 	"github.com/postdate/postdate/internal/ingest"
+	"github.com/postdate/postdate/internal/recurrences"
 	"github.com/postdate/postdate/protocol"
 	"github.com/postdate/postdate/worker"
 )
@@ -49,18 +50,28 @@ func TestMain(m *testing.M) {
 // newWorker is one that knows what tests have set up.
 func newWorker(c client.Client, change ...func(*worker.Config)) *worker.Worker {
 	silent, started := slog.New(slog.DiscardHandler), executions.New(executions.Config{Temporal: c})
+	ingester := ingest.New(ingest.Config{Temporal: c, Executions: started, Tenants: directory{}, Log: silent})
 	config := worker.Config{
 		Client: c, Sender: sender{}, Tenants: directory{}, Limiter: pacer{}, Log: silent, Slots: 100, MaxInFlight: 100,
-		Ingester: ingest.New(ingest.Config{Temporal: c, Executions: started, Tenants: directory{}, Log: silent}),
-		Deliveries: deliveries.New(deliveries.Config{
-			Temporal: c, Executions: started, Tenants: directory{}, Log: silent,
-			WorkerPolling: func(context.Context) (bool, error) { return true, nil },
-		}),
+		Ingester: ingester, Deliveries: newDeliveries(c, started), Recurrences: newRecurrences(c, started, ingester),
 	}
 	for _, change := range change {
 		change(&config)
 	}
 	return worker.New(config)
+}
+
+func newDeliveries(c client.Client, started *executions.Client) *deliveries.Store {
+	return deliveries.New(deliveries.Config{
+		Temporal: c, Executions: started, Tenants: directory{}, Log: slog.New(slog.DiscardHandler),
+		WorkerPolling: func(context.Context) (bool, error) { return true, nil },
+	})
+}
+
+func newRecurrences(c client.Client, started *executions.Client, starter recurrences.Starter) *recurrences.Store {
+	return recurrences.New(recurrences.Config{
+		Temporal: c, Executions: started, Tenants: directory{}, Starter: starter, Deliveries: newDeliveries(c, started),
+	})
 }
 
 // sender asks the receiver that a test has registered for the message.

@@ -57,6 +57,9 @@ func (d *delivery) resume() {
 
 // wait sleeps until d is due, or until an Update changes its course.
 func (d *delivery) wait(ctx workflow.Context) {
+	if d.followLaw(ctx); d.restart {
+		return
+	}
 	if d.Line != "" {
 		drainSignals(ctx) // it may have been released before this run began
 	}
@@ -246,6 +249,7 @@ func (d *delivery) recallAttempts(ctx workflow.Context) (log postdate.Attempts) 
 // end closes the execution with the status that says how the delivery ended, or
 // continues it as new where it was rescheduled.
 func (d *delivery) end(ctx workflow.Context) (*protocol.DeliverResult, error) {
+	d.reportTick(ctx)
 	_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
 	switch d.state {
 	case postdate.Expired:
@@ -271,7 +275,7 @@ func (d *delivery) end(ctx workflow.Context) (*protocol.DeliverResult, error) {
 			d.Shipment.Dequeued = d.Shipment.Dequeued || d.woken
 		}
 		return nil, workflow.NewContinueAsNewErrorWithOptions(ctx, workflow.ContinueAsNewErrorOptions{
-			BackoffStartInterval: max(0, d.Shipment.DueAt.Sub(workflow.Now(ctx))),
+			BackoffStartInterval: max(0, d.WakeAt(workflow.Now(ctx)).Sub(workflow.Now(ctx))),
 		}, protocol.DeliverWorkflow, d.DeliverInput)
 	default:
 		return nil, protocol.EncodeEnd(d.state, d.reason, d.Attempts)

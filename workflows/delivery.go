@@ -96,7 +96,7 @@ func (d *delivery) continueAsNew() {
 // keeps the time at which it happened.
 func (d *delivery) rescheduleTo(due time.Time) {
 	d.continueAsNew()
-	d.Plan = nil
+	d.Plan, d.Local = nil, nil
 	d.Shipment.DueAt = due
 	if d.Shipment.ID() == d.Shipment.Message.ID {
 		d.Shipment.Message.Timestamp = due
@@ -117,7 +117,10 @@ func (d *delivery) applyPending() {
 		if d.pendingChange.Data != nil {
 			d.Shipment.Message.Data = d.pendingChange.Data
 		}
-		d.rescheduleTo(due)
+		local := d.Local
+		if d.rescheduleTo(due); d.pendingChange.DueAt == nil {
+			d.Local = local
+		}
 	case fireRequest, noRequest:
 	}
 	d.pending = noRequest

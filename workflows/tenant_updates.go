@@ -28,6 +28,8 @@ func (t *tenant) listen(ctx workflow.Context) error {
 		handleUpdate(ctx, t, protocol.UpdateRotateSecret, (*change).rotateSecret, "Puts a new secret first."),
 		handleUpdate(ctx, t, protocol.UpdateCreateKey, (*change).createKey, "Adds a key."),
 		handleUpdate(ctx, t, protocol.UpdateRevokeKey, (*change).revokeKey, "Removes a key."),
+		handleUpdate(ctx, t, protocol.UpdatePutCalendar, (*change).putCalendar, "Creates or replaces a holiday calendar."),
+		handleUpdate(ctx, t, protocol.UpdateDeleteCalendar, (*change).deleteCalendar, "Removes a holiday calendar."),
 	)
 }
 
@@ -101,7 +103,7 @@ func (c *change) validate() error {
 	}
 	if len(encoded) > postdate.MaxTenantBytes {
 		return postdate.Errorf(postdate.Invalid, "",
-			"a tenant's endpoints, keys and secrets take at most %d bytes in all: with this they would take %d",
+			"a tenant's endpoints, keys, secrets and calendars take at most %d bytes in all: with this they would take %d",
 			postdate.MaxTenantBytes, len(encoded))
 	}
 	return nil

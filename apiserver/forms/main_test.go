@@ -29,6 +29,7 @@ import (
 	"github.com/postdate/postdate/internal/executions"
 	"github.com/postdate/postdate/internal/guard"
 	"github.com/postdate/postdate/internal/ingest"
+	"github.com/postdate/postdate/internal/recurrences"
 	"github.com/postdate/postdate/internal/tenants"
 	"github.com/postdate/postdate/protocol"
 )
@@ -161,13 +162,17 @@ func newDoor(tb testing.TB) *door {
 	public := guard.New(guard.Config{})
 	configured := tenants.New(tenants.Config{Temporal: engine, DefaultSecret: "whsec_", Log: log})
 	started := executions.New(executions.Config{Temporal: engine})
+	ingester := ingest.New(ingest.Config{Temporal: engine, Executions: started, Tenants: configured, Log: log, Now: clock})
+	store := deliveries.New(deliveries.Config{
+		Temporal: engine, Executions: started, Tenants: configured, Log: log, Now: clock,
+		WorkerPolling: func(context.Context) (bool, error) { return true, nil },
+	})
 	handler, err := apiserver.New(apiserver.Config{
 		AdminKeys: []string{"key"}, Log: log, Tenants: configured, Now: clock,
 		CheckURL: func(_ string, u *url.URL) error { return public.CheckURL(u) },
-		Ingester: ingest.New(ingest.Config{Temporal: engine, Executions: started, Tenants: configured, Log: log, Now: clock}),
-		Deliveries: deliveries.New(deliveries.Config{
-			Temporal: engine, Executions: started, Tenants: configured, Log: log, Now: clock,
-			WorkerPolling: func(context.Context) (bool, error) { return true, nil },
+		Ingester: ingester, Deliveries: store,
+		Recurrences: recurrences.New(recurrences.Config{
+			Temporal: engine, Executions: started, Tenants: configured, Starter: ingester, Deliveries: store, Now: clock,
 		}),
 	})
 	require.NoError(tb, err)

@@ -21,6 +21,7 @@ import (
 	"github.com/postdate/postdate/internal/codec"
 	"github.com/postdate/postdate/internal/deliveries"
 	"github.com/postdate/postdate/internal/pacer"
+	"github.com/postdate/postdate/internal/recurrences"
 	"github.com/postdate/postdate/internal/tenants"
 	"github.com/postdate/postdate/senders/webhook"
 	"github.com/postdate/postdate/worker"
@@ -90,7 +91,7 @@ func (p process) run(ctx context.Context) error {
 		defer w.Stop()
 	}
 	handler, err := p.handler(temporal, apiserver.Config{ //nolint:contextcheck // nothing there outlives the start
-		Ingester: s.ingester, Deliveries: s.deliveries, Tenants: s.tenants, Namespace: p.temporal.Namespace,
+		Ingester: s.ingester, Deliveries: s.deliveries, Tenants: s.tenants, Recurrences: s.recurrences, Namespace: p.temporal.Namespace,
 		Metrics: metrics, CheckURL: guards.checkURL,
 	}, ring)
 	if err != nil {
@@ -184,6 +185,8 @@ type stores struct {
 	tenants    *tenants.Store
 	ingester   *ingest.Ingester
 	deliveries *deliveries.Store
+	// recurrences starts and reads deliveries by the other two.
+	recurrences *recurrences.Store
 }
 
 func (p process) stores(temporal client.Client, check *encryptionCheck) stores {
@@ -202,7 +205,7 @@ func (p process) stores(temporal client.Client, check *encryptionCheck) stores {
 		Namespace:     p.temporal.Namespace,
 		EagerStart:    p.worker,
 	})
-	return stores{
+	s := stores{
 		tenants: configured,
 		ingester: ingest.New(ingest.Config{
 			Temporal:             temporal,
@@ -228,6 +231,10 @@ func (p process) stores(temporal client.Client, check *encryptionCheck) stores {
 			Now: time.Now,
 		}),
 	}
+	s.recurrences = recurrences.New(recurrences.Config{
+		Temporal: temporal, Executions: started, Tenants: configured, Starter: s.ingester, Deliveries: s.deliveries, Now: time.Now,
+	})
+	return s
 }
 
 func (p process) workerConfig(temporal client.Client, s stores, limiter *pacer.Pacer, g guards) worker.Config {
@@ -240,6 +247,7 @@ func (p process) workerConfig(temporal client.Client, s stores, limiter *pacer.P
 		Tenants:     s.tenants,
 		Ingester:    s.ingester,
 		Deliveries:  s.deliveries,
+		Recurrences: s.recurrences,
 		Limiter:     limiter,
 		MaxInFlight: p.MaxInFlight,
 		Log:         p.log,

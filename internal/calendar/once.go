@@ -2,6 +2,7 @@ package calendar
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/postdate/postdate"
 )
@@ -48,4 +49,13 @@ func noteRepeat(w wall, first bool) string {
 		which = "first"
 	}
 	return fmt.Sprintf("clocks show %s twice: this is the %s", w.local(), which)
+}
+
+// At describes an instant as clocks in a zone show it.
+func At(instant time.Time, zoneName string) (postdate.Moment, error) {
+	loc, err := LoadZone(zoneName)
+	if err != nil {
+		return postdate.Moment{}, err
+	}
+	return zone{loc}.moment(instant.Unix(), ""), nil
 }

@@ -39,6 +39,9 @@ func dueConditions(f postdate.Filter, now time.Time) []string {
 	}
 	if f.DueAfter != nil {
 		from := f.DueAfter.Add(-dueSlack)
+		if from.After(now) {
+			from = from.Add(-protocol.LawLead) // what is due at a local time wakes so much earlier
+		}
 		if from.Sub(now) > farAhead {
 			from = from.Add(-leapDays)
 		}

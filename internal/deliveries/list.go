@@ -158,7 +158,7 @@ func (s *Store) matches(ctx context.Context, f postdate.Filter, info *workflowpb
 			f.State != "" && f.State != r.State ||
 			f.AcceptedBefore != nil && r.CreatedAt.After(*f.AcceptedBefore)
 	})
-	if info.GetType().GetName() != protocol.DeliverWorkflow && executions.IsRunning(info) {
+	if carriesMany(info) && executions.IsRunning(info) {
 		return s.withoutMoved(ctx, f.Tenant, rows)
 	}
 	return rows, nil
@@ -166,8 +166,11 @@ func (s *Store) matches(ctx context.Context, f postdate.Filter, info *workflowpb
 
 // rows are the deliveries that an execution carries.
 func (s *Store) rows(ctx context.Context, tenant string, info *workflowpb.WorkflowExecutionInfo, now time.Time) ([]row, error) {
-	if info.GetType().GetName() == protocol.DeliverWorkflow {
+	switch info.GetType().GetName() {
+	case protocol.DeliverWorkflow:
 		return s.ownRow(tenant, info, now)
+	case protocol.RecurrenceWorkflow:
+		return s.recurringRow(tenant, info, now)
 	}
 	return s.groupRows(ctx, info, now)
 }
@@ -203,16 +206,26 @@ func (s *Store) ownRow(tenant string, info *workflowpb.WorkflowExecutionInfo, no
 	if !ok || owner != tenant {
 		return nil, nil
 	}
+	r, err := s.describedRow(info, now)
+	if err != nil {
+		return nil, err
+	}
+	r.ID = id
+	return []row{r}, nil
+}
+
+// describedRow is what an execution's memo and its search attributes say.
+func (s *Store) describedRow(info *workflowpb.WorkflowExecutionInfo, now time.Time) (row, error) {
 	var accepted protocol.Accepted
 	if err := s.executions.ReadMemo(info, protocol.MemoAccepted, &accepted); err != nil {
-		return nil, err
+		return row{}, err
 	}
 	fields := info.GetSearchAttributes().GetIndexedFields()
 	r := newRow(info, now)
-	r.ID, r.To, r.CreatedAt = id, accepted.To, accepted.At
+	r.To, r.CreatedAt = accepted.To, accepted.At
 	r.setDue(accepted)
 	r.Entity, r.Type = only(fields[protocol.AttrEntity.GetName()]), only(fields[protocol.AttrMessageType.GetName()])
-	return []row{r}, nil
+	return r, nil
 }
 
 func newRow(info *workflowpb.WorkflowExecutionInfo, now time.Time) row {

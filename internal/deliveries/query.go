@@ -17,8 +17,8 @@ import (
 func query(f postdate.Filter, now time.Time) string {
 	conditions := []string{executions.Equals(protocol.AttrTenant, f.Tenant)}
 	if f.SchedulesOnly {
-		conditions = append(conditions, "WorkflowType = "+executions.Quote(protocol.DeliverWorkflow),
-			"WorkflowId STARTS_WITH "+executions.Quote(protocol.ScheduleID(f.Tenant, "")))
+		conditions = append(conditions, fmt.Sprintf("(WorkflowType = %s OR WorkflowType = %s AND WorkflowId STARTS_WITH %s)",
+			executions.Quote(protocol.RecurrenceWorkflow), executions.Quote(protocol.DeliverWorkflow), executions.Quote(protocol.ScheduleID(f.Tenant, ""))))
 	} else {
 		conditions = append(conditions, fmt.Sprintf("WorkflowType IN (%s, %s, %s)",
 			executions.Quote(protocol.DeliverWorkflow), executions.Quote(protocol.DispatchWorkflow), executions.Quote(protocol.LineWorkflow)))
@@ -49,8 +49,10 @@ func conditionOf(state postdate.State, now time.Time) string {
 			attribute, executions.Quote(string(postdate.Sending)), executions.QuoteTime(now))
 	case postdate.Waiting, postdate.Retrying: // in a line that was woken some still wait, and some have failed
 		return fmt.Sprintf("ExecutionStatus = 'Running' AND %s IN (%s, %s)", attribute, executions.Quote(string(state)), executions.Quote(string(postdate.Sending)))
-	case postdate.Parked:
+	case postdate.Parked, postdate.RecurrencePaused:
 		return "ExecutionStatus = 'Running' AND " + executions.Equals(protocol.AttrState, string(state))
+	case postdate.RecurrenceEnded:
+		return "ExecutionStatus = 'Completed' AND WorkflowType = " + executions.Quote(protocol.RecurrenceWorkflow)
 	case postdate.Delivered:
 		return fmt.Sprintf("(ExecutionStatus = 'Completed' OR ExecutionStatus = 'Running' AND %s)",
 			executions.Equals(protocol.AttrState, string(postdate.Sending)))

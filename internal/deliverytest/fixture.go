@@ -70,7 +70,8 @@ func startWorkers() (stop func(), err error) {
 	a := newTenant(Options{})
 	act := &activities.Activities{
 		Sender: outside, Tenants: outside, Starter: a, Publisher: a, Queue: a, Deliveries: a, AttemptLog: a, Limiter: outside,
-		Log: enginetest.Quiet, Now: time.Now,
+		Recurrences: a.Recurrences,
+		Log:         enginetest.Quiet, Now: time.Now,
 	}
 	var stops []func()
 	stop = func() {

@@ -67,3 +67,12 @@ func FailingFor(entity string, answer Receiver) Receiver {
 		return Attempt(http.StatusOK)
 	}
 }
+
+// Stopping is a receiver that accepts, and asks that no further tick be sent.
+func Stopping() Receiver {
+	return func(context.Context, postdate.Message) postdate.Attempt {
+		attempt := Attempt(http.StatusOK)
+		attempt.StopRecurrence = true
+		return attempt
+	}
+}

@@ -18,6 +18,7 @@ import (
 	"github.com/postdate/postdate/internal/eventually"
 	"github.com/postdate/postdate/internal/executions"
 	"github.com/postdate/postdate/internal/ingest"
+	"github.com/postdate/postdate/internal/recurrences"
 	"github.com/postdate/postdate/protocol"
 )
 
@@ -37,6 +38,8 @@ type Options struct {
 type Tenant struct {
 	*ingest.Ingester
 	*deliveries.Store
+	Recurrences *recurrences.Store
+
 	T    *testing.T
 	Name string
 }
@@ -61,7 +64,7 @@ func newTenant(o Options) *Tenant {
 		c = Temporal
 	}
 	started := executions.New(executions.Config{Temporal: c, DataConverter: Converter, EagerStart: true})
-	return &Tenant{
+	tenant := &Tenant{
 		Ingester: ingest.New(ingest.Config{
 			Temporal: c, Executions: started, Tenants: outside, TenantBurstPerSecond: o.BurstPerSecond, Log: enginetest.Quiet,
 		}),
@@ -71,6 +74,10 @@ func newTenant(o Options) *Tenant {
 		}),
 		Name: uuid.NewString(),
 	}
+	tenant.Recurrences = recurrences.New(recurrences.Config{
+		Temporal: c, Executions: started, Tenants: outside, Starter: tenant.Ingester, Deliveries: tenant.Store,
+	})
+	return tenant
 }
 
 // Process is another process that serves the same tenant.

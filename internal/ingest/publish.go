@@ -255,7 +255,7 @@ func (r *publishRun) publications(indexes []int) []protocol.Publication {
 		publications[n] = protocol.Publication{
 			Message: postdate.Message{
 				Tenant: r.Tenant, Entity: event.Entity, Type: event.Type, Timestamp: happened,
-				Data: event.Data, TraceParent: r.TraceParent, CloudEvent: cloudEventOf(event),
+				Data: event.Data, TraceParent: r.TraceParent, CloudEvent: cloudEventOf(event), Tick: event.Tick,
 			},
 			Endpoints: r.tenant.Subscribers(event.Type),
 		}

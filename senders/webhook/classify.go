@@ -19,6 +19,17 @@ const (
 	// "abort-message" (or "abort"), except on a 2xx, ends it, and "disable", on any answer,
 	// disables the endpoint.
 	headerDelivery = "Webhook-Delivery"
+	// headerRecurrence with the value "stop", on any answer, asks that no further tick of
+	// the recurring schedule be sent.
+	headerRecurrence = "Postdate-Recurrence"
+	stop             = "stop"
+)
+
+// The headers that say for which tick of a recurring schedule a message is: its number
+// and its nominal time.
+const (
+	headerTick        = "Postdate-Tick"
+	headerNominalTime = "Postdate-Nominal-Time"
 )
 
 // minReschedule is the soonest that a rescheduled message is sent again, also
@@ -29,7 +40,10 @@ const minReschedule = time.Second
 // classify says what an answer that came at now means, by its status and headers.
 func classify(response *http.Response, now time.Time) postdate.Attempt {
 	abort, disable := deliveryRequests(response.Header.Values(headerDelivery))
-	a := postdate.Attempt{Outcome: postdate.Failed, Status: response.StatusCode, Disable: disable}
+	a := postdate.Attempt{
+		Outcome: postdate.Failed, Status: response.StatusCode, Disable: disable,
+		StopRecurrence: strings.EqualFold(strings.TrimSpace(response.Header.Get(headerRecurrence)), stop),
+	}
 	switch status := response.StatusCode; {
 	case status >= 200 && status < 300:
 		a.Outcome = postdate.Accepted

@@ -31,6 +31,12 @@ func (s *Sender) request(ctx context.Context, at time.Time, m postdate.Message, 
 	}
 	maps.Copy(request.Header, s.headers)
 	maps.Copy(request.Header, headers)
+	if tick := m.Tick; tick != nil {
+		request.Header.Set(headerNominalTime, tick.NominalTime.UTC().Format(time.RFC3339))
+		if tick.Number > 0 {
+			request.Header.Set(headerTick, strconv.Itoa(tick.Number))
+		}
+	}
 	request.Header.Set(signature.HeaderID, m.ID)
 	request.Header.Set(signature.HeaderTimestamp, strconv.FormatInt(at.Unix(), 10))
 	request.Header.Set(signature.HeaderSignature, signature.Sign(m.ID, at, body, signers...))
