@@ -2,6 +2,7 @@ package deliveries
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -42,6 +43,9 @@ func (s *Store) request(ctx context.Context, tenant, id string, do func(context.
 		case err := <-result:
 			return err == nil, err
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return false, errTooLate
+			}
 			return false, ctx.Err()
 		case <-time.After(answerTimeout):
 			if found, err := s.read(ctx, tenant, id); err == nil && found.state(s.now()) == postdate.Sending {
