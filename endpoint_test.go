@@ -38,9 +38,9 @@ func TestEndpoint_RefusesWhatCouldNeverBeSentTo(t *testing.T) {
 	} {
 		e := validEndpoint()
 		spoil(&e)
-		var refusal *postdate.Error
-		require.ErrorAs(t, e.Validate(false), &refusal, pointer)
-		require.Equal(t, pointer, refusal.Pointer)
+		var refused *postdate.Error
+		require.ErrorAs(t, e.Validate(false), &refused, pointer)
+		require.Equal(t, pointer, refused.Pointer)
 	}
 }
 

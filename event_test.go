@@ -54,9 +54,9 @@ func TestEvent_RefusesWhatCouldNotBePublished(t *testing.T) {
 		"/cloudevent/extensions/a~1b":        extended("a/b", "x"),
 		"/cloudevent/datacontenttype":        {Type: "t", CloudEvent: &postdate.CloudEvent{Source: "/x", DataContentType: "text/xml"}},
 	} {
-		var refusal *postdate.Error
-		require.ErrorAs(t, e.Validate(), &refusal)
-		require.Equal(t, pointer, refusal.Pointer)
+		var refused *postdate.Error
+		require.ErrorAs(t, e.Validate(), &refused)
+		require.Equal(t, pointer, refused.Pointer)
 	}
 }
 

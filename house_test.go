@@ -2,6 +2,7 @@ package postdate_test
 
 import (
 	"bytes"
+	"flag"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -9,9 +10,11 @@ import (
 	"maps"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -130,6 +133,155 @@ func TestHouse_KeepsFilesShort(t *testing.T) {
 	}
 }
 
+// TestHouse_KeepsActivitiesInterfacesSmall keeps each activity to what it calls.
+func TestHouse_KeepsActivitiesInterfacesSmall(t *testing.T) {
+	t.Parallel()
+	const most = 5
+	for _, file := range sources(t) {
+		if file.dir != "activities" || file.test {
+			continue
+		}
+		ast.Inspect(file.parse(t, parser.SkipObjectResolution), func(node ast.Node) bool {
+			if face, ok := node.(*ast.InterfaceType); ok {
+				assert.LessOrEqual(t, face.Methods.NumFields(), most, "%s: an interface with more than %d methods", file.path, most)
+			}
+			return true
+		})
+	}
+}
+
+// TestHouse_EmbedsNoConfig keeps a configuration, and the Temporal client in it, from
+// being reached through whatever was made with it.
+func TestHouse_EmbedsNoConfig(t *testing.T) {
+	t.Parallel()
+	for _, file := range sources(t) {
+		if file.test || !slices.Contains(file.imports, "go.temporal.io/sdk/client") || file.dir == "cmd/postdate" {
+			continue
+		}
+		ast.Inspect(file.parse(t, parser.SkipObjectResolution), func(node ast.Node) bool {
+			structure, ok := node.(*ast.StructType)
+			if !ok {
+				return true
+			}
+			for _, field := range structure.Fields.List {
+				if name, ok := field.Type.(*ast.Ident); ok && len(field.Names) == 0 {
+					assert.NotEqual(t, "Config", name.Name, "%s embeds its Config", file.path)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// retired are words of which each stood for several things, or for one that the field
+// has a name for: docs/architecture.md has the words that are used instead.
+var retired = []string{
+	"aboard", "anew", "booth", "calm", "crowd", "crowded", "crowding", "heard", "heed", "hungry", "insist", "lane", "lining",
+	"parcel", "parcels", "passenger", "sight", "standing", "stranger", "strangers", "told", "wish", "wished",
+}
+
+// TestHouse_RefusesRetiredWords looks for them in identifiers.
+func TestHouse_RefusesRetiredWords(t *testing.T) {
+	t.Parallel()
+	for _, file := range sources(t) {
+		if file.generated || file.path == "house_test.go" {
+			continue
+		}
+		seen := make(map[string]bool)
+		ast.Inspect(file.parse(t, parser.SkipObjectResolution), func(node ast.Node) bool {
+			name, ok := node.(*ast.Ident)
+			if !ok || seen[name.Name] || strings.HasPrefix(name.Name, "Test") {
+				return true
+			}
+			seen[name.Name] = true
+			for _, word := range wordsOf(name.Name) {
+				assert.NotContains(t, retired, word, "%s: %s", file.path, name.Name)
+			}
+			return true
+		})
+	}
+}
+
+// wordsOf are the words of an identifier, in lower case.
+func wordsOf(name string) []string {
+	var words []string
+	from := 0
+	for i, r := range name {
+		if i > from && unicode.IsUpper(r) || r == '_' {
+			words, from = append(words, strings.ToLower(name[from:i])), i
+		}
+	}
+	return append(words, strings.ToLower(strings.Trim(name[from:], "_")))
+}
+
+// TestHouse_CommentsReportWhether holds comments to the idiom of Go's own.
+func TestHouse_CommentsReportWhether(t *testing.T) {
+	t.Parallel()
+	reports := regexp.MustCompile(`(?m)^\s*// .*\b(tells?|answers?) (whether|if)\b`)
+	for _, file := range sources(t) {
+		if !file.generated {
+			assert.Empty(t, reports.FindAllString(string(file.text), -1), "%s: write \"X reports whether …\"", file.path)
+		}
+	}
+}
+
+// TestHouse_LogsInPlainWords holds every message at warn and error to a golden file:
+// each says what failed, or plainly what happened.
+func TestHouse_LogsInPlainWords(t *testing.T) {
+	t.Parallel()
+	const golden = "testdata/log_messages.golden"
+	var messages []string
+	for _, file := range sources(t) {
+		if file.test || file.generated || strings.HasPrefix(file.dir, "bench") || strings.HasPrefix(file.dir, "internal/enginetest") {
+			continue
+		}
+		ast.Inspect(file.parse(t, parser.SkipObjectResolution), func(node ast.Node) bool {
+			if message := loggedMessage(node); message != "" {
+				messages = append(messages, file.dir+": "+message)
+			}
+			return true
+		})
+	}
+	slices.Sort(messages)
+	is := strings.Join(slices.Compact(messages), "\n") + "\n"
+	if *update {
+		require.NoError(t, os.WriteFile(golden, []byte(is), 0o600))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	require.Equal(t, string(want), is, "the log's words have changed: if that is meant, run this test with -update")
+}
+
+var update = flag.Bool("update", false, "write the golden file of log messages")
+
+// loggedMessage is the message of a call that logs at warn or error, if node is one.
+func loggedMessage(node ast.Node) string {
+	call, ok := node.(*ast.CallExpr)
+	if !ok {
+		return ""
+	}
+	method, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok {
+		return ""
+	}
+	place := map[string]int{"Warn": 0, "Error": 0, "WarnContext": 1, "ErrorContext": 1, "LogAttrs": 2}
+	at, logs := place[method.Sel.Name]
+	if !logs || len(call.Args) <= at {
+		return ""
+	}
+	if method.Sel.Name == "LogAttrs" {
+		level, ok := call.Args[1].(*ast.SelectorExpr)
+		if !ok || level.Sel.Name != "LevelWarn" && level.Sel.Name != "LevelError" {
+			return ""
+		}
+	}
+	message, ok := call.Args[at].(*ast.BasicLit)
+	if !ok || message.Kind != token.STRING {
+		return ""
+	}
+	return strings.Trim(message.Value, "\"`")
+}
+
 // source is one Go file of this module.
 type source struct {
 	path, dir, pkg  string
@@ -170,7 +322,7 @@ func sources(t *testing.T) []source {
 	return all
 }
 
-// foreign tells whether the go command, too, leaves a folder out of this module.
+// foreign reports whether the go command, too, leaves a folder out of this module.
 func foreign(tree fs.FS, dir string) bool {
 	_, err := fs.Stat(tree, path.Join(dir, "go.mod"))
 	name := path.Base(dir)
@@ -209,7 +361,7 @@ func matches(patterns []string, dir string) bool {
 	})
 }
 
-// standard tells whether an import is of the standard library: others' begin with a host.
+// standard reports whether an import is of the standard library: others' begin with a host.
 func standard(imported string) bool {
 	host, _, _ := strings.Cut(imported, "/")
 	return !strings.Contains(host, ".")

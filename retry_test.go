@@ -88,9 +88,9 @@ func TestRetry_RefusesWhatBreaksARule(t *testing.T) {
 	} {
 		var retry postdate.Retry
 		require.NoError(t, json.Unmarshal([]byte(body), &retry), body)
-		var refusal *postdate.Error
-		require.ErrorAs(t, retry.Validate(), &refusal, body)
-		require.Equal(t, pointer, refusal.Pointer, body)
+		var refused *postdate.Error
+		require.ErrorAs(t, retry.Validate(), &refused, body)
+		require.Equal(t, pointer, refused.Pointer, body)
 	}
 }
 

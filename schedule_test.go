@@ -68,9 +68,9 @@ func TestSchedule_RefusesWhatCouldNeverFire(t *testing.T) {
 			require.NoError(t, err, body)
 			continue
 		}
-		var refusal *postdate.Error
-		require.ErrorAs(t, err, &refusal, body)
-		require.Equal(t, pointer, refusal.Pointer, body)
+		var refused *postdate.Error
+		require.ErrorAs(t, err, &refused, body)
+		require.Equal(t, pointer, refused.Pointer, body)
 		require.Equal(t, postdate.Invalid, postdate.CodeOf(err))
 	}
 }
@@ -81,7 +81,7 @@ func TestSchedule_SpreadPutsOffByTenantAndID(t *testing.T) {
 	s := postdate.Schedule{Tenant: "bank", ID: "settlement_1", DueAt: new(now.Add(24 * time.Hour)), Spread: &spread}
 	due := s.Due(now)
 	shift := due.Sub(*s.DueAt)
-	require.Equal(t, 98182*time.Millisecond, shift, "who upgrades is refusal the same")
+	require.Equal(t, 98182*time.Millisecond, shift, "it is the same after an upgrade")
 	require.Equal(t, due, s.Due(now.Add(time.Hour)), "it does not depend on when it is asked for")
 
 	delayed := postdate.Schedule{Tenant: s.Tenant, ID: s.ID, Delay: &delay, Spread: &spread}
@@ -114,7 +114,7 @@ func TestSchedule_SpreadIsEven(t *testing.T) {
 			shift := s.Due(now).Sub(now)
 			require.GreaterOrEqual(t, shift, time.Duration(0))
 			require.Less(t, shift, spread.Duration())
-			require.Zero(t, shift%time.Millisecond, "what is refusal is what is kept")
+			require.Zero(t, shift%time.Millisecond, "what is shown is what is kept")
 			in[parts*shift/spread.Duration()]++
 		}
 		// 500 in each, give or take five standard deviations.
@@ -129,10 +129,10 @@ func TestSchedule_ExpiresAfterTheTimeThatSpreadMovedItTo(t *testing.T) {
 	s := postdate.Schedule{Tenant: "bank", ID: "settlement_1", Type: "t", DueAt: new(now.Add(24 * time.Hour)), Spread: &spread}
 	s.ExpiresAt = new(s.Due(now))
 	require.True(t, s.ExpiresAt.After(*s.DueAt))
-	var refusal *postdate.Error
-	require.ErrorAs(t, s.Validate(now, false), &refusal)
-	require.Equal(t, "/expires_at", refusal.Pointer)
-	require.Contains(t, refusal.Detail, s.Due(now).Format(time.RFC3339), "it says when it would be due")
+	var refused *postdate.Error
+	require.ErrorAs(t, s.Validate(now, false), &refused)
+	require.Equal(t, "/expires_at", refused.Pointer)
+	require.Contains(t, refused.Detail, s.Due(now).Format(time.RFC3339), "it says when it would be due")
 	*s.ExpiresAt = s.ExpiresAt.Add(time.Millisecond)
 	require.NoError(t, s.Validate(now, false))
 }

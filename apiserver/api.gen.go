@@ -391,8 +391,8 @@ type CreateSchedule struct {
 	// Example: 2027-01-02T09:00:00Z
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
-	// ID An id of your own: `A-Z a-z 0-9 _ - :`, at most 128. Receivers get it as `webhook-id`. One is made where
-	// it is missing.
+	// ID An id of your own: `A-Z a-z 0-9 _ - :`, at most 128. Receivers get it as `webhook-id`, an endpoint with
+	// `schedule/` before it, since an event may have the same. One is made where it is missing.
 	//
 	//
 	// Example: pr_123-expiry
@@ -950,8 +950,8 @@ type EventResult struct {
 	ID string `json:"id,omitempty,omitzero"`
 }
 
-// EventWithDeliveries An event, and where its deliveries stand.
-type EventWithDeliveries struct {
+// EventStatus An event, and where its deliveries stand.
+type EventStatus struct {
 	CreatedAt time.Time `json:"created_at"`
 
 	// Data What the receiver gets: any JSON value. It is never looked into; its numbers, its keys and their order are
@@ -1118,7 +1118,7 @@ type PauseSchedule struct {
 	Note string `json:"note,omitempty,omitzero"`
 
 	// Until When it resumes by itself.
-	Until time.Time `json:"until,omitempty,omitzero"`
+	Until *time.Time `json:"until,omitempty"`
 }
 
 // Preview When a recurrence is due.
@@ -1134,7 +1134,7 @@ type PreviewSchedule struct {
 	Count int `json:"count,omitempty,omitzero"`
 
 	// From From when on. Default: now.
-	From time.Time `json:"from,omitempty,omitzero"`
+	From *time.Time `json:"from,omitempty"`
 
 	// Recurrence When a schedule is due again and again: by one of `cron`, `every` and `rrule`. The rules are in
 	// [docs/calendar.md](https://github.com/postdate/postdate/blob/main/docs/calendar.md).
@@ -3147,7 +3147,7 @@ type GetEventResponseObject interface {
 	VisitGetEventResponse(w http.ResponseWriter) error
 }
 
-type GetEvent200JSONResponse EventWithDeliveries
+type GetEvent200JSONResponse EventStatus
 
 func (response GetEvent200JSONResponse) VisitGetEventResponse(w http.ResponseWriter) error {
 

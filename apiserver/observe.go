@@ -64,7 +64,7 @@ func (s *server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			defer stop()
 			c.SetRequest(c.Request().WithContext(ctx))
 		}
-		err := recoverPanic(next, c)
+		err := recovering(next, c)
 		if err != nil {
 			c.Error(err)
 		}
@@ -73,8 +73,8 @@ func (s *server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// recoverPanic calls next, and returns a panic in it as an error.
-func recoverPanic(next echo.HandlerFunc, c echo.Context) (err error) {
+// recovering calls next and makes a panic of it an error.
+func recovering(next echo.HandlerFunc, c echo.Context) (err error) {
 	defer func() {
 		switch value := recover(); value {
 		case nil:

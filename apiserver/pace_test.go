@@ -110,9 +110,9 @@ func TestHealth_OfAnEndpointWithoutTrouble(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
 	made := a.register(nil)
-	unpaced := postdate.Pace{InFlight: 100}
+	easy := postdate.Pace{InFlight: 100}
 	require.Equal(t, postdate.Health{
-		State: postdate.Enabled, Breaker: postdate.BreakerClosed, Limit: unpaced, Pace: unpaced,
+		State: postdate.Enabled, Breaker: postdate.BreakerClosed, Limit: easy, Pace: easy,
 	}, a.health(made.ID))
 	a.onEndpoint(http.MethodPost, made.ID+"/pause", "")
 	h := a.health(made.ID)

@@ -27,12 +27,12 @@ func hashedGroup(parts ...string) string {
 	return hex.EncodeToString(hash.Sum(nil)[:16])
 }
 
-// Outgoing is the message as its receiver gets it. Receivers deduplicate by its id, and a
-// schedule and an event may have the same: so that of a schedule is preceded by what no
-// event's has.
+// Outgoing is the message as its receiver gets it. Receivers deduplicate by its id, and an
+// endpoint may get a schedule and an event of the same: so the schedule's is preceded there
+// by what no event's has.
 func (s DeliveryTask) Outgoing() postdate.Message {
 	m := s.Message
-	if s.ID() == m.ID && !s.Test {
+	if s.ID() == m.ID && s.To.Endpoint != "" && !s.Test {
 		m.ID = "schedule/" + m.ID
 	}
 	return m

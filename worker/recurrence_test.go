@@ -52,7 +52,7 @@ func recur(t *testing.T, rule string, answer postdate.Attempt) *recurring {
 
 // receive has the receiver answer a message.
 func (r *recurring) receive(answer postdate.Attempt, id string) {
-	receivers.Store("schedule/"+id, subscribers(func(string) postdate.Attempt { return answer }))
+	receivers.Store(id, subscribers(func(string) postdate.Attempt { return answer }))
 }
 
 // continues waits until the first run has ended, and keeps its history.

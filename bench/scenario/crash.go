@@ -30,7 +30,8 @@ type crashedLoad struct {
 	every    time.Duration  // from burst to burst
 	burst    int            // messages that are sent together
 	ahead    time.Duration  // a schedule is due so much later than it is sent, every other one at once
-	endpoint map[string]any // nil: to a bare url
+	kind     string         // of its events; empty: schedules to a bare url
+	endpoint map[string]any // the endpoint's settings
 
 	receiver *rig.FlakyReceiver
 	messages []*rig.Message
@@ -41,11 +42,11 @@ type crashedLoad struct {
 func crashedLoads() []*crashedLoad {
 	return []*crashedLoad{
 		{name: "bare url", takes: time.Second, every: 200 * time.Millisecond, burst: 1, ahead: time.Second},
-		{name: "failing endpoint", takes: 500 * time.Millisecond, refusals: 2, every: 500 * time.Millisecond, burst: 1, endpoint: map[string]any{
-			"event_types": []string{"crash.failing"}, "retry": map[string]any{"schedule": []string{"1s", "1s", "1s", "1s", "1s", "1s"}},
+		{name: "failing endpoint", takes: 500 * time.Millisecond, refusals: 2, every: 500 * time.Millisecond, burst: 1, kind: "crash.failing", endpoint: map[string]any{
+			"retry": map[string]any{"schedule": []string{"1s", "1s", "1s", "1s", "1s", "1s"}},
 		}},
-		{name: "paced endpoint", takes: 500 * time.Millisecond, every: 5 * time.Second, burst: 20, endpoint: map[string]any{
-			"event_types": []string{"crash.paced"}, "rate_limit": map[string]any{"per_second": 20}, "max_in_flight": 20,
+		{name: "paced endpoint", takes: 500 * time.Millisecond, every: 5 * time.Second, burst: 20, kind: "crash.paced", endpoint: map[string]any{
+			"rate_limit": map[string]any{"per_second": 20}, "max_in_flight": 20,
 		}},
 	}
 }
@@ -55,11 +56,15 @@ func crash(ctx context.Context, r *run) (*report.Measured, error) {
 	// Before some of what is under way is taken, a timeout may have to pass.
 	const patience = 4 * time.Minute
 	loads := crashedLoads()
+	defer func() {
+		for _, load := range loads {
+			load.close()
+		}
+	}()
 	for _, load := range loads {
 		if err := load.open(ctx, r); err != nil {
 			return nil, err
 		}
-		defer load.receiver.Stop()
 	}
 	start := time.Now()
 	group, streaming := errgroup.WithContext(ctx)
@@ -115,12 +120,19 @@ func (r *run) crash(ctx context.Context, start time.Time) (killed []time.Time, d
 
 // open starts the receiver, and registers its endpoint if it has one.
 func (l *crashedLoad) open(ctx context.Context, r *run) (err error) {
-	if l.receiver, err = rig.StartFlakyReceiver(ctx, l.takes, l.refusals); err != nil || l.endpoint == nil {
+	if l.receiver, err = rig.StartFlakyReceiver(ctx, l.takes, l.refusals); err != nil || l.kind == "" {
 		return err
 	}
-	l.endpoint["url"] = l.receiver.URL
+	l.endpoint["url"], l.endpoint["event_types"] = l.receiver.URL, []string{l.kind}
 	_, err = r.postdate.Register(ctx, l.endpoint)
 	return err
+}
+
+// close stops the receiver, if it was started.
+func (l *crashedLoad) close() {
+	if l.receiver != nil {
+		l.receiver.Stop()
+	}
 }
 
 // stream hands the messages over in bursts, as long as streams last.
@@ -148,10 +160,10 @@ func (l *crashedLoad) stream(ctx context.Context, r *run, start time.Time) error
 // publisher is what the messages are handed to. Events have ids, so that one that is
 // published again is the same.
 func (l *crashedLoad) publisher(r *run) rig.Publisher {
-	if l.endpoint == nil {
+	if l.kind == "" {
 		return persistent{r.postdate}
 	}
-	return persistent{system.Events{Postdate: r.postdate, Type: l.endpoint["event_types"].([]string)[0], Named: true}}
+	return persistent{system.Events{Postdate: r.postdate, Type: l.kind, Named: true}}
 }
 
 // persistent publishes again what was not answered, since the process was away.

@@ -117,6 +117,13 @@ func (r *record) state(now time.Time) postdate.State {
 	}
 }
 
+// attempting reports whether an attempt is under way, or will be once a worker takes it up.
+// A worker that is only asked for something before the delivery is due makes none.
+func (r *record) attempting(now time.Time) bool {
+	idle := r.line == nil && r.retry == nil && !r.sending && stateOf(r.info, now) == postdate.Scheduled
+	return !idle && r.state(now) == postdate.Sending
+}
+
 // stateOf is where an execution stands, as far as Temporal's lists know. They are
 // queried by the conditions of [conditionOf], which say the same.
 func stateOf(info *workflowpb.WorkflowExecutionInfo, now time.Time) postdate.State {

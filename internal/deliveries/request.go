@@ -2,12 +2,9 @@ package deliveries
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
-
-	"github.com/postdate/postdate"
 )
 
 // answerTimeout is how long a request waits for the end of an attempt that is under way.
@@ -43,12 +40,9 @@ func (s *Store) request(ctx context.Context, tenant, id string, do func(context.
 		case err := <-result:
 			return err == nil, err
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return false, errTooLate
-			}
-			return false, ctx.Err()
+			return false, errTooLate
 		case <-time.After(answerTimeout):
-			if found, err := s.read(ctx, tenant, id); err == nil && found.state(s.now()) == postdate.Sending {
+			if found, err := s.read(ctx, tenant, id); err == nil && found.attempting(s.now()) {
 				return false, nil
 			}
 		}

@@ -39,7 +39,7 @@ func TestRecurrence_SendsEachTickOnceAndEndsAtItsLimit(t *testing.T) {
 	require.Len(t, got, 3)
 	for i, m := range got {
 		due := first.Next[i].DueAt
-		assert.Equal(t, "schedule/"+postdate.TickID("report", due), m.ID)
+		assert.Equal(t, postdate.TickID("report", due), m.ID)
 		assert.Equal(t, &postdate.TickRef{Schedule: "report", Number: i + 1, NominalTime: due}, m.Tick)
 		assert.Equal(t, due, m.Timestamp)
 		assert.JSONEq(t, `{"a":1}`, string(m.Data))
