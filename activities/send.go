@@ -136,7 +136,7 @@ func (a *Activities) sendWithPermit(ctx context.Context, permit throttle.Permit,
 func (a *Activities) send(ctx context.Context, s protocol.DeliveryTask, target postdate.Target) (postdate.Attempt, error) {
 	ctx, stop := context.WithTimeout(ctx, cmp.Or(s.Timeout.Duration(), postdate.DefaultTimeout))
 	defer stop()
-	attempt, err := a.Sender.Send(ctx, s.Outgoing(), target)
+	attempt, err := a.Sender.Send(ctx, s.Message, target)
 	if err != nil {
 		return postdate.Attempt{}, err
 	}

@@ -391,8 +391,8 @@ type CreateSchedule struct {
 	// Example: 2027-01-02T09:00:00Z
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
-	// ID An id of your own: `A-Z a-z 0-9 _ - :`, at most 128. Receivers get it as `webhook-id`, an endpoint with
-	// `schedule/` before it, since an event may have the same. One is made where it is missing.
+	// ID An id of your own: `A-Z a-z 0-9 _ - :`, at most 128. Receivers get it as `webhook-id`, so that it
+	// should not be an event's. One is made where it is missing.
 	//
 	//
 	// Example: pr_123-expiry

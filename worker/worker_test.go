@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -81,7 +80,7 @@ func (sender) Send(_ context.Context, m postdate.Message, to postdate.Target) (p
 	if m.Tenant == postdate.OperatorTenant {
 		return operatorReceives(m), nil
 	}
-	found, ok := receivers.Load(strings.TrimPrefix(m.ID, "schedule/")) // see protocol.DeliveryTask.Outgoing
+	found, ok := receivers.Load(m.ID)
 	if !ok {
 		return postdate.Attempt{}, fmt.Errorf("no receiver for %s", m.ID)
 	}

@@ -30,16 +30,13 @@ func (r *Receiver) Stop() { _ = r.server.Close() }
 // ServeHTTP takes a delivery at any path.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	_, _ = io.Copy(io.Discard, req.Body)
-	id := messageID(req.Header)
+	id := req.Header.Get("Webhook-Id")
 	if path := strings.TrimPrefix(req.URL.Path, "/"); path != "" {
 		id += "/" + path // the same event arrives at each endpoint
 	}
 	r.Arrive(id)
 	w.WriteHeader(http.StatusNoContent)
 }
-
-// messageID is the id of the message that came with a request, as its sender named it.
-func messageID(h http.Header) string { return strings.TrimPrefix(h.Get("Webhook-Id"), "schedule/") }
 
 // Arrive notes that the message id arrived now.
 func (r *Receiver) Arrive(id string) {

@@ -55,7 +55,7 @@ func (r *SlowReceiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case <-req.Context().Done():
 		answered = false
 	}
-	r.end(messageID(req.Header), Call{Begin: begin, Accepted: answered && status < http.StatusMultipleChoices})
+	r.end(req.Header.Get("Webhook-Id"), Call{Begin: begin, Accepted: answered && status < http.StatusMultipleChoices})
 }
 
 // end notes a call for the message id that ends now. The call is noted before its

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -160,7 +159,7 @@ func newInbox(t *testing.T, failures int) *inbox {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		id := strings.TrimPrefix(r.Header.Get(signature.HeaderID), "schedule/")
+		id := r.Header.Get(signature.HeaderID)
 		in.mu.Lock()
 		in.attempts[id]++
 		n := in.attempts[id]

@@ -36,11 +36,6 @@ func (s *Store) GetEvent(ctx context.Context, tenant, id string) (*Event, error)
 		return nil, err
 	}
 	root, err := s.readGroup(ctx, groupID(tenant, id), id)
-	if postdate.CodeOf(err) == postdate.NotFound {
-		group := protocol.ScheduledGroup(tenant, id) // where id is that of a schedule, it was published in this
-		root, err = s.readGroup(ctx, protocol.GroupID(tenant, group), id)
-		id = postdate.GroupedID(group, 0)
-	}
 	if err != nil {
 		return nil, err
 	}

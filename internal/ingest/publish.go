@@ -48,8 +48,13 @@ func (i *Ingester) Publish(ctx context.Context, tenant string, e postdate.Event,
 }
 
 // PublishSchedule publishes a schedule that is due to its subscribers, as
-// [Ingester.Publish] does. Its event gets an id that no caller can choose.
+// [Ingester.Publish] does. Its event has its id, or where a caller's event has that, one
+// that no caller can choose.
 func (i *Ingester) PublishSchedule(ctx context.Context, tenant string, e postdate.Event, traceParent string) (int, error) {
+	subscribers, err := i.Publish(ctx, tenant, e, traceParent)
+	if postdate.CodeOf(err) != postdate.Conflict {
+		return subscribers, err
+	}
 	group := protocol.ScheduledGroup(tenant, e.ID)
 	e.ID = ""
 	results, err := i.PublishBatch(ctx, Batch{Tenant: tenant, Events: []postdate.Event{e}, TraceParent: traceParent, group: group})

@@ -26,7 +26,8 @@
 // # Bare urls and tests
 //
 // A bare url is an endpoint without settings: the attempts of one tenant at one host share
-// a local limiter, which bounds them in flight and has a breaker of its own. It is never
+// a local limiter, which bounds them in flight and has a breaker of its own, for attempts
+// that get no answer for a second: one url that refuses is not all of its host. It is never
 // leased, since there is no execution for it, and its deliveries have no line. A refusal is
 // a [throttle.NoPermitError], which says when to ask again, such that the requests come
 // back about as permits become free. Tests of endpoints that are not enabled have local

@@ -18,6 +18,10 @@ const (
 	// maxLocalOpen bounds how long the breaker of a local limiter is open. It is short,
 	// since nobody disables or resumes a bare url: what is due there has to come to its end.
 	maxLocalOpen = 30 * time.Second
+	// hangsAfter is how long an attempt without an answer takes to count as a failure. A
+	// host serves many urls: one of them that refuses, or a port that is closed, keeps
+	// nobody waiting, and says nothing of the others.
+	hangsAfter = time.Second
 )
 
 // setLocalPace applies the limits of a local limiter.
@@ -60,6 +64,9 @@ func (l *limiter) blockedBeyond(at time.Time) bool {
 // holds for the message that got it, not for all that goes to its host.
 func (l *limiter) observe(attempt postdate.Attempt, now time.Time) {
 	attempt.RetryAfter = 0
+	if hung := attempt.Status == 0 && attempt.DurationMS >= hangsAfter.Milliseconds(); !hung {
+		attempt.Outcome = postdate.Accepted
+	}
 	before, _ := l.throttle.BreakerState(now)
 	l.throttle = l.throttle.Observe(addAttempt(throttle.Feedback{}, attempt, now), now)
 	if latest := now.Add(maxLocalOpen); l.throttle.Breaker.OpenUntil.After(latest) {
@@ -84,7 +91,7 @@ func (l *limiter) noPermit(now time.Time) error {
 	reason := fmt.Sprintf("%d attempts are under way at this receiver already", l.inFlight)
 	if until := l.throttle.BlockedUntil(now); !until.IsZero() {
 		l.schedule.block(until)
-		reason = "too many attempts at this receiver failed: none is made before " + until.UTC().Format(time.RFC3339)
+		reason = "too many attempts at this receiver got no answer: none is made before " + until.UTC().Format(time.RFC3339)
 	}
 	return l.schedule.refuse(now, max(l.avgDuration, l.stalled(now)), max(1, l.throttle.Limit(l.pace).InFlight), reason)
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/postdate/postdate/internal/throttle"
 )
 
+var hung = postdate.Attempt{Outcome: postdate.Failed, DurationMS: 5_000}
+
 var slow = postdate.Attempt{Outcome: postdate.Accepted, Status: 204, DurationMS: 60_000}
 
 // bare is a bare url: an endpoint without settings.
@@ -75,14 +77,13 @@ func TestLocal_ABreakerOpensAndLetsOneProbeThrough(t *testing.T) {
 	onURL(t, Config{}, func(t *testing.T, f *fixture) {
 		t.Helper()
 		for range 4 {
-			f.take().Release(broken)
+			f.take().Release(hung)
 		}
-		f.take().Release(refused) // neither a failure nor a success
-		f.take().Release(broken)
+		f.take().Release(hung)
 		_, err := f.p.Acquire(t.Context(), "acme", f.e, throttle.PermitRequest{})
 		var blocked *throttle.NoPermitError
 		require.True(t, errors.As(err, &blocked))
-		require.Contains(t, blocked.Reason, "too many attempts at this receiver failed")
+		require.Contains(t, blocked.Reason, "too many attempts at this receiver got no answer")
 		assert.GreaterOrEqual(t, blocked.RetryAfter, 3*time.Second)
 		require.Zero(t, f.after(), "at once")
 
@@ -107,16 +108,29 @@ func TestLocal_ABreakerIsNotOpenForLong(t *testing.T) {
 	onURL(t, Config{}, func(t *testing.T, f *fixture) {
 		t.Helper()
 		for range 5 {
-			f.take().Release(broken)
+			f.take().Release(hung)
 		}
 		probes := 0
 		for f.after() < 10*time.Minute {
 			permit, _ := f.try(throttle.PermitRequest{MaxWait: time.Minute})
 			require.NotNil(t, permit)
-			permit.Release(broken)
+			permit.Release(hung)
 			probes++
 		}
 		require.InDelta(t, 22, probes, 3, "every 30 s at last")
+	})
+}
+
+// A host serves many urls, and answers quickly where some of them refuse.
+func TestLocal_ABreakerStaysClosedForAnswers(t *testing.T) {
+	t.Parallel()
+	onURL(t, Config{}, func(t *testing.T, f *fixture) {
+		t.Helper()
+		for range 100 {
+			f.take().Release(broken)
+		}
+		f.take().Release(accepted)
+		require.Zero(t, f.after())
 	})
 }
 
