@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // The states that only a recurring schedule has. Otherwise it is [Scheduled] or
@@ -87,14 +88,14 @@ const maxNote = 500
 // Validate reports the first rule that p, requested at now, breaks.
 func (p Pause) Validate(now time.Time) error {
 	switch {
-	case len(p.Note) > maxNote:
-		return Errorf(Invalid, "/note", "at most %d bytes", maxNote)
+	case utf8.RuneCountInString(p.Note) > maxNote:
+		return Errorf(Invalid, "/note", "at most %d characters", maxNote)
 	case p.Until.IsZero():
 		return nil
 	case !p.Until.After(now):
 		return Errorf(Invalid, "/until", "has passed")
-	case p.Until.Sub(now) > MaxDelay:
-		return Errorf(Invalid, "/until", "more than 100 years ahead")
+	case p.Until.After(Furthest(now)):
+		return Errorf(Invalid, "/until", "more than %d years ahead", maxYears)
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func (s Schedule) Due(now time.Time) time.Time {
 
 // shift is the part of Spread by which s is put off: at least 0, less than all
 // of it, in whole milliseconds. The tenant and the id alone decide it, so that
-// who asks again is told the same. Ids that differ in one digit may lie anywhere.
+// a repeated request gets the same answer. Ids that differ in one digit may lie anywhere.
 func (s Schedule) shift() time.Duration {
 	if s.Spread == nil {
 		return 0

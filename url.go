@@ -23,7 +23,7 @@ func validateURL(pointer, text string, allowHTTP bool) error {
 	case u.Scheme == "http" && !allowHTTP:
 		return Errorf(Invalid, pointer, "plain http is not allowed here: use https, or have the operator set POSTDATE_ALLOW_HTTP=true")
 	case u.User != nil:
-		return Errorf(Invalid, pointer, "a url must not carry a user name or password: receivers are told who sends by the signature")
+		return Errorf(Invalid, pointer, "a url must not carry a user name or password: receivers verify the signature")
 	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {

@@ -407,7 +407,7 @@ type CreateSchedule struct {
 	Retry *Retry `json:"retry,omitempty"`
 
 	// Spread Puts it off by a part of so long, at most 24h, so that many which are due at one moment do not all come at
-	// once. Which part depends on the tenant and the id alone and is told in the answer's `due_at`. Ids spread
+	// once. Which part depends on the tenant and the id alone; the answer's `due_at` includes it. Ids spread
 	// evenly. `expires_at` must come after that time. Default 0s.
 	//
 	//
@@ -1118,7 +1118,7 @@ type PauseSchedule struct {
 	Note string `json:"note,omitempty,omitzero"`
 
 	// Until When it resumes by itself.
-	Until time.Time `json:"until,omitempty,omitzero"`
+	Until *time.Time `json:"until,omitempty"`
 }
 
 // Preview When a recurrence is due.
@@ -1134,7 +1134,7 @@ type PreviewSchedule struct {
 	Count int `json:"count,omitempty,omitzero"`
 
 	// From From when on. Default: now.
-	From time.Time `json:"from,omitempty,omitzero"`
+	From *time.Time `json:"from,omitempty"`
 
 	// Recurrence When a schedule is due again and again: by one of `cron`, `every` and `rrule`. The rules are in
 	// [docs/calendar.md](https://github.com/postdate/postdate/blob/main/docs/calendar.md).

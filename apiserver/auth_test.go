@@ -104,7 +104,7 @@ func TestAuth_EveryOperationAsksForItsScope(t *testing.T) {
 	}
 }
 
-// What tells keys or secrets, or makes them, is for administrators.
+// Operations that show or create keys and secrets need the scope admin.
 func TestAuth_OnlyAdministratorsGetAtSecrets(t *testing.T) {
 	t.Parallel()
 	everyOperation(func(method, path string, op *openapi3.Operation) {

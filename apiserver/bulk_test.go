@@ -68,7 +68,7 @@ func TestRetryDeliveries_OfWhatMatches(t *testing.T) {
 	require.Len(t, b.reaches("x."+theirs, postdate.Dead).Attempts, 2)
 }
 
-// Whatever ids a tenant guesses, it finds nothing of another's, and is told no
+// Whatever ids a tenant guesses, it finds nothing of another's, and the answer is no
 // more than of what never was.
 func TestTenants_SeeAndTouchTheirOwnOnly(t *testing.T) {
 	t.Parallel()
@@ -105,7 +105,7 @@ func TestTenants_SeeAndTouchTheirOwnOnly(t *testing.T) {
 	for _, guess := range guesses {
 		p := b.do(guess.method, guess.path, guess.body).problem(http.StatusNotFound, postdate.NotFound)
 		require.NotContains(t, p.Detail, a.tenant)
-		require.NotContains(t, p.Detail, "/", "it tells no execution")
+		require.NotContains(t, p.Detail, "/", "it names no execution")
 	}
 	for _, filters := range [][]string{nil, {"entity", "e"}, {"endpoint", mine}, {"state", "dead"}, {"type", "test.happened"}} {
 		require.Empty(t, b.list("/v1/deliveries", filters...))

@@ -87,7 +87,7 @@ func recovering(next echo.HandlerFunc, c echo.Context) (err error) {
 	return next(c)
 }
 
-// logRequest writes the one line of a request. It tells the route, not the
+// logRequest writes the one line of a request. It names the route, not the
 // path, and no body: what is said there is the tenant's.
 func (s *server) logRequest(c echo.Context, took time.Duration, err error) {
 	r, status := c.Request(), c.Response().Status

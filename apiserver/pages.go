@@ -53,8 +53,8 @@ type rendered struct {
 func (r *rendered) Header() http.Header { return r.header }
 func (r *rendered) WriteHeader(int)     {}
 
-// withPolicy has the browser load nothing from elsewhere, and run no script but
-// those that are in page by now.
+// withPolicy lets the browser load nothing from elsewhere, and run no scripts but those
+// that page contains.
 func withPolicy(page http.Handler) http.Handler {
 	index := &rendered{header: http.Header{}}
 	page.ServeHTTP(index, &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/docs"}})

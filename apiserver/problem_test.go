@@ -21,7 +21,7 @@ import (
 	"github.com/postdate/postdate/internal/deliveries"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
 // Goldens: testdata/problems holds the body of each.
 func TestProblems(t *testing.T) {

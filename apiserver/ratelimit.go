@@ -61,7 +61,7 @@ func (l *limits) take(key string, now time.Time) (tokens float64, allowed bool) 
 	return b.TokensAt(now), allowed
 }
 
-// limit bounds how often a tenant's key is used, and tells it so as
+// limit bounds how often a tenant's key is used, and announces the limits as
 // draft-ietf-httpapi-ratelimit-headers says. The operator's key is not bounded.
 func (s *server) limit(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {

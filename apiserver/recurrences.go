@@ -132,9 +132,9 @@ func (s *server) recurring(ctx context.Context, id string) (Delivery, error) {
 
 // PreviewSchedule answers when a recurrence would be due.
 func (s *server) PreviewSchedule(ctx context.Context, r PreviewScheduleRequestObject) (PreviewScheduleResponseObject, error) {
-	from := r.Body.From
-	if from.IsZero() {
-		from = s.Now()
+	from := s.Now()
+	if r.Body.From != nil {
+		from = *r.Body.From
 	}
 	ticks, err := s.Recurrences.Preview(ctx, tenantOf(ctx), r.Body.Recurrence, from.UTC(), cmp.Or(r.Body.Count, postdate.ShownTicks))
 	if err != nil {
@@ -147,7 +147,12 @@ func (s *server) PreviewSchedule(ctx context.Context, r PreviewScheduleRequestOb
 func (s *server) PauseSchedule(ctx context.Context, r PauseScheduleRequestObject) (PauseScheduleResponseObject, error) {
 	var pause postdate.Pause
 	if r.Body != nil {
-		pause.Note, pause.Until = r.Body.Note, r.Body.Until.UTC()
+		pause.Note = r.Body.Note
+		if until := r.Body.Until; until != nil && until.IsZero() { // which is never, in a pause
+			return nil, postdate.Errorf(postdate.Invalid, "/until", "has passed")
+		} else if until != nil {
+			pause.Until = until.UTC()
+		}
 	}
 	if err := s.recurringOnly(ctx, r.ID, s.Recurrences.Pause(ctx, tenantOf(ctx), r.ID, pause)); err != nil {
 		return nil, err

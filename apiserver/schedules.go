@@ -294,7 +294,7 @@ func (s *server) ensureSecret(ctx context.Context) error {
 }
 
 // digest is the same for requests that ask for the same: however they are
-// spaced, in whatever order their fields come, in whatever zone they tell times.
+// spaced, in whatever order their fields come, in whatever zone their times are.
 func digest(body CreateSchedule) string {
 	body.DueAt, body.ExpiresAt = utc(body.DueAt), utc(body.ExpiresAt)
 	body.Data = ingest.Sorted(body.Data)

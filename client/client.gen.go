@@ -407,7 +407,7 @@ type CreateSchedule struct {
 	Retry *Retry `json:"retry,omitempty"`
 
 	// Spread Puts it off by a part of so long, at most 24h, so that many which are due at one moment do not all come at
-	// once. Which part depends on the tenant and the id alone and is told in the answer's `due_at`. Ids spread
+	// once. Which part depends on the tenant and the id alone; the answer's `due_at` includes it. Ids spread
 	// evenly. `expires_at` must come after that time. Default 0s.
 	//
 	//
@@ -1118,7 +1118,7 @@ type PauseSchedule struct {
 	Note string `json:"note,omitempty,omitzero"`
 
 	// Until When it resumes by itself.
-	Until time.Time `json:"until,omitempty,omitzero"`
+	Until *time.Time `json:"until,omitempty"`
 }
 
 // Preview When a recurrence is due.
@@ -1134,7 +1134,7 @@ type PreviewSchedule struct {
 	Count int `json:"count,omitempty,omitzero"`
 
 	// From From when on. Default: now.
-	From time.Time `json:"from,omitempty,omitzero"`
+	From *time.Time `json:"from,omitempty"`
 
 	// Recurrence When a schedule is due again and again: by one of `cron`, `every` and `rrule`. The rules are in
 	// [docs/calendar.md](https://github.com/postdate/postdate/blob/main/docs/calendar.md).
@@ -1658,8 +1658,8 @@ type ClientInterface interface {
 	// ListDeliveries List deliveries
 	//
 	// Lists deliveries, newest first: by when each was started. That order does not change while they end, so a walk
-	// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
-	// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+	// through the pages neither repeats nor skips one. What is started again moves to its new place: what was
+	// rescheduled, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
 	// The list is a second or so behind; a single delivery, asked for by its id, is not.
 	//
 	// Corresponds with GET /v1/deliveries (the `ListDeliveries` operationId).
@@ -1814,7 +1814,7 @@ type ClientInterface interface {
 
 	// PauseEndpoint Pause an endpoint
 	//
-	// Sends nothing to it from now on. What is due meanwhile is parked.
+	// Sends nothing to it from now on. Deliveries that become due are parked.
 	//
 	// Corresponds with POST /v1/endpoints/{id}/pause (the `PauseEndpoint` operationId).
 	PauseEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1993,8 +1993,8 @@ type ClientInterface interface {
 	// ListSchedules List schedules
 	//
 	// Lists schedules, newest first: by when each was started. That order does not change while they end, so a walk
-	// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
-	// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+	// through the pages neither repeats nor skips one. What is started again moves to its new place: what was
+	// rescheduled, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
 	// The list is a second or so behind; a single schedule, asked for by its id, is not.
 	//
 	// Corresponds with GET /v1/schedules (the `ListSchedules` operationId).
@@ -2013,7 +2013,7 @@ type ClientInterface interface {
 	// header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
 	//
 	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
-	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 	// a schedule while it waits, or give the next one another id.
 	//
 	// Takes any type of body and a specified content type.
@@ -2034,7 +2034,7 @@ type ClientInterface interface {
 	// header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
 	//
 	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
-	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 	// a schedule while it waits, or give the next one another id.
 	//
 	// Takes a body of the `application/json` content type.
@@ -2370,8 +2370,8 @@ func (c *Client) PutCalendar(ctx context.Context, name CalendarName, body PutCal
 // ListDeliveries List deliveries
 //
 // Lists deliveries, newest first: by when each was started. That order does not change while they end, so a walk
-// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
-// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+// through the pages neither repeats nor skips one. What is started again moves to its new place: what was
+// rescheduled, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
 // The list is a second or so behind; a single delivery, asked for by its id, is not.
 //
 // Corresponds with GET /v1/deliveries (the `ListDeliveries` operationId).
@@ -2686,7 +2686,7 @@ func (c *Client) GetEndpointHealth(ctx context.Context, id ID, reqEditors ...Req
 
 // PauseEndpoint Pause an endpoint
 //
-// Sends nothing to it from now on. What is due meanwhile is parked.
+// Sends nothing to it from now on. Deliveries that become due are parked.
 //
 // Corresponds with POST /v1/endpoints/{id}/pause (the `PauseEndpoint` operationId).
 func (c *Client) PauseEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3015,8 +3015,8 @@ func (c *Client) GetOperation(ctx context.Context, id ID, reqEditors ...RequestE
 // ListSchedules List schedules
 //
 // Lists schedules, newest first: by when each was started. That order does not change while they end, so a walk
-// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
-// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+// through the pages neither repeats nor skips one. What is started again moves to its new place: what was
+// rescheduled, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
 // The list is a second or so behind; a single schedule, asked for by its id, is not.
 //
 // Corresponds with GET /v1/schedules (the `ListSchedules` operationId).
@@ -3045,7 +3045,7 @@ func (c *Client) ListSchedules(ctx context.Context, params *ListSchedulesParams,
 // header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
 //
 // An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
-// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 // a schedule while it waits, or give the next one another id.
 //
 // Takes any type of body and a specified content type.
@@ -3076,7 +3076,7 @@ func (c *Client) CreateScheduleWithBody(ctx context.Context, params *CreateSched
 // header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
 //
 // An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
-// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 // a schedule while it waits, or give the next one another id.
 //
 // Takes a body of the `application/json` content type.
@@ -5398,8 +5398,8 @@ type ClientWithResponsesInterface interface {
 	// ListDeliveriesWithResponse List deliveries
 	//
 	// Lists deliveries, newest first: by when each was started. That order does not change while they end, so a walk
-	// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
-	// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+	// through the pages neither repeats nor skips one. What is started again moves to its new place: what was
+	// rescheduled, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
 	// The list is a second or so behind; a single delivery, asked for by its id, is not.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5570,7 +5570,7 @@ type ClientWithResponsesInterface interface {
 
 	// PauseEndpointWithResponse Pause an endpoint
 	//
-	// Sends nothing to it from now on. What is due meanwhile is parked.
+	// Sends nothing to it from now on. Deliveries that become due are parked.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5763,8 +5763,8 @@ type ClientWithResponsesInterface interface {
 	// ListSchedulesWithResponse List schedules
 	//
 	// Lists schedules, newest first: by when each was started. That order does not change while they end, so a walk
-	// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
-	// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+	// through the pages neither repeats nor skips one. What is started again moves to its new place: what was
+	// rescheduled, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
 	// The list is a second or so behind; a single schedule, asked for by its id, is not.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5785,7 +5785,7 @@ type ClientWithResponsesInterface interface {
 	// header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
 	//
 	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
-	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 	// a schedule while it waits, or give the next one another id.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -5806,7 +5806,7 @@ type ClientWithResponsesInterface interface {
 	// header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
 	//
 	// An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
-	// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+	// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 	// a schedule while it waits, or give the next one another id.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -7968,8 +7968,8 @@ func (c *ClientWithResponses) PutCalendarWithResponse(ctx context.Context, name 
 // ListDeliveriesWithResponse List deliveries
 //
 // Lists deliveries, newest first: by when each was started. That order does not change while they end, so a walk
-// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
-// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+// through the pages neither repeats nor skips one. What is started again moves to its new place: what was
+// rescheduled, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
 // The list is a second or so behind; a single delivery, asked for by its id, is not.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -8236,7 +8236,7 @@ func (c *ClientWithResponses) GetEndpointHealthWithResponse(ctx context.Context,
 
 // PauseEndpointWithResponse Pause an endpoint
 //
-// Sends nothing to it from now on. What is due meanwhile is parked.
+// Sends nothing to it from now on. Deliveries that become due are parked.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -8519,8 +8519,8 @@ func (c *ClientWithResponses) GetOperationWithResponse(ctx context.Context, id I
 // ListSchedulesWithResponse List schedules
 //
 // Lists schedules, newest first: by when each was started. That order does not change while they end, so a walk
-// through the pages neither repeats nor skips one. What is started anew stands at its new place: what was put
-// off, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
+// through the pages neither repeats nor skips one. What is started again moves to its new place: what was
+// rescheduled, retried, or sent on by itself after its first attempt with others failed. All filters given must hold.
 // The list is a second or so behind; a single schedule, asked for by its id, is not.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -8547,7 +8547,7 @@ func (c *ClientWithResponses) ListSchedulesWithResponse(ctx context.Context, par
 // header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
 //
 // An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
-// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 // a schedule while it waits, or give the next one another id.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -8574,7 +8574,7 @@ func (c *ClientWithResponses) CreateScheduleWithBodyWithResponse(ctx context.Con
 // header `postdate-nominal-time`, and the tick's number as `postdate-tick`.
 //
 // An id stays that of its schedule when that has ended, also by cancellation, for as long as the engine keeps what
-// has ended (7 days unless the operator says otherwise). It is not free before: receivers tell messages by it. Change
+// has ended (7 days unless the operator says otherwise). It is not free before: receivers deduplicate by it. Change
 // a schedule while it waits, or give the next one another id.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).

@@ -166,7 +166,7 @@ func TestCloudEvents_HaveIdsOfAnyKind(t *testing.T) {
 	m := d.post("/v1/events", `{`+attributes+`}`, "Content-Type", asCloudEvent).message(http.StatusAccepted)
 	require.Equal(t, postdate.CloudEventID("/x", "e"), m.ID)
 	require.Equal(t, "e", m.CloudEvent.ID)
-	d.post("/v1/events", `{"id":"a/b","type":"t"}`).refused(http.StatusUnprocessableEntity, "/id") // in our own form it is told
+	d.post("/v1/events", `{"id":"a/b","type":"t"}`).refused(http.StatusUnprocessableEntity, "/id") // in our own form the id is the event's
 }
 
 func TestCloudEvents_LeaveWithATimeOnlyWhereTheyCameWithOne(t *testing.T) {
@@ -175,7 +175,7 @@ func TestCloudEvents_LeaveWithATimeOnlyWhereTheyCameWithOne(t *testing.T) {
 	for _, body := range []string{`{` + attributes + `}`, `{` + attributes + `,"time":null}`} {
 		m := d.post("/v1/events", body, "Content-Type", asCloudEvent).message(http.StatusAccepted)
 		require.True(t, m.CloudEvent.NoTime)
-		require.Equal(t, now, m.Timestamp, "other forms tell when it was accepted")
+		require.Equal(t, now, m.Timestamp, "the other modes show when it was accepted")
 	}
 	require.True(t, d.post("/v1/events", "1", binary()...).message(http.StatusAccepted).CloudEvent.NoTime)
 	m := d.post("/v1/events", `{`+attributes+`,"time":"2026-06-01T12:00:00+02:00"}`, "Content-Type", asCloudEvent).message(http.StatusAccepted)
@@ -223,8 +223,8 @@ func TestCloudEvents_ABatchMayBeOfNone(t *testing.T) {
 	require.Empty(t, w.passed)
 }
 
-// A rule that one of a batch breaks does not keep the others back, and is told
-// where it stands in the caller's own document.
+// An event that breaks a rule does not hold up the others of its batch, and the pointer is
+// into the caller's own document.
 func TestCloudEvents_OfABatchAreRefusedOneByOne(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)

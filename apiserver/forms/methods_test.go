@@ -60,8 +60,8 @@ func TestMethods_HeadNeedsTheKeyThatGetNeeds(t *testing.T) {
 	require.Equal(t, http.StatusOK, d.do(http.MethodHead, "/healthz", "", "Authorization", "").Code)
 }
 
-// Which methods a path takes is told before who asks.
-func TestMethods_AreToldWithoutAKey(t *testing.T) {
+// The methods of a path are answered without a key.
+func TestMethods_AreAnsweredWithoutAKey(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)
 	for _, test := range []struct{ method, path, allow string }{
@@ -85,6 +85,6 @@ func TestMethods_AreToldWithoutAKey(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/v1/nothing", "/v1/schedules/"} {
-		require.Equal(t, http.StatusUnauthorized, d.do(http.MethodGet, path, "", "Authorization", "").Code, "what there is not is told to nobody")
+		require.Equal(t, http.StatusUnauthorized, d.do(http.MethodGet, path, "", "Authorization", "").Code, "a path that does not exist needs a key")
 	}
 }

@@ -26,6 +26,7 @@ func TestPresence_TheTimeZeroIsATime(t *testing.T) {
 		{http.MethodPost, "/v1/schedules", `{` + to + `,"due_at":"0000-12-31T23:59:59Z"}`, "/due_at"},
 		{http.MethodPost, "/v1/schedules", `{` + to + `,"due_at":"0001-01-01T00:00:00+01:00","expires_at":` + zero + `}`, "/due_at"},
 		{http.MethodPost, "/v1/keys", `{"expires_at":` + zero + `}`, "/expires_at"},
+		{http.MethodPost, "/v1/schedules/x/pause", `{"until":` + zero + `}`, "/until"},
 	} {
 		d.do(test.method, test.path, test.body).refused(http.StatusUnprocessableEntity, test.pointer)
 	}

@@ -93,8 +93,7 @@ func TestSend_SaysThatNoAnswerCameBeforeTheBodyWasSent(t *testing.T) {
 	}
 }
 
-// A connection that was kept and closed by the other end meanwhile is not taken
-// for one that answered.
+// A kept connection that the other end has closed is replaced, also for a large body.
 func TestSend_SendsALargeBodyAgainOverANewConnection(t *testing.T) {
 	t.Parallel()
 	arrived := make(chan seen, 1)
