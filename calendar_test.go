@@ -17,11 +17,13 @@ func TestHolidayCalendar_RefusesWhatBreaksARule(t *testing.T) {
 		`{"name":"br_banks","dates":["2026-12-25"]}`:                                                          "",
 		`{"name":"br-banks","dates":[{"date":"2026-12-25","label":"Natal"}],"weekend":["saturday","SUNDAY"]}`: "",
 		`{"name":"weekends","weekend":["friday","saturday"]}`:                                                 "",
+
 		`{"name":"","dates":[]}`:                                      "/name",
 		`{"name":"2026-12-25","dates":[]}`:                            "/name",
 		`{"name":"` + strings.Repeat("x", 65) + `"}`:                  "/name",
 		`{"name":"a","dates":[{"label":"Natal"}]}`:                    "/dates",
 		`{"name":"a","dates":[{"date":"2026-12-25","label":"a\nb"}]}`: "/dates",
+
 		`{"name":"a","dates":[` + strings.Repeat(`"2026-12-25",`, postdate.MaxHolidays) + `"2026-12-26"]}`: "/dates",
 		`{"name":"a","weekend":["monday","tuesday","wednesday","thursday","friday","saturday","sunday"]}`:  "/weekend",
 	} {

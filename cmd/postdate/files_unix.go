@@ -14,5 +14,5 @@ func openFilesLimit() int {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 0
 	}
-	return int(min(limit.Cur, math.MaxInt32)) //nolint:unconvert // it fits, and is signed on some systems
+	return int(min(limit.Cur, math.MaxInt32)) // it fits, and is signed on some systems
 }
