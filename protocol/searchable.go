@@ -1,7 +1,6 @@
 package protocol
 
 import (
-	"fmt"
 	"net/url"
 	"strings"
 	"unicode/utf8"
@@ -24,7 +23,7 @@ func Searchable(value string) string {
 		r, size := utf8.DecodeRuneInString(rest)
 		if r == '%' || isUnsearchable(r) {
 			for _, b := range []byte(rest[:size]) {
-				fmt.Fprintf(&out, "%%%02X", b)
+				out.Write([]byte{'%', hexDigits[b>>4], hexDigits[b&0xf]})
 			}
 		} else {
 			out.WriteRune(r)
@@ -33,6 +32,8 @@ func Searchable(value string) string {
 	}
 	return out.String()
 }
+
+const hexDigits = "0123456789ABCDEF"
 
 func isUnsearchable(r rune) bool {
 	return r < ' ' || r == utf8.RuneError || strings.ContainsRune(`'"\?♡`, r)
