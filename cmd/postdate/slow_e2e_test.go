@@ -146,7 +146,7 @@ func (p *program) health(endpoint string, should func(map[string]any) bool) map[
 		var status int
 		status, last = p.call(http.MethodGet, "/v1/endpoints/"+endpoint+"/health", nil)
 		return status == http.StatusOK && should(last)
-	}, time.Minute, 50*time.Millisecond, "%v", &last)
+	}, 3*time.Minute, 50*time.Millisecond, "%v", &last)
 	return last
 }
 
@@ -157,7 +157,7 @@ func (p *program) state(id, state string) map[string]any {
 	eventually.True(p.t, func() bool {
 		_, last = p.call(http.MethodGet, "/v1/deliveries/"+id, nil)
 		return last["state"] == state
-	}, time.Minute, 50*time.Millisecond, "%s: %v", id, &last)
+	}, 3*time.Minute, 50*time.Millisecond, "%s: %v", id, &last)
 	return last
 }
 
