@@ -85,6 +85,11 @@ func (l *lineSend) resume(ctx context.Context) error {
 	if !l.Again {
 		return nil
 	}
+	return l.findMoved(ctx)
+}
+
+// findMoved finds out which deliveries have executions of their own already.
+func (l *lineSend) findMoved(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxParallelStarts)
 	for place, entry := range l.Entries {
