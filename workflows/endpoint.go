@@ -85,12 +85,9 @@ func (e *endpoint) listen(ctx workflow.Context) error {
 		}
 	})
 	return errors.Join(
-		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateLease, e.lease,
-			workflow.UpdateHandlerOptions{Description: "Grants a worker process a share of the endpoint's pace."}),
-		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateJoin, e.join,
-			workflow.UpdateHandlerOptions{Description: "Adds a line to the endpoint's queue."}),
-		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateLeave, e.leave,
-			workflow.UpdateHandlerOptions{Description: "Reports that a line that was woken is done."}),
+		setUpdate(ctx, protocol.UpdateLease, e.lease, nil, "Grants a worker process a share of the endpoint's pace."),
+		setUpdate(ctx, protocol.UpdateJoin, e.join, nil, "Adds a line to the endpoint's queue."),
+		setUpdate(ctx, protocol.UpdateLeave, e.leave, nil, "Reports that a line that was woken is done."),
 		workflow.SetQueryHandlerWithOptions(ctx, protocol.QueryHealth, e.health,
 			workflow.QueryHandlerOptions{Description: "The endpoint's health, as its API shows it."}),
 		workflow.SetQueryHandlerWithOptions(ctx, protocol.QueryTurn, e.queuePosition,

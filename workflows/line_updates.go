@@ -21,9 +21,8 @@ func (l *line) listen(ctx workflow.Context) error {
 			}
 		}
 	})
-	return workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateCancelWaiter, l.cancelEntry, workflow.UpdateHandlerOptions{
-		Validator: l.validateCancel, Description: "Cancels one of the deliveries, unless it is delivered first.",
-	})
+	return setUpdate(ctx, protocol.UpdateCancelWaiter, l.cancelEntry, l.validateCancel,
+		"Cancels one of the deliveries, unless it is delivered first.")
 }
 
 // cancelEntry cancels a delivery. An attempt that is under way is waited for.

@@ -17,26 +17,23 @@ func (r *recurrence) listen(ctx workflow.Context) (workflow.Context, error) {
 		ctx.Done().Receive(ctx, nil)
 		r.cancelled, r.changed = true, true
 	})
-	options := func(validator any, description string) workflow.UpdateHandlerOptions {
-		return workflow.UpdateHandlerOptions{Validator: validator, Description: description}
-	}
 	return detached, errors.Join(
-		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdatePause, r.pause,
-			options(r.validatePause, "Lets ticks pass without a delivery.")),
-		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateResume, r.resume,
-			options(r.validateResume, "Ends a pause.")),
-		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateSkip, r.skip,
-			options(r.validateChange, "Leaves the next tick out.")),
-		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateFire, r.fire,
-			options(r.validateChange, "Starts an extra delivery now.")),
-		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateBackfill, r.backfill,
-			options(r.validateBackfill, "Starts the deliveries of a range of ticks.")),
-		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdatePatch, r.patch,
-			options(r.validatePatch, "Changes the recurrence, with effect from its next tick.")),
-		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateTickEnded, r.tickEnded,
-			options(r.validateTickEnded, "Reports that the delivery of a tick has ended.")),
-		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateCancel, r.cancel,
-			options(r.validateCancel, "Ends the recurrence. Deliveries that were started go on.")),
+		setUpdate(ctx, protocol.UpdatePause, r.pause, r.validatePause,
+			"Lets ticks pass without a delivery."),
+		setUpdate(ctx, protocol.UpdateResume, r.resume, r.validateOpen,
+			"Ends a pause."),
+		setUpdate(ctx, protocol.UpdateSkip, r.skip, r.validateOpen,
+			"Leaves the next tick out."),
+		setUpdate(ctx, protocol.UpdateFire, r.fire, r.validateOpen,
+			"Starts an extra delivery now."),
+		setUpdate(ctx, protocol.UpdateBackfill, r.backfill, r.validateBackfill,
+			"Starts the deliveries of a range of ticks."),
+		setUpdate(ctx, protocol.UpdatePatch, r.patch, r.validatePatch,
+			"Changes the recurrence, with effect from its next tick."),
+		setUpdate(ctx, protocol.UpdateTickEnded, r.tickEnded, r.validateTickEnded,
+			"Reports that the delivery of a tick has ended."),
+		setUpdate(ctx, protocol.UpdateCancel, r.cancel, r.validateOpen,
+			"Ends the recurrence. Deliveries that were started go on."),
 	)
 }
 
@@ -80,9 +77,6 @@ func (r *recurrence) resume(ctx workflow.Context) error {
 		return nil
 	})
 }
-
-// validateResume accepts a second request: what it asks for is so.
-func (r *recurrence) validateResume() error { return r.validateOpen() }
 
 func (r *recurrence) skip(ctx workflow.Context) error {
 	return r.change(ctx, func(ctx workflow.Context) error {
@@ -188,11 +182,8 @@ func (r *recurrence) cancel(ctx workflow.Context) (protocol.UpdateResult, error)
 	return protocol.UpdateResult{State: postdate.Cancelled}, err
 }
 
-func (r *recurrence) validateCancel() error { return r.validateOpen() }
-
-func (r *recurrence) validateChange() error { return r.validateOpen() }
-
-// validateOpen refuses changes of what has ended.
+// validateOpen refuses changes of what has ended. What asks for what is so already is
+// accepted.
 func (r *recurrence) validateOpen() error {
 	switch {
 	case r.cancelled:

@@ -51,8 +51,7 @@ func handleUpdate[A any](ctx workflow.Context, t *tenant, name string, apply fun
 		}
 		return t.commit(ctx, c), nil
 	}
-	return workflow.SetUpdateHandlerWithOptions(ctx, name, handle,
-		workflow.UpdateHandlerOptions{Validator: validate, Description: description})
+	return setUpdate(ctx, name, handle, validate, description)
 }
 
 // change is a tenant as an Update would make it, and what else follows from that.

@@ -30,17 +30,21 @@ func (d *delivery) listen(ctx workflow.Context) (workflow.Context, error) {
 			d.superseded = true
 		}
 	})
-	options := func(validator any, description string) workflow.UpdateHandlerOptions {
-		return workflow.UpdateHandlerOptions{Validator: validator, Description: description}
-	}
 	return detached, errors.Join(
-		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateCancel, d.cancel,
-			options(d.validateCancel, "Cancels the delivery, unless it ends otherwise first.")),
-		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateReschedule, d.reschedule,
-			options(d.validateReschedule, "Moves the due time; replaces the data where no attempt was made yet.")),
-		workflow.SetUpdateHandlerWithOptions(ctx, protocol.UpdateFire, d.fire,
-			options(d.validateFire, "Makes an attempt now.")),
+		setUpdate(ctx, protocol.UpdateCancel, d.cancel, d.validateCancel,
+			"Cancels the delivery, unless it ends otherwise first."),
+		setUpdate(ctx, protocol.UpdateReschedule, d.reschedule, d.validateReschedule,
+			"Moves the due time; replaces the data where no attempt was made yet."),
+		setUpdate(ctx, protocol.UpdateFire, d.fire, d.validateFire,
+			"Makes an attempt now."),
 	)
+}
+
+// setUpdate sets the handler of an Update, the validator that may refuse it before it is
+// recorded, if there is one, and what Temporal's Web UI says of it.
+func setUpdate(ctx workflow.Context, name string, handler, validator any, description string) error {
+	return workflow.SetUpdateHandlerWithOptions(ctx, name, handler,
+		workflow.UpdateHandlerOptions{Validator: validator, Description: description})
 }
 
 // setPending records a request. A greater one overrides a smaller one.

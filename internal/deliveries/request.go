@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime/debug"
 	"time"
+
+	"github.com/postdate/postdate/internal/executions"
 )
 
 // answerTimeout is how long a request waits for the end of an attempt that is under way.
@@ -40,7 +42,7 @@ func (s *Store) request(ctx context.Context, tenant, id string, do func(context.
 		case err := <-result:
 			return err == nil, err
 		case <-ctx.Done():
-			return false, errTooLate
+			return false, executions.ErrTooLate
 		case <-time.After(answerTimeout):
 			if found, err := s.read(ctx, tenant, id); err == nil && found.attempting(s.now()) {
 				return false, nil

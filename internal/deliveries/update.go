@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/client"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/executions"
@@ -81,9 +80,6 @@ var (
 	errGrouped = errors.New("its first attempt is under way in its group")
 	// errRestarted says that another execution carries the delivery now.
 	errRestarted = errors.New("it is being restarted")
-
-	errTooLate = postdate.Errorf(postdate.Unavailable, "",
-		"no worker has done it in time: it may still be done, so ask for it, or try again")
 )
 
 // queuedError says that a delivery cannot be changed while this line carries it.
@@ -97,15 +93,10 @@ func (s *Store) updateQueued(ctx context.Context, tenant, id, line, name string)
 	if name != protocol.UpdateCancel {
 		return postdate.Errorf(postdate.Conflict, "", "it waits for its turn")
 	}
+	cancel := retry.NewUpdate(s.temporal, nil, line, protocol.UpdateCancelWaiter, nil, id)
 	// Of many that are cancelled at once Temporal refuses some.
 	err := retry.With(ctx, func(ctx context.Context) error {
-		handle, err := s.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-			WorkflowID: line, UpdateName: protocol.UpdateCancelWaiter, Args: []any{id},
-			WaitForStage: client.WorkflowUpdateStageCompleted,
-		})
-		if err == nil {
-			err = handle.Get(ctx, nil)
-		}
+		err := cancel(ctx)
 		if _, over := errors.AsType[*serviceerror.NotFound](err); over {
 			return errRestarted // it is found where it went
 		}
@@ -118,30 +109,14 @@ func (s *Store) updateQueued(ctx context.Context, tenant, id, line, name string)
 }
 
 func (s *Store) update(ctx context.Context, tenant, id, name string, args []any) error {
-	handle, err := s.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID: protocol.DeliveryID(tenant, id), UpdateName: name, Args: args,
-		WaitForStage: client.WorkflowUpdateStageCompleted,
-	})
-	if err == nil {
-		err = handle.Get(ctx, nil)
-	}
-	return s.refused(ctx, tenant, id, err)
+	update := retry.NewUpdate(s.temporal, nil, protocol.DeliveryID(tenant, id), name, nil, args...)
+	return s.refused(ctx, tenant, id, update(ctx))
 }
 
 // refused is why an Update of a delivery was not carried out.
 func (s *Store) refused(ctx context.Context, tenant, id string, err error) error {
-	refusal, isRefusal := protocol.DecodeError(err)
-	_, isOver := errors.AsType[*serviceerror.NotFound](err)
-	_, isLate := errors.AsType[*client.WorkflowUpdateServiceTimeoutOrCanceledError](err)
-	switch {
-	case err == nil:
-		return nil
-	case isRefusal:
-		return refusal
-	case isLate:
-		return errTooLate
-	case !isOver:
-		return err
+	if _, over := errors.AsType[*serviceerror.NotFound](err); !over {
+		return executions.Refused(err)
 	}
 	// It ended before the Update or during it, or it never had an execution of its own.
 	found, err := s.read(ctx, tenant, id)
@@ -171,7 +146,7 @@ func (s *Store) awaitMove(ctx context.Context, tenant, id string) error {
 	// How it ended does not matter: the delivery is read afterwards.
 	_ = s.temporal.GetWorkflow(ctx, run.GetWorkflowId(), run.GetRunId()).Get(ctx, nil)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return errTooLate
+		return executions.ErrTooLate
 	}
 	return ctx.Err()
 }

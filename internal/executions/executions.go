@@ -113,6 +113,22 @@ func Unknown(id string) error {
 	return postdate.Errorf(postdate.NotFound, "", "nothing is known of %q: it was never made, or it ended long ago", id)
 }
 
+// ErrTooLate is the error for an Update that no worker took up in time.
+var ErrTooLate error = postdate.Errorf(postdate.Unavailable, "",
+	"no worker has done it in time: it may still be done, so ask for it, or try again")
+
+// Refused is the error of an Update as its caller gets it: with the refusal of the
+// execution, or [ErrTooLate]. Others stay as they are.
+func Refused(err error) error {
+	if refusal, refused := protocol.DecodeError(err); refused {
+		return refusal
+	}
+	if _, late := errors.AsType[*client.WorkflowUpdateServiceTimeoutOrCanceledError](err); late {
+		return ErrTooLate
+	}
+	return err
+}
+
 // ReadMemo reads a field of an execution's memo.
 func (c *Client) ReadMemo(info *workflowpb.WorkflowExecutionInfo, field string, into any) error {
 	if err := c.converter.FromPayload(info.GetMemo().GetFields()[field], into); err != nil {

@@ -40,11 +40,7 @@ type Published struct {
 // Publish publishes a named event to its subscribers, and returns how many they are.
 // Repeating it publishes the event once.
 func (i *Ingester) Publish(ctx context.Context, tenant string, e postdate.Event, traceParent string) (int, error) {
-	results, err := i.PublishBatch(ctx, Batch{Tenant: tenant, Events: []postdate.Event{e}, TraceParent: traceParent})
-	if err != nil {
-		return 0, err
-	}
-	return len(results[0].Deliveries), results[0].Err
+	return i.publishOne(ctx, Batch{Tenant: tenant, Events: []postdate.Event{e}, TraceParent: traceParent})
 }
 
 // PublishSchedule publishes a schedule that is due to its subscribers, as
@@ -57,7 +53,12 @@ func (i *Ingester) PublishSchedule(ctx context.Context, tenant string, e postdat
 	}
 	group := protocol.ScheduledGroup(tenant, e.ID)
 	e.ID = ""
-	results, err := i.PublishBatch(ctx, Batch{Tenant: tenant, Events: []postdate.Event{e}, TraceParent: traceParent, group: group})
+	return i.publishOne(ctx, Batch{Tenant: tenant, Events: []postdate.Event{e}, TraceParent: traceParent, group: group})
+}
+
+// publishOne publishes the one event of b, and returns how many its subscribers are.
+func (i *Ingester) publishOne(ctx context.Context, b Batch) (int, error) {
+	results, err := i.PublishBatch(ctx, b)
 	if err != nil {
 		return 0, err
 	}

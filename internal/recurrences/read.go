@@ -54,10 +54,7 @@ func (s *Store) Exists(ctx context.Context, tenant, id string) (bool, error) {
 
 // Get returns a recurring schedule as it is now, with its next ticks and its last ones.
 func (s *Store) Get(ctx context.Context, tenant, id string) (postdate.RecurringSchedule, error) {
-	if _, ofTick := postdate.SplitTickID(id); ofTick {
-		return postdate.RecurringSchedule{}, executions.Unknown(id)
-	}
-	if err := postdate.ValidateID("/id", id); err != nil {
+	if err := validateID(id); err != nil {
 		return postdate.RecurringSchedule{}, err
 	}
 	read, err := s.read(ctx, tenant, id)
@@ -65,6 +62,15 @@ func (s *Store) Get(ctx context.Context, tenant, id string) (postdate.RecurringS
 		return postdate.RecurringSchedule{}, err
 	}
 	return s.describe(ctx, read)
+}
+
+// validateID refuses what is no id of a recurring schedule: that of a tick stands for a
+// delivery.
+func validateID(id string) error {
+	if _, ofTick := postdate.SplitTickID(id); ofTick {
+		return executions.Unknown(id)
+	}
+	return postdate.ValidateID("/id", id)
 }
 
 // record is what Temporal has of a recurrence.

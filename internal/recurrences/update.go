@@ -5,9 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/client"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/executions"
@@ -91,30 +89,25 @@ func (s *Store) Cancel(ctx context.Context, tenant, id string) error {
 // update sends an Update to a recurrence, and decodes its result into result. However
 // often it is repeated, the execution handles it once.
 func (s *Store) update(ctx context.Context, tenant, id, name string, result any, args ...any) error {
-	if _, ofTick := postdate.SplitTickID(id); ofTick {
-		return executions.Unknown(id)
-	}
-	if err := postdate.ValidateID("/id", id); err != nil {
+	if err := validateID(id); err != nil {
 		return err
 	}
 	ctx, stop := context.WithTimeout(ctx, updateTimeout)
 	defer stop()
-	options := client.UpdateWorkflowOptions{
-		UpdateID: uuid.NewString(), WorkflowID: protocol.RecurrenceID(tenant, id), UpdateName: name, Args: args,
-		WaitForStage: client.WorkflowUpdateStageCompleted,
-	}
+	update := retry.NewUpdate(s.config.Temporal, nil, protocol.RecurrenceID(tenant, id), name, result, args...)
 	err := retry.With(ctx, func(ctx context.Context) error {
-		handle, err := s.config.Temporal.UpdateWorkflow(ctx, options)
-		if err == nil {
-			err = handle.Get(ctx, result)
-		}
+		err := update(ctx)
 		if _, missing := errors.AsType[*serviceerror.NotFound](err); missing {
 			// It may just be continuing as new, of which Temporal says the same.
 			return s.whyNotFound(ctx, tenant, id, err)
 		}
 		return err
 	})
-	return refused(id, err)
+	err = executions.Refused(err)
+	if _, missing := errors.AsType[*serviceerror.NotFound](err); missing {
+		return executions.Unknown(id)
+	}
+	return err
 }
 
 // whyNotFound is why an Update found no execution: err where a new run takes its place.
@@ -127,20 +120,4 @@ func (s *Store) whyNotFound(ctx context.Context, tenant, id string, err error) e
 		return err
 	}
 	return postdate.Errorf(postdate.Conflict, "", "already %s", read.state())
-}
-
-// refused is why an Update was not carried out.
-func refused(id string, err error) error {
-	refusal, isRefusal := protocol.DecodeError(err)
-	_, isLate := errors.AsType[*client.WorkflowUpdateServiceTimeoutOrCanceledError](err)
-	_, isMissing := errors.AsType[*serviceerror.NotFound](err)
-	switch {
-	case isRefusal:
-		return refusal
-	case isLate:
-		return postdate.Errorf(postdate.Unavailable, "", "no worker has done it in time: it may still be done, so ask for it, or try again")
-	case isMissing:
-		return executions.Unknown(id)
-	}
-	return err
 }

@@ -18,21 +18,27 @@ type Start struct {
 // often it is repeated, the execution handles it once. Where start is not nil, the
 // execution is started if it does not run.
 func Update(ctx context.Context, c client.Client, start *Start, workflowID, name string, arg, result any) error {
+	return With(ctx, NewUpdate(c, start, workflowID, name, result, arg))
+}
+
+// NewUpdate is one try of [Update], for callers who look at its error before they repeat
+// it.
+func NewUpdate(c client.Client, start *Start, workflowID, name string, result any, args ...any) func(context.Context) error {
 	options := client.UpdateWorkflowOptions{
 		// The same on every try, so that Temporal delivers it once.
 		UpdateID:     uuid.NewString(),
 		WorkflowID:   workflowID,
 		UpdateName:   name,
-		Args:         []any{arg},
+		Args:         args,
 		WaitForStage: client.WorkflowUpdateStageCompleted,
 	}
-	return With(ctx, func(ctx context.Context) error {
+	return func(ctx context.Context) error {
 		handle, err := send(ctx, c, start, options)
 		if err != nil {
 			return err
 		}
 		return handle.Get(ctx, result)
-	})
+	}
 }
 
 func send(ctx context.Context, c client.Client, start *Start, options client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
