@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -61,6 +62,9 @@ type RecurrenceProgress struct {
 	Missed *postdate.Tick `json:"missed,omitempty"`
 	// Buffered waits for the delivery of an earlier tick to end.
 	Buffered *postdate.Tick `json:"buffered,omitempty"`
+	// Ended are the deliveries that reported their ends last. A delivery reports before its
+	// execution closes, so that Temporal may still show it as running.
+	Ended []string `json:"ended,omitempty"`
 	// Fired counts the deliveries that were fired for.
 	Fired int `json:"fired,omitempty"`
 	// Skip is how many of the next ticks are to be left out.
@@ -166,6 +170,12 @@ func RecurrenceOptions(in RecurrenceInput, now time.Time) client.StartWorkflowOp
 	options.Memo = deliver.Memo
 	options.StaticSummary = deliver.StaticSummary
 	return options
+}
+
+// RememberEnd adds the id of a delivery to those that reported their ends.
+func (p *RecurrenceProgress) RememberEnd(deliveryID string) {
+	ended := slices.Clone(p.Ended[max(0, len(p.Ended)+1-postdate.ShownTicks):])
+	p.Ended = append(ended, deliveryID)
 }
 
 // Remember adds a tick to the recent ones. Of many the oldest are forgotten.

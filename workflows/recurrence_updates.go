@@ -162,6 +162,7 @@ func (r *recurrence) validatePatch(patch protocol.PatchRecurrence) error {
 // asked for that.
 func (r *recurrence) tickEnded(ctx workflow.Context, of protocol.TickEnded) error {
 	return r.change(ctx, func(ctx workflow.Context) error {
+		r.RememberEnd(of.DeliveryID)
 		switch {
 		case of.Stop:
 			r.ended, r.reason = true, "the receiver of "+of.DeliveryID+" asked to stop"

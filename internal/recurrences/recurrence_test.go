@@ -294,6 +294,26 @@ func TestOverlap_DoesWithATickWhatItSays(t *testing.T) {
 	}
 }
 
+// A delivery reports its end before its execution has closed.
+func TestOverlap_BufferOneBelievesTheReportOfAnEnd(t *testing.T) {
+	t.Parallel()
+	s := &schedule{Tenant: deliverytest.New(t), id: "report"}
+	s.endpoint = s.Endpoint("report", deliverytest.Answering(http.StatusBadGateway))
+	in := missedFor(t, s, rule(t, `{"every":"1h","overlap":"buffer_one","catch_up":"all"}`), 7200)
+	outcomes := func() []postdate.TickOutcome {
+		advanced, err := s.Recurrences.Advance(t.Context(), in)
+		require.NoError(t, err)
+		in.RecurrenceProgress = advanced.RecurrenceProgress
+		require.Len(t, in.Recent, 2)
+		return []postdate.TickOutcome{in.Recent[0].Outcome, in.Recent[1].Outcome}
+	}
+	waits := []postdate.TickOutcome{postdate.TickStarted, postdate.TickBuffered}
+	require.Equal(t, waits, outcomes())
+	require.Equal(t, waits, outcomes(), "the first tick's delivery waits for its retry")
+	in.RememberEnd(in.Recent[0].DeliveryID)
+	require.Equal(t, []postdate.TickOutcome{postdate.TickStarted, postdate.TickStarted}, outcomes())
+}
+
 func TestCalendar_ThatIsGonePausesTheRecurrence(t *testing.T) {
 	t.Parallel()
 	s := &schedule{Tenant: deliverytest.New(t), id: "report"}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/postdate/postdate"
@@ -72,7 +73,7 @@ func (a *advance) startBuffered(ctx context.Context) error {
 func (a *advance) running(ctx context.Context) ([]string, error) {
 	var running []string
 	for _, record := range a.Recent {
-		if record.DeliveryID == "" {
+		if record.DeliveryID == "" || slices.Contains(a.Ended, record.DeliveryID) {
 			continue
 		}
 		described, err := a.store.config.Executions.Describe(ctx, protocol.DeliveryID(a.Tenant(), record.DeliveryID), record.DeliveryID)
