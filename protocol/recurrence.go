@@ -175,7 +175,8 @@ func RecurrenceOptions(in RecurrenceInput, now time.Time) client.StartWorkflowOp
 // RememberEnd adds the id of a delivery to those that reported their ends.
 func (p *RecurrenceProgress) RememberEnd(deliveryID string) {
 	ended := slices.Clone(p.Ended[max(0, len(p.Ended)+1-postdate.ShownTicks):])
-	p.Ended = append(ended, deliveryID)
+	ended = append(ended, deliveryID)
+	p.Ended = ended
 }
 
 // Remember adds a tick to the recent ones. Of many the oldest are forgotten.
