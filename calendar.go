@@ -40,7 +40,7 @@ func (h *Holiday) UnmarshalJSON(text []byte) error {
 	}
 	*h = Holiday{}
 	type plain Holiday
-	return json.Unmarshal(text, (*plain)(h)) //nolint:musttag // a Date reads and writes text
+	return json.Unmarshal(text, (*plain)(h))
 }
 
 // Validate reports the first rule that c breaks.

@@ -45,6 +45,15 @@ func (l *lineSend) done(place int) bool {
 	return made || slices.Contains(l.progress.Moved, place)
 }
 
+// begun are the places of the entries that are done, or under way.
+func (l *lineSend) begun() []int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	begun := slices.Concat(l.progress.Sending, l.progress.Moved, slices.Collect(maps.Keys(l.progress.Made)))
+	slices.Sort(begun)
+	return begun
+}
+
 // size is how many entries are done.
 func (l *lineSend) size() int {
 	l.mu.Lock()

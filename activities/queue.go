@@ -15,6 +15,8 @@ type Queue interface {
 	// that was woken is done.
 	JoinLine(ctx context.Context, line protocol.LineStatus) error
 	LeaveLine(ctx context.Context, line protocol.LineStatus) error
+	// ReportStopped reports to a run of a line that SendLine begins no further attempts.
+	ReportStopped(ctx context.Context, workflowID, runID string, stopped protocol.LineStopped) error
 }
 
 // Enqueue enqueues deliveries for their endpoints, in their order, and returns the line of

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/postdate/postdate"
@@ -53,6 +54,7 @@ func (a *Activities) SendLine(ctx context.Context, in protocol.SendLineInput) (p
 	if err == nil {
 		err = line.send(ctx)
 	}
+	line.reportStopped(ctx)
 	line.underWay.Wait()
 	stop()
 
@@ -74,6 +76,20 @@ type lineSend struct {
 
 	mu       sync.Mutex
 	progress protocol.LineProgress
+}
+
+// reportStopped reports to the line that no further attempts are begun, where it has asked
+// for that: it does not have to wait for those that are under way, to cancel others.
+func (l *lineSend) reportStopped(ctx context.Context) {
+	if !temporal.IsCanceledError(context.Cause(ctx)) {
+		return // the next run of the activity may have begun already
+	}
+	line := activity.GetInfo(ctx).WorkflowExecution
+	err := l.Queue.ReportStopped(context.WithoutCancel(ctx), line.ID, line.RunID, protocol.LineStopped{Run: l.Run, Begun: l.begun()})
+	if err != nil {
+		l.Log.LogAttrs(ctx, slog.LevelWarn, "failed to report that a line has stopped; it waits for its attempts", slog.String("tenant", l.Tenant),
+			slog.String("line", line.ID), slog.String("error", err.Error()))
+	}
 }
 
 // resume continues an earlier run that was lost: it hands over what had failed, and finds

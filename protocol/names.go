@@ -79,6 +79,10 @@ const (
 // SignalCall wakes a line. It carries a [Wake].
 const SignalCall = "call"
 
+// SignalStopped reports that SendLine begins no further attempts. It carries a
+// [LineStopped].
+const SignalStopped = "stopped"
+
 // UpdateCancelWaiter cancels one of the deliveries that a line carries. It takes the
 // delivery's id and returns an [UpdateResult].
 const UpdateCancelWaiter = "cancel_waiter"

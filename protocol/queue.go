@@ -52,6 +52,17 @@ type SendLineInput struct {
 	Entries []QueueEntry `json:"waiters"`
 	// Again: an earlier run was lost with its worker. This one must find out what it did.
 	Again bool `json:"again,omitempty"`
+	// Run counts the runs of SendLine in one run of the line.
+	Run int `json:"run,omitempty"`
+}
+
+// LineStopped is reported by a SendLine that was asked to stop, while it waits for the
+// attempts that are under way.
+type LineStopped struct {
+	Run int `json:"run"` // as in [SendLineInput]
+	// Begun are the places of the entries at which something was begun. It is too late to
+	// cancel them.
+	Begun []int `json:"begun,omitempty"`
 }
 
 // LineProgress is how far a line is: the result of SendLine, and its heartbeats.

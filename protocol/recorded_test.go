@@ -110,6 +110,7 @@ func messages() []string {
 		message("Endpoint query", protocol.QueryHealth, reflect.TypeFor[protocol.EndpointHealth]()),
 		message("Endpoint query", protocol.QueryTurn, text, reflect.TypeFor[postdate.QueuePosition]()),
 		message("Line signal", protocol.SignalCall, reflect.TypeFor[protocol.Wake]()),
+		message("Line signal", protocol.SignalStopped, reflect.TypeFor[protocol.LineStopped]()),
 		message("Line update", protocol.UpdateCancelWaiter, text, result),
 		message("Recurrence update", protocol.UpdatePause, reflect.TypeFor[postdate.Pause]()),
 		message("Recurrence update", protocol.UpdateResume),

@@ -18,12 +18,14 @@ import (
 )
 
 // pacer issues no permit to deliveries of a busy tenant that were not dequeued, nor to
-// each third that was dequeued of a slow one. All others get one at once.
+// each third that was dequeued of a slow one. Of a single one only the first that was
+// dequeued gets one, and the next wait. All others get one at once.
 type pacer struct{}
 
-var busy, slow sync.Map // tenants, by name: of a slow one how many were dequeued
+// Tenants, by name: of a slow one and a single one how many were dequeued.
+var busy, slow, single sync.Map
 
-func (pacer) Acquire(_ context.Context, tenant string, _ postdate.Endpoint, c throttle.PermitRequest) (throttle.Permit, error) {
+func (pacer) Acquire(ctx context.Context, tenant string, _ postdate.Endpoint, c throttle.PermitRequest) (throttle.Permit, error) {
 	if err := refusal(tenant); err != nil {
 		return nil, err
 	}
@@ -32,6 +34,10 @@ func (pacer) Acquire(_ context.Context, tenant string, _ postdate.Endpoint, c th
 	}
 	if called, is := slow.Load(tenant); is && c.Dequeued && called.(*atomic.Int64).Add(1)%3 == 0 {
 		return nil, throttle.ErrNoPermit
+	}
+	if called, is := single.Load(tenant); is && c.Dequeued && called.(*atomic.Int64).Add(1) > 1 {
+		<-ctx.Done()
+		return nil, ctx.Err()
 	}
 	return throttle.Unlimited, nil
 }

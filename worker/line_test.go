@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,18 +102,46 @@ func TestLinePartlyHandedOver(t *testing.T) {
 	recordRun(t, line, "line/partly-handed-over")
 }
 
-func TestLineCancelledWaiter(t *testing.T) {
-	t.Parallel()
-	setBusy(t)
-	line, _, ids := enqueueEvents(t, 2, accepts)
+// cancelEntry cancels one of the deliveries that a line carries.
+func cancelEntry(t *testing.T, line client.WorkflowRun, id string) {
+	t.Helper()
 	var updated protocol.UpdateResult
 	handle, err := engineClient.UpdateWorkflow(t.Context(), client.UpdateWorkflowOptions{
-		WorkflowID: line.GetID(), UpdateName: protocol.UpdateCancelWaiter, Args: []any{ids[0]},
+		WorkflowID: line.GetID(), UpdateName: protocol.UpdateCancelWaiter, Args: []any{id},
 		WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	require.NoError(t, err)
 	require.NoError(t, handle.Get(t.Context(), &updated))
 	require.Equal(t, postdate.Cancelled, updated.State)
+}
+
+// An attempt that hangs holds up no cancellation but its own.
+func TestLineCancelledBesideAnAttempt(t *testing.T) {
+	t.Parallel()
+	setBusy(t)
+	single.Store(t.Name(), new(atomic.Int64))
+	begun, answer := make(chan struct{}), make(chan struct{})
+	line, _, ids := enqueueEvents(t, 3, func(int) postdate.Attempt {
+		close(begun)
+		<-answer
+		return accept("")
+	})
+	wakeLines(t)
+	<-begun
+	cancelEntry(t, line, ids[1])
+	cancelEntry(t, line, ids[2])
+	close(answer)
+	result, _ := requireLine(t, line, postdate.Cancelled)
+	require.Contains(t, result.Delivered, 0)
+	require.Len(t, result.Cancelled, 2)
+	recordRun(t, line, "line/cancelled-beside-an-attempt")
+}
+
+func TestLineCancelledWaiter(t *testing.T) {
+	t.Parallel()
+	setBusy(t)
+	line, _, ids := enqueueEvents(t, 2, accepts)
+	cancelEntry(t, line, ids[0])
 
 	wakeLines(t)
 	result, group := requireLine(t, line, postdate.Cancelled)

@@ -65,7 +65,10 @@ type line struct {
 	states          []entryState
 	cancelRequested []bool              // cancelled as soon as it is known that they were not sent
 	stop            workflow.CancelFunc // stops SendLine: nil where that is not under way
-	changed         bool                // something has changed since the memo was written
+	runs            int                 // of SendLine
+	stopped         bool                // SendLine begins no further attempts than those at begun
+	begun           []int
+	changed         bool // something has changed since the memo was written
 	failed          []protocol.Undelivered
 }
 
@@ -151,8 +154,9 @@ func (l *line) send(ctx workflow.Context) {
 		return
 	}
 	l.show(ctx, postdate.Sending)
+	l.runs, l.stopped, l.begun = l.runs+1, false, nil
 	input := protocol.SendLineInput{
-		Tenant: l.Tenant, Endpoint: l.Endpoint, Entries: make([]protocol.QueueEntry, len(l.Entries)), Again: l.Lost,
+		Tenant: l.Tenant, Endpoint: l.Endpoint, Entries: make([]protocol.QueueEntry, len(l.Entries)), Again: l.Lost, Run: l.runs,
 	}
 	for place, entry := range l.Entries {
 		if l.states[place] == pending {
@@ -174,11 +178,21 @@ func (l *line) send(ctx workflow.Context) {
 		l.Lost = l.Lost || !temporal.IsCanceledError(err)
 	}
 	l.stop = nil
+	l.cancelRequests(ctx)
+}
+
+// cancelRequests cancels what was requested to be, as far as it cannot have been sent.
+func (l *line) cancelRequests(ctx workflow.Context) {
 	for place, requested := range l.cancelRequested {
-		if requested && l.states[place] == pending {
+		if requested && l.states[place] == pending && !l.mayBeSent(place) {
 			l.cancel(ctx, place, byRequest)
 		}
 	}
+}
+
+// mayBeSent reports whether SendLine has begun something at the entry at place, or may yet.
+func (l *line) mayBeSent(place int) bool {
+	return l.stop != nil && (!l.stopped || slices.Contains(l.begun, place))
 }
 
 // evaluate decides what follows from the attempts that were made.

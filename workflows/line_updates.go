@@ -7,8 +7,8 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// listen sets the handlers of l: it is woken by a signal, and cancels deliveries by an
-// Update.
+// listen sets the handlers of l: it is woken by a signal, learns by another that SendLine
+// stops, and cancels deliveries by an Update.
 func (l *line) listen(ctx workflow.Context) error {
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		for {
@@ -21,19 +21,28 @@ func (l *line) listen(ctx workflow.Context) error {
 			}
 		}
 	})
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		for {
+			var stopped protocol.LineStopped
+			if !workflow.GetSignalChannel(ctx, protocol.SignalStopped).Receive(ctx, &stopped) {
+				return
+			}
+			if stopped.Run == l.runs && l.stop != nil {
+				l.stopped, l.begun = true, stopped.Begun
+				l.cancelRequests(ctx)
+			}
+		}
+	})
 	return setUpdate(ctx, protocol.UpdateCancelWaiter, l.cancelEntry, l.validateCancel,
 		"Cancels one of the deliveries, unless it is delivered first.")
 }
 
-// cancelEntry cancels a delivery. An attempt that is under way is waited for.
+// cancelEntry cancels a delivery. An attempt at it that is under way is waited for.
 func (l *line) cancelEntry(ctx workflow.Context, id string) (protocol.UpdateResult, error) {
 	place, _ := l.Place(id)
 	l.cancelRequested[place] = true
-	switch {
-	case l.states[place] != pending:
-	case l.stop == nil:
-		l.cancel(ctx, place, byRequest)
-	default: // the line is woken again for those that were not sent
+	l.cancelRequests(ctx)
+	if l.states[place] == pending && !l.stopped { // the line is woken again for those that were not sent
 		l.stop()
 	}
 	if err := workflow.Await(ctx, func() bool { return l.states[place] != pending }); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.temporal.io/api/serviceerror"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/executions"
@@ -205,6 +206,18 @@ func (i *Ingester) JoinLine(ctx context.Context, line protocol.LineStatus) error
 // LeaveLine reports to the endpoint that a line it woke is done.
 func (i *Ingester) LeaveLine(ctx context.Context, line protocol.LineStatus) error {
 	return i.updateEndpoint(ctx, protocol.UpdateLeave, line)
+}
+
+// ReportStopped signals to a run of a line that SendLine begins no further attempts. One
+// that has ended does not need to know.
+func (i *Ingester) ReportStopped(ctx context.Context, workflowID, runID string, stopped protocol.LineStopped) error {
+	ctx, stop := context.WithTimeout(ctx, lineTimeout)
+	defer stop()
+	err := i.temporal.SignalWorkflow(ctx, workflowID, runID, protocol.SignalStopped, stopped)
+	if _, over := errors.AsType[*serviceerror.NotFound](err); over {
+		return nil
+	}
+	return err
 }
 
 // updateEndpoint sends an Update to an endpoint's execution, which it starts where there
