@@ -41,10 +41,13 @@ type dispatchEnv struct {
 	handed map[string]protocol.DeliverInput
 	parts  map[string]protocol.DispatchInput // that were started, by workflow id
 	faults int                               // of the next starts
+	ended  bool                              // what an attempt that was given up still does is not recorded
 
 	busy   string // an endpoint for which no permit comes
 	queued []protocol.EnqueueRequest
 }
+
+var errEnded = errors.New("the workflow has ended")
 
 func (e *dispatchEnv) Acquire(_ context.Context, _ string, to postdate.Endpoint, _ throttle.PermitRequest) (throttle.Permit, error) {
 	if to.ID == e.busy {
@@ -90,6 +93,9 @@ func (*dispatchEnv) Report(context.Context, string, string, postdate.Attempt) {}
 func (e *dispatchEnv) Send(_ context.Context, m postdate.Message, to postdate.Target) (postdate.Attempt, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.ended {
+		return postdate.Attempt{}, errEnded
+	}
 	e.sent = append(e.sent, m.ID)
 	outcome := postdate.Outcome(to.URL)
 	if outcome == "" {
@@ -101,6 +107,9 @@ func (e *dispatchEnv) Send(_ context.Context, m postdate.Message, to postdate.Ta
 func (e *dispatchEnv) StartDelivery(_ context.Context, h protocol.DeliverInput, _ protocol.Accepted) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.ended {
+		return errEnded
+	}
 	if e.faults > 0 {
 		e.faults--
 		return errors.New("no engine")
@@ -112,6 +121,9 @@ func (e *dispatchEnv) StartDelivery(_ context.Context, h protocol.DeliverInput, 
 func (e *dispatchEnv) StartDispatch(_ context.Context, workflowID string, in protocol.DispatchInput) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.ended {
+		return errEnded
+	}
 	if e.faults > 0 {
 		e.faults--
 		return errors.New("no engine")
@@ -142,6 +154,9 @@ func event(id string, endpoints ...string) protocol.Publication {
 func (e *dispatchEnv) dispatch(events ...protocol.Publication) protocol.DispatchResult {
 	e.t.Helper()
 	e.ExecuteWorkflow(protocol.DispatchWorkflow, protocol.DispatchInput{Digest: "d", At: start, Events: events})
+	e.mu.Lock()
+	e.ended = true
+	e.mu.Unlock()
 	require.True(e.t, e.IsWorkflowCompleted())
 	require.NoError(e.t, e.GetWorkflowError())
 	var result protocol.DispatchResult

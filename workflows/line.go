@@ -188,6 +188,9 @@ func (l *line) cancelRequests(ctx workflow.Context) {
 			l.cancel(ctx, place, byRequest)
 		}
 	}
+	if l.changed && l.stop != nil { // attempts at others may take long
+		l.show(ctx, postdate.Sending)
+	}
 }
 
 // mayBeSent reports whether SendLine has begun something at the entry at place, or may yet.
