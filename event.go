@@ -87,3 +87,23 @@ func SplitGroupedID(id string) (group string, place int, ok bool) {
 	place, _ = strconv.Atoi(found[2]) // up to four digits
 	return found[1], place, true
 }
+
+// GroupedScheduleID is the id of the schedule at that place of a group of unnamed
+// schedules, counted from 0: it says itself where it is found.
+func GroupedScheduleID(group string, place int) string {
+	return "sch_" + group + "_" + strconv.Itoa(place)
+}
+
+var groupedSchedulePattern = regexp.MustCompile(`^sch_([0-9a-f]{32})_(0|[1-9]\d{0,3})$`)
+
+// SplitGroupedScheduleID is the inverse of [GroupedScheduleID]. ok is false of a schedule
+// that has had an execution of its own from the start. No caller may choose an id of this
+// form.
+func SplitGroupedScheduleID(id string) (group string, place int, ok bool) {
+	found := groupedSchedulePattern.FindStringSubmatch(id)
+	if found == nil {
+		return "", 0, false
+	}
+	place, _ = strconv.Atoi(found[2]) // up to four digits
+	return found[1], place, true
+}

@@ -37,7 +37,9 @@ func validateOwnID(pointer, id string) error {
 	if err := ValidateID(pointer, id); err != nil {
 		return err
 	}
-	if _, _, grouped := SplitGroupedID(id); grouped {
+	_, _, event := SplitGroupedID(id)
+	_, _, schedule := SplitGroupedScheduleID(id)
+	if event || schedule {
 		return Errorf(Invalid, pointer, "ids of this form are made by Postdate")
 	}
 	return nil

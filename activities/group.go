@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"go.temporal.io/sdk/activity"
 	"golang.org/x/sync/errgroup"
@@ -46,9 +47,16 @@ func (a *Activities) SendGroup(ctx context.Context, in protocol.GroupInput) ([]p
 
 func (a *Activities) sendGroup(ctx context.Context, in protocol.GroupInput) []protocol.GroupAttempt {
 	attempts := make([]protocol.GroupAttempt, len(in.Items))
-	places := make(map[string][]int) // by endpoint
+	places := make(map[groupKey][]int)
 	for i, item := range in.Items {
-		places[item.Endpoint] = append(places[item.Endpoint], i)
+		key := groupKey{endpoint: item.Endpoint}
+		if item.Schedule != nil {
+			key.due = item.Schedule.DueAt.UnixNano()
+			for len(places[key]) == maxPermit {
+				key.permit++
+			}
+		}
+		places[key] = append(places[key], i)
 	}
 	keep := min(postdate.MaxResponse, maxGroupResponses/max(1, len(in.Items)), maxPartsResponses/max(1, in.Of*len(in.Items)))
 	var sends sync.WaitGroup
@@ -59,8 +67,43 @@ func (a *Activities) sendGroup(ctx context.Context, in protocol.GroupInput) []pr
 	return attempts
 }
 
-// sendTo sends the items at these places, which are for one endpoint.
+// groupKey names the items of a group that share a permit: events to one endpoint, or up to
+// maxPermit schedules to one endpoint (none: bare urls and subscribers) that are due at the
+// same moment.
+type groupKey struct {
+	endpoint string
+	due      int64
+	permit   int
+}
+
+// maxPermit bounds the schedules that share a permit: those of several groups are due at
+// the same moment, and what an endpoint takes at once is to be shared out among them.
+const maxPermit = 10
+
+// maxInPlace bounds how long an item waits in place until it is due: those of a group are
+// due within the same second, and the clocks of two machines may differ.
+const maxInPlace = time.Second
+
+// awaitDue waits until an item is due, and reports whether it is.
+func (a *Activities) awaitDue(ctx context.Context, item protocol.GroupItem) bool {
+	if item.Schedule == nil {
+		return true
+	}
+	wait := time.NewTimer(min(maxInPlace, item.Schedule.DueAt.Sub(a.Now())))
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// sendTo sends the items at these places, which have the same [groupKey].
 func (a *Activities) sendTo(ctx context.Context, in protocol.GroupInput, places []int, attempts []protocol.GroupAttempt, keep int) {
+	if !a.awaitDue(ctx, in.Items[places[0]]) {
+		return
+	}
 	permit, e, known := a.acquireFor(ctx, in, places)
 	if known && permit == nil {
 		a.enqueue(ctx, in, places, attempts)
@@ -94,7 +137,7 @@ func (a *Activities) acquireFor(ctx context.Context, in protocol.GroupInput, pla
 	if err != nil || !known || e.State != postdate.Enabled {
 		return nil, e, false
 	}
-	permit, err = a.acquire(ctx, tenant, e, throttle.PermitRequest{Since: in.At, N: len(places)})
+	permit, err = a.acquire(ctx, tenant, e, throttle.PermitRequest{Since: first.Task(in.Messages, in.At).DueAt, N: len(places)})
 	if err != nil {
 		return nil, e, true // its line acquires another
 	}
@@ -103,6 +146,10 @@ func (a *Activities) acquireFor(ctx context.Context, in protocol.GroupInput, pla
 
 // attemptWithPermit makes the first attempt at s.
 func (a *Activities) attemptWithPermit(ctx context.Context, permit throttle.Permit, s protocol.DeliveryTask, e postdate.Endpoint) (postdate.Attempt, error) {
+	if s.Expired(a.Now()) {
+		permit.Release(postdate.Attempt{})
+		return tooLate(s, a.Now()), nil
+	}
 	attempt, target, err := a.sendWithPermit(context.WithoutCancel(ctx), permit, s, e)
 	attempt.Number = 1
 	a.report(ctx, s, target, attempt, err)
@@ -110,12 +157,18 @@ func (a *Activities) attemptWithPermit(ctx context.Context, permit throttle.Perm
 }
 
 // enqueue enqueues the items at these places, in their order. Where that fails, Dispatch
-// enqueues them.
+// enqueues them. Schedules wait in line with executions of their own, in which they can be
+// rescheduled and fired: these enqueue them.
 func (a *Activities) enqueue(ctx context.Context, in protocol.GroupInput, places []int, attempts []protocol.GroupAttempt) {
+	for _, i := range places {
+		attempts[i].Attempt = noPermit(a.Now())
+	}
+	if in.Items[places[0]].Schedule != nil {
+		return
+	}
 	requests := make([]protocol.EnqueueRequest, len(places))
 	for n, i := range places {
 		requests[n] = in.Items[i].EnqueueRequest(in.Messages, in.At)
-		attempts[i].Attempt = noPermit(a.Now())
 	}
 	lines, err := a.Queue.Enqueue(context.WithoutCancel(ctx), requests)
 	if err != nil {
@@ -153,6 +206,17 @@ func (a *Activities) StartParts(ctx context.Context, in protocol.DispatchInput) 
 		if n > 0 {
 			group.Go(func() error { return a.Starter.StartDispatch(ctx, protocol.PartID(id, n), part) })
 		}
+	}
+	return group.Wait()
+}
+
+// StartDeliveries starts an execution for each schedule that leaves its group. What was
+// started before stays as it is, so that it can run again until all is done.
+func (a *Activities) StartDeliveries(ctx context.Context, in protocol.StartDeliveriesInput) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxParallelStarts)
+	for _, leaving := range in.Deliveries {
+		group.Go(func() error { return a.Starter.StartDelivery(ctx, leaving.Input, leaving.Accepted) })
 	}
 	return group.Wait()
 }

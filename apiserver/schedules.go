@@ -55,7 +55,11 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 	}
 	in := deliverInput(ctx, schedule, now)
 	in.Local = local
-	created, err := s.Ingester.Start(ctx, in, accepted)
+	start := s.Ingester.Start
+	if !named {
+		start = s.Ingester.StartUnnamed
+	}
+	created, err := start(ctx, in, accepted)
 	if errors.Is(err, executions.ErrExists) {
 		return s.repeated(ctx, schedule.ID, accepted.Digest)
 	}
@@ -64,7 +68,7 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 	}
 	return CreateSchedule201JSONResponse{
 		Body:    s.deliveryOf(created),
-		Headers: CreateSchedule201ResponseHeaders{Location: "/v1/schedules/" + schedule.ID},
+		Headers: CreateSchedule201ResponseHeaders{Location: "/v1/schedules/" + created.ID},
 	}, nil
 }
 

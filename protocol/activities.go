@@ -19,6 +19,8 @@ const (
 	LeaveLineActivity  = "LeaveLine"
 	SupersedeActivity  = "Supersede"
 	SettingsActivity   = "EndpointSettings"
+	// StartDeliveriesActivity starts Delivers for schedules that leave their group.
+	StartDeliveriesActivity = "StartDeliveries"
 )
 
 // HeartbeatTimeout is after how long without a heartbeat the worker of a regular activity

@@ -76,6 +76,9 @@ type DeliverInput struct {
 	Local *postdate.LocalDue `json:"local,omitempty"`
 	// ReportEnd: the recurrence waits to know when the delivery of its tick has ended.
 	ReportEnd bool `json:"report_end,omitempty"`
+	// Fired: it was fired before it was due, while a group carried it. Its first attempt is
+	// made at once.
+	Fired bool `json:"fired,omitempty"`
 	// Signals: a Sweep or a line may signal it, since an earlier run was parked or waited.
 	Signals bool `json:"signals,omitempty"`
 }

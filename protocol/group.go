@@ -11,6 +11,16 @@ type GroupItem struct {
 	Event    int    `json:"event"` // the place of its message in the group
 	Endpoint string `json:"endpoint"`
 	Terms
+	// Schedule is the rest of its task where it is a schedule. Nil: it is an event.
+	Schedule *GroupedTask `json:"schedule,omitempty"`
+}
+
+// GroupedTask is what a schedule in a group has of a [DeliveryTask] that an event has not.
+// Its attempt begins when it is due.
+type GroupedTask struct {
+	To      postdate.Destination `json:"to"`
+	DueAt   time.Time            `json:"due_at"`
+	Timeout postdate.Duration    `json:"timeout,omitempty"`
 }
 
 // GroupInput is a group of deliveries.
@@ -34,6 +44,9 @@ type GroupAttempt struct {
 // Task is the task of an item of a group with these messages, accepted at that time.
 func (i GroupItem) Task(messages []postdate.Message, at time.Time) DeliveryTask {
 	m := messages[i.Event]
+	if s := i.Schedule; s != nil {
+		return DeliveryTask{Message: m, To: s.To, DueAt: s.DueAt, Timeout: s.Timeout, ExpiresAt: i.ExpiresAt}
+	}
 	return DeliveryTask{
 		DeliveryID: postdate.DeliveryID(m.ID, i.Endpoint),
 		Message:    m,

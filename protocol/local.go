@@ -24,6 +24,9 @@ func WakeAt(due, now time.Time) time.Time {
 // WakeAt is when the execution of in, which waits at now, is to wake: when it is due, or
 // before, to work out when a local time is due by the law of that day.
 func (in DeliverInput) WakeAt(now time.Time) time.Time {
+	if in.Fired {
+		return now
+	}
 	if in.Local == nil {
 		return in.Shipment.DueAt
 	}

@@ -29,9 +29,12 @@ const (
 	SweepWorkflow    = "Sweep"
 	EndpointWorkflow = "Endpoint"
 	LineWorkflow     = "Line"
+	// ScheduleGroupWorkflow carries schedules that their callers did not name.
+	ScheduleGroupWorkflow = "ScheduleGroup"
 )
 
-// The Updates that Deliver takes. Each returns an [UpdateResult].
+// The Updates that Deliver takes, and ScheduleGroup, to which each has a [ScheduleRequest]
+// as its argument. Each returns an [UpdateResult].
 const (
 	UpdateCancel     = "cancel"
 	UpdateReschedule = "reschedule" // takes a postdate.Change
@@ -93,11 +96,12 @@ const QueryTenant = "read"
 
 // The memo fields: MemoAccepted of a Deliver holds an [Accepted], MemoGroup of
 // a Dispatch or a Line a [Group]. MemoLine of a Deliver that waits is the id of its
-// line.
+// line. MemoSchedules of a ScheduleGroup holds [GroupedSchedules].
 const (
-	MemoAccepted = "accepted"
-	MemoGroup    = "group"
-	MemoLine     = "line"
+	MemoAccepted  = "accepted"
+	MemoGroup     = "group"
+	MemoLine      = "line"
+	MemoSchedules = "schedules"
 )
 
 // The search attributes, by which lists are filtered. They are not encrypted.
@@ -139,6 +143,10 @@ func EventID(tenant, id string) string { return "event/" + tenant + "/" + id }
 // GroupID is the workflow id of a group of events without ids of their own. Each gets the
 // group's id and its place in it: see [postdate.GroupedID].
 func GroupID(tenant, id string) string { return "events/" + tenant + "/" + id }
+
+// ScheduleGroupID is the workflow id of a group of schedules without ids of their own.
+// Each gets the group's id and its place in it: see [postdate.GroupedScheduleID].
+func ScheduleGroupID(tenant, id string) string { return "schedules/" + tenant + "/" + id }
 
 // PartID is the workflow id of the Dispatch that carries the n-th part of the input of the
 // Dispatch of that id: see [DispatchInput.Parts].

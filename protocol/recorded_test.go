@@ -65,6 +65,7 @@ func recorded() string {
 		protocol.MemoAccepted + tree(reflect.TypeFor[protocol.Accepted]()),
 		protocol.MemoGroup + tree(reflect.TypeFor[protocol.Group]()),
 		protocol.MemoLine + tree(reflect.TypeFor[string]()),
+		protocol.MemoSchedules + tree(reflect.TypeFor[protocol.GroupedSchedules]()),
 	})
 	section("search attributes", attributes())
 	section("ids", ids())
@@ -85,7 +86,7 @@ func messages() []string {
 		return line
 	}
 	text, result, changed := reflect.TypeFor[string](), reflect.TypeFor[protocol.UpdateResult](), reflect.TypeFor[protocol.TenantChanged]()
-	line := reflect.TypeFor[protocol.LineStatus]()
+	line, request := reflect.TypeFor[protocol.LineStatus](), reflect.TypeFor[protocol.ScheduleRequest]()
 	return []string{
 		message("Deliver update", protocol.UpdateCancel, result),
 		message("Deliver update", protocol.UpdateReschedule, reflect.TypeFor[postdate.Change](), result),
@@ -112,6 +113,9 @@ func messages() []string {
 		message("Line signal", protocol.SignalCall, reflect.TypeFor[protocol.Wake]()),
 		message("Line signal", protocol.SignalStopped, reflect.TypeFor[protocol.LineStopped]()),
 		message("Line update", protocol.UpdateCancelWaiter, text, result),
+		message("ScheduleGroup update", protocol.UpdateCancel, request, result),
+		message("ScheduleGroup update", protocol.UpdateReschedule, request, result),
+		message("ScheduleGroup update", protocol.UpdateFire, request, result),
 		message("Recurrence update", protocol.UpdatePause, reflect.TypeFor[postdate.Pause]()),
 		message("Recurrence update", protocol.UpdateResume),
 		message("Recurrence update", protocol.UpdateSkip),
@@ -143,6 +147,7 @@ func ids() []string {
 		protocol.DeliveryID("t", "id"), protocol.DeliveryID("t", postdate.DeliveryID("evt", "ep_1")),
 		postdate.DeliveryID("evt", "ep_1"), postdate.GroupedID("0123456789abcdef", 7),
 		protocol.RecurrenceID("t", "id"), postdate.TickID("id", due), postdate.FiredID("id", 3),
+		protocol.ScheduleGroupID("t", "id"), postdate.GroupedScheduleID("0123456789abcdef", 7),
 		protocol.AnnouncementID("type", "t", "a", "b"), protocol.BurstOf("t", due),
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/postdate/postdate"
 )
 
 // DeliverOptions are the options to start a Deliver at now: once for its id, asleep until
@@ -40,6 +42,17 @@ func DispatchOptions(id string, in DispatchInput) client.StartWorkflowOptions {
 	options := onceOptions(id, TaskQueue, in.Events[0].Message.Tenant)
 	options.TypedSearchAttributes = in.attributes()
 	options.Memo = map[string]any{MemoGroup: in.Group()}
+	options.StaticSummary = in.summary()
+	return options
+}
+
+// ScheduleGroupOptions are the options to start a ScheduleGroup at now: once for its id,
+// asleep until the first of its schedules is due.
+func ScheduleGroupOptions(in ScheduleGroupInput, now time.Time) client.StartWorkflowOptions {
+	options := onceOptions(ScheduleGroupID(in.Tenant, in.ID), TaskQueue, in.Tenant)
+	options.StartDelay = min(max(0, in.DueAt().Sub(now)), postdate.MaxDelay)
+	options.TypedSearchAttributes = in.attributes()
+	options.Memo = map[string]any{MemoSchedules: in.Memo()}
 	options.StaticSummary = in.summary()
 	return options
 }

@@ -65,7 +65,7 @@ func (d *delivery) wait(ctx workflow.Context) {
 		drainSignals(ctx) // it may have been released before this run began
 	}
 	early := d.Shipment.DueAt.Sub(workflow.Now(ctx))
-	if early > 0 {
+	if early > 0 && !d.Fired {
 		_, _ = workflow.AwaitWithTimeout(ctx, early, d.isPending) // fails only if ctx is cancelled, which never happens
 		d.released = d.isPending()
 		d.exposed = d.exposed || d.released // the timer may still fire

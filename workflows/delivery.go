@@ -89,7 +89,7 @@ func (d *delivery) finish(state postdate.State, reason string) {
 
 // continueAsNew decides that the run ends by continuing as new.
 func (d *delivery) continueAsNew() {
-	d.state, d.restart, d.Handed = postdate.Scheduled, true, false
+	d.state, d.restart, d.Handed, d.Fired = postdate.Scheduled, true, false, false
 }
 
 // rescheduleTo decides that the execution continues as new, asleep until due. An event

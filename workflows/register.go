@@ -17,6 +17,7 @@ func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(Deliver, workflow.RegisterOptions{Name: protocol.DeliverWorkflow})
 	r.RegisterWorkflowWithOptions(Dispatch, workflow.RegisterOptions{Name: protocol.DispatchWorkflow})
 	r.RegisterWorkflowWithOptions(Line, workflow.RegisterOptions{Name: protocol.LineWorkflow})
+	r.RegisterWorkflowWithOptions(ScheduleGroup, workflow.RegisterOptions{Name: protocol.ScheduleGroupWorkflow})
 	r.RegisterWorkflowWithOptions(Recurrence, workflow.RegisterOptions{Name: protocol.RecurrenceWorkflow})
 }
 

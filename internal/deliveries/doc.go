@@ -5,8 +5,11 @@
 //
 // At any moment one execution carries a delivery:
 //
-//   - Its own, a Deliver. Every schedule has one, and every delivery of an event once it
-//     has left its group: after a failed attempt, or while its endpoint is not enabled.
+//   - Its own, a Deliver. Every schedule that has a name has one, and every other
+//     delivery once it has left its group: after a failed attempt, while its endpoint is
+//     not enabled, or, if it is a schedule, once it was rescheduled or fired.
+//   - A ScheduleGroup, which carries schedules without names that are due within the same
+//     second, until their first attempts are over.
 //   - A group, which is the Dispatch that its event was accepted in. It carries
 //     deliveries of one event, or of several, until their first attempts are over.
 //   - A part: a further Dispatch, where the event that was accepted has more deliveries
@@ -17,7 +20,8 @@
 // # How it is found
 //
 // A delivery is found without an index. The id of a schedule, or of an event's delivery,
-// gives the workflow id of its own execution, and an event's id that of its group. The
+// gives the workflow id of its own execution, and an event's id that of its group; the id
+// of a schedule without a name gives that of its ScheduleGroup, and its place there. The
 // group's result names the line that a delivery has left it for, and a memo names the
 // line of a delivery that has an execution of its own. So Get looks for the delivery's
 // own execution first, and then in the group of its event, its part, and its line.

@@ -171,6 +171,8 @@ func (s *Store) rows(ctx context.Context, tenant string, info *workflowpb.Workfl
 		return s.ownRow(tenant, info, now)
 	case protocol.RecurrenceWorkflow:
 		return s.recurringRow(tenant, info, now)
+	case protocol.ScheduleGroupWorkflow:
+		return s.sharedRows(tenant, info, now)
 	}
 	return s.groupRows(ctx, info, now)
 }

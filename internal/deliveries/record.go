@@ -28,6 +28,8 @@ type record struct {
 
 	// grouped: it is carried by a group.
 	grouped bool
+	// shared says where it stands in the ScheduleGroup that carries it: nil where none does.
+	shared *sharedState
 	// line is the line that carries it, if one does, and place its place there.
 	line  *line
 	place int
@@ -66,7 +68,7 @@ func (r *record) delivery(now time.Time) postdate.Delivery {
 	case postdate.Retrying:
 		d.NextAttemptAt = asTime(r.retry.GetNextAttemptScheduleTime())
 	case postdate.Sending:
-		if r.retry == nil && !r.sending && !r.isAwake() && !r.grouped && r.line == nil {
+		if r.retry == nil && !r.sending && !r.isAwake() && !r.grouped && r.line == nil && !r.input.Fired {
 			protocol.SetUnstarted(&d, 0, now)
 			return d
 		}
@@ -91,6 +93,9 @@ func (r *record) endedAt() time.Time {
 	if r.line != nil {
 		return r.line.endedAt(r.place)
 	}
+	if r.shared != nil {
+		return r.shared.endedAt
+	}
 	return asTime(r.info.GetCloseTime())
 }
 
@@ -99,6 +104,9 @@ func (r *record) state(now time.Time) postdate.State {
 	if r.line != nil {
 		state, _ := r.line.state(r.place, now)
 		return state
+	}
+	if r.shared != nil {
+		return r.shared.state
 	}
 	state := stateOf(r.info, now)
 	switch {
@@ -120,7 +128,7 @@ func (r *record) state(now time.Time) postdate.State {
 // attempting reports whether an attempt is under way, or will be once a worker takes it up.
 // A worker that is only asked for something before the delivery is due makes none.
 func (r *record) attempting(now time.Time) bool {
-	idle := r.line == nil && r.retry == nil && !r.sending && stateOf(r.info, now) == postdate.Scheduled
+	idle := r.line == nil && r.shared == nil && r.retry == nil && !r.sending && stateOf(r.info, now) == postdate.Scheduled
 	return !idle && r.state(now) == postdate.Sending
 }
 

@@ -25,7 +25,7 @@ func (s *Store) Retry(ctx context.Context, tenant, id string) (postdate.Delivery
 		return postdate.Delivery{}, err
 	}
 	in := dead.input
-	in.Attempts, in.Handed, in.Plan = dead.attempts, false, nil
+	in.Attempts, in.Handed, in.Fired, in.Plan = dead.attempts, false, false, nil
 	in.Shipment.DueAt = now
 	options := protocol.DeliverOptions(in, dead.accepted, now)
 	options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY
@@ -36,7 +36,7 @@ func (s *Store) Retry(ctx context.Context, tenant, id string) (postdate.Delivery
 	if err != nil {
 		return postdate.Delivery{}, err
 	}
-	if !dead.grouped {
+	if !dead.grouped && dead.shared == nil {
 		s.deleteRun(ctx, dead)
 	}
 	delivery := in.Delivery(dead.accepted, dead.tenant)

@@ -11,9 +11,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/proxy"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
@@ -29,10 +32,17 @@ func Record(t *testing.T, c client.Client, name, workflowID, runID string) {
 	if _, err := os.Stat(path); !*recording || !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	encoded, err := protojson.MarshalOptions{Multiline: true, Indent: " "}.Marshal(Of(t, c, workflowID, runID))
+	history := Of(t, c, workflowID, runID)
+	require.NoError(t, proxy.VisitPayloads(t.Context(), history, proxy.VisitPayloadsOptions{Visitor: decompress}))
+	encoded, err := protojson.MarshalOptions{Multiline: true, Indent: " "}.Marshal(history)
 	require.NoError(t, err)
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o750))
 	require.NoError(t, os.WriteFile(path, append(encoded, '\n'), 0o600))
+}
+
+// decompress has a history kept as it is without the codec of the test that ran it.
+func decompress(_ *proxy.VisitPayloadsContext, payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
+	return converter.NewZlibCodec(converter.ZlibCodecOptions{}).Decode(payloads) //nolint:wrapcheck // it fails the test
 }
 
 // Of is the history of a run, as far as it has come: of the newest where runID is empty.

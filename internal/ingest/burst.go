@@ -39,7 +39,8 @@ type burstLimiter struct {
 	bursts, older map[second]*burst
 }
 
-// second is a second in which deliveries of a tenant are due.
+// second is a second in which deliveries of a tenant are due: one burst, and what
+// unnamed schedules that share an execution have in common.
 type second struct {
 	tenant string
 	unix   int64

@@ -47,9 +47,10 @@ type Ingester struct {
 	log         *slog.Logger
 	now         func() time.Time
 
-	batcher *batcher
-	queues  *queueBuilder
-	bursts  *burstLimiter
+	batcher   *batcher[batchKey, *item]
+	schedules *batcher[second, *unnamed]
+	queues    *queueBuilder
+	bursts    *burstLimiter
 }
 
 // New returns an ingester.
@@ -61,7 +62,8 @@ func New(c Config) *Ingester {
 		maxInFlight: cmp.Or(c.MaxInFlight, postdate.DefaultInFlight),
 		log:         c.Log,
 		now:         c.Now,
-		batcher:     newBatcher(),
+		batcher:     newBatcher[batchKey](fitting),
+		schedules:   newBatcher[second](fittingSchedules),
 		queues:      newQueueBuilder(),
 	}
 	if i.log == nil {

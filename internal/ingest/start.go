@@ -21,20 +21,30 @@ func (i *Ingester) Start(ctx context.Context, in protocol.DeliverInput, accepted
 		return i.start(ctx, in, accepted, options, 0)
 	}
 	tenant, due := in.Shipment.Message.Tenant, in.Shipment.DueAt
-	delay := i.bursts.delay(ctx, tenant, due)
-	if !in.ExpiresAt.IsZero() {
-		delay = min(delay, in.ExpiresAt.Sub(due)/2) // no burst lets it expire
-	}
-	if delay > 0 {
-		options.StartDelay = min(options.StartDelay+delay, postdate.MaxDelay)
-		options.TypedSearchAttributes = temporal.NewSearchAttributes(
-			options.TypedSearchAttributes.Copy(), protocol.AttrBurst.ValueSet(protocol.BurstOf(tenant, due)))
-	}
+	delay := beforeExpiry(i.bursts.delay(ctx, tenant, due), in)
+	delayStart(&options, delay, protocol.BurstOf(tenant, due))
 	delivery, err := i.start(ctx, in, accepted, options, delay)
 	if err != nil {
 		i.bursts.remove(tenant, due)
 	}
 	return delivery, err
+}
+
+// beforeExpiry is a delay that lets no delivery expire.
+func beforeExpiry(delay time.Duration, in protocol.DeliverInput) time.Duration {
+	if in.ExpiresAt.IsZero() {
+		return delay
+	}
+	return min(delay, in.ExpiresAt.Sub(in.Shipment.DueAt)/2)
+}
+
+// delayStart delays a start that is one of a burst.
+func delayStart(options *client.StartWorkflowOptions, delay time.Duration, burst string) {
+	if delay > 0 {
+		options.StartDelay = min(options.StartDelay+delay, postdate.MaxDelay)
+		options.TypedSearchAttributes = temporal.NewSearchAttributes(
+			options.TypedSearchAttributes.Copy(), protocol.AttrBurst.ValueSet(burst))
+	}
 }
 
 func (i *Ingester) start(

@@ -1,0 +1,204 @@
+package deliveries
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+
+	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/executions"
+	"github.com/postdate/postdate/internal/retry"
+	"github.com/postdate/postdate/protocol"
+)
+
+// sharedState is where a schedule stands in its ScheduleGroup.
+type sharedState struct {
+	state   postdate.State
+	endedAt time.Time // zero where it has not ended
+}
+
+// sharedGroup is what was read of a ScheduleGroup.
+type sharedGroup struct {
+	info *workflowpb.WorkflowExecutionInfo
+	// input is that of the newest run, and memo what it carries now.
+	input protocol.ScheduleGroupInput
+	memo  protocol.GroupedSchedules
+	ended protocol.ScheduleGroupEnded
+	// sending: its attempts are under way as a regular activity.
+	sending bool
+}
+
+// sharedSpan bounds the time from when a group of schedules is first due until its last one
+// is: a second, and the difference of two clocks.
+const sharedSpan = 2 * time.Second
+
+// sharedCondition is a condition for groups of schedules alone.
+func sharedCondition(condition string) string {
+	return "WorkflowType = " + executions.Quote(protocol.ScheduleGroupWorkflow) + " AND " + condition
+}
+
+// stateIn is where a schedule stands, as the memo of the execution that carries it says.
+// The attempts are recorded when the execution ends.
+func stateIn(info *workflowpb.WorkflowExecutionInfo, schedule protocol.GroupedSchedule, now time.Time) sharedState {
+	starts := schedule.DueAt
+	if taken := asTime(info.GetExecutionTime()); taken.After(starts) {
+		starts = taken // one of a burst
+	}
+	switch {
+	case !schedule.CancelledAt.IsZero():
+		return sharedState{postdate.Cancelled, schedule.CancelledAt}
+	case !executions.IsRunning(info):
+		return sharedState{stateOf(info, now), asTime(info.GetCloseTime())}
+	case starts.After(now):
+		return sharedState{state: postdate.Scheduled}
+	default:
+		return sharedState{state: postdate.Sending}
+	}
+}
+
+// readShared reads a schedule that has no execution of its own: its group carries it, or it
+// has just left it.
+func (s *Store) readShared(ctx context.Context, tenant, group string, place int) (*record, error) {
+	id := postdate.GroupedScheduleID(group, place)
+	for deadline := time.Now().Add(moveTimeout); ; {
+		g, err := s.readSharedGroup(ctx, protocol.ScheduleGroupID(tenant, group), id)
+		if err != nil {
+			return nil, err
+		}
+		read, err := s.sharedRecord(ctx, g, place)
+		if read != nil || err != nil {
+			return read, err
+		}
+		read, err = s.readOwn(ctx, tenant, id)
+		if postdate.CodeOf(err) != postdate.NotFound || time.Now().After(deadline) {
+			return read, err
+		}
+		select {
+		case <-time.After(moveInterval):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// readSharedGroup reads a ScheduleGroup. An error names what the caller looks for by id.
+func (s *Store) readSharedGroup(ctx context.Context, workflowID, id string) (*sharedGroup, error) {
+	described, err := s.executions.Describe(ctx, workflowID, id)
+	if err != nil {
+		return nil, err
+	}
+	g := &sharedGroup{info: described.GetWorkflowExecutionInfo()}
+	for _, pending := range described.GetPendingActivities() {
+		g.sending = g.sending || pending.GetActivityType().GetName() == protocol.SendGroupActivity
+	}
+	if err := s.executions.ReadMemo(g.info, protocol.MemoSchedules, &g.memo); err != nil {
+		return nil, err
+	}
+	if err := s.executions.ReadInput(ctx, g.info, &g.input); err != nil {
+		return nil, err
+	}
+	if g.info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
+		return g, nil
+	}
+	end, err := s.executions.LastEvent(ctx, g.info.GetExecution())
+	if err != nil {
+		return nil, fmt.Errorf("read the end of %s: %w", workflowID, err)
+	}
+	if payloads := end.GetWorkflowExecutionCompletedEventAttributes().GetResult(); payloads != nil {
+		if err := s.executions.Decode(payloads, &g.ended); err != nil {
+			return nil, fmt.Errorf("read the result of %s: %w", workflowID, err)
+		}
+	}
+	return g, nil
+}
+
+// sharedRecord is what a group has of the schedule at a place: nil where it has left.
+func (s *Store) sharedRecord(ctx context.Context, g *sharedGroup, place int) (*record, error) {
+	if place >= len(g.input.Entries) {
+		return nil, executions.Unknown(postdate.GroupedScheduleID(g.input.ID, place))
+	}
+	at := slices.IndexFunc(g.memo.Schedules, func(schedule protocol.GroupedSchedule) bool { return schedule.Place == place })
+	if at < 0 {
+		return nil, nil //nolint:nilnil // it is elsewhere, which is no error
+	}
+	state := stateIn(g.info, g.memo.Schedules[at], s.now())
+	read := &record{
+		info: g.info, shared: &state, sending: g.sending && state.state == postdate.Sending,
+		input: g.input.DeliverInput(place), accepted: g.input.Accepted(place),
+	}
+	if attempt, delivered := g.ended.Delivered[place]; delivered {
+		read.attempts = postdate.Attempts{attempt}
+		state.endedAt = attempt.At.Add(time.Duration(attempt.DurationMS) * time.Millisecond)
+	}
+	if state.state.Final() && state.state != postdate.Delivered && g.memo.Schedules[at].CancelledAt.IsZero() {
+		read.failure = "its group was ended by the operator, in Temporal"
+	}
+	var err error
+	read.tenant, err = s.tenants.Tenant(ctx, g.input.Tenant)
+	return read, err
+}
+
+// sharedRows are the schedules that a group carries, in the order of their ids.
+func (s *Store) sharedRows(tenant string, info *workflowpb.WorkflowExecutionInfo, now time.Time) ([]row, error) {
+	owner, group, ok := protocol.ParseScheduleGroupID(info.GetExecution().GetWorkflowId())
+	if !ok || owner != tenant {
+		return nil, nil
+	}
+	var memo protocol.GroupedSchedules
+	if err := s.executions.ReadMemo(info, protocol.MemoSchedules, &memo); err != nil {
+		return nil, err
+	}
+	rows := make([]row, len(memo.Schedules))
+	for n, schedule := range memo.Schedules {
+		r := newRow(info, now)
+		state := stateIn(info, schedule, now)
+		r.ID, r.State, r.EndedAt = postdate.GroupedScheduleID(group, schedule.Place), state.state, state.endedAt
+		r.Type, r.Entity, r.To = schedule.Type, schedule.Entity, schedule.To
+		r.DueAt, r.CreatedAt = schedule.DueAt, schedule.At
+		rows[n] = r
+	}
+	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.ID, b.ID) })
+	return rows, nil
+}
+
+// errEnded says that a group has ended.
+var errEnded = errors.New("the group has ended")
+
+// updateShared sends an Update of the schedule at a place to its group. It reports whether
+// the group carries the schedule: if it does not, the schedule has an execution of its own,
+// or has ended.
+func (s *Store) updateShared(ctx context.Context, workflowID string, place int, name string, args []any) (carried bool, err error) {
+	request := protocol.ScheduleRequest{Place: place}
+	if len(args) > 0 {
+		request.Change, _ = args[0].(postdate.Change)
+	}
+	update := retry.NewUpdate(s.temporal, nil, workflowID, name, nil, request)
+	// Of many that come at once Temporal refuses some, and all while the group begins a run.
+	err = retry.With(ctx, func(ctx context.Context) error {
+		err := update(ctx)
+		if _, over := errors.AsType[*serviceerror.NotFound](err); !over {
+			return err
+		}
+		described, descErr := s.executions.Describe(ctx, workflowID, workflowID)
+		if descErr == nil && executions.IsRunning(described.GetWorkflowExecutionInfo()) {
+			return serviceerror.NewUnavailable("the group begins a run")
+		}
+		return errEnded
+	})
+	refusal, refused := protocol.DecodeError(err)
+	switch {
+	case errors.Is(err, errEnded), refused && refusal.Code == postdate.NotFound:
+		return false, nil
+	case refused:
+		return true, refusal
+	default:
+		return true, executions.Refused(err)
+	}
+}
