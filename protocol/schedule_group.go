@@ -105,8 +105,8 @@ func (c *ScheduleGroupCapacity) Add(in DeliverInput, bytes int) bool {
 	return true
 }
 
-// Add adds a schedule.
-func (in *ScheduleGroupInput) Add(schedule DeliverInput, accepted Accepted) {
+// With is in with another schedule.
+func (in ScheduleGroupInput) With(schedule DeliverInput, accepted Accepted) ScheduleGroupInput {
 	entry := GroupedEntry{Shipment: schedule.Shipment, Terms: schedule.Terms, Digest: accepted.Digest, At: accepted.At}
 	entry.Shipment.Message.ID = postdate.GroupedScheduleID(in.ID, len(in.Entries))
 	entry.Retry = slices.IndexFunc(in.Retries, func(known postdate.Retry) bool { return reflect.DeepEqual(known, schedule.Retry) })
@@ -115,6 +115,7 @@ func (in *ScheduleGroupInput) Add(schedule DeliverInput, accepted Accepted) {
 		in.Retries = append(in.Retries, schedule.Retry)
 	}
 	in.Entries = append(in.Entries, entry)
+	return in
 }
 
 // Pending are the places of the schedules that have neither ended nor left, in order.

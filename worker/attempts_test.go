@@ -36,6 +36,8 @@ func TestAttempts_AreMadeOnce(t *testing.T) {
 		"released from a line, and signalled again":       releasedFromALine,
 		"rescheduled by the receiver after it was parked": rescheduledAfterItWasParked,
 		"fired while asleep, shortly before it is due":    firedShortlyBeforeItIsDue,
+		"fired among others, shortly before they are due": firedAmongOthers,
+		"cancelled among others as they are due":          cancelledAmongOthers,
 		"a line that is woken again and again":            wokenAgain,
 		"a test of an endpoint that is signalled":         testSignalled,
 		"a retried dead letter that is signalled":         retriedAndSignalled,
@@ -261,6 +263,32 @@ func firedShortlyBeforeItIsDue(t *testing.T, r *rig) {
 	require.NoError(t, s.store.Update(t.Context(), s.tenant, s.id, protocol.UpdateFire))
 	require.Equal(t, postdate.Sending, s.get().State)
 	require.Equal(t, postdate.Delivered, s.requireOneWinner().State)
+}
+
+func firedAmongOthers(t *testing.T, r *rig) {
+	t.Helper()
+	s := r.newSending(t, tail)
+	s.share(1500 * time.Millisecond)
+	// An Update that is refused wakes it: from then on it sleeps by a timer.
+	require.Error(t, s.store.Update(t.Context(), s.tenant, s.id, protocol.UpdateReschedule, postdate.Change{}))
+	require.NoError(t, s.store.Update(t.Context(), s.tenant, s.id, protocol.UpdateFire))
+	require.Equal(t, postdate.Delivered, s.requireOneWinner().State)
+	s.recordHistory("schedulegroup/fired-shortly-before-it-is-due")
+}
+
+// cancelledAmongOthers has one of two be cancelled so shortly before both are due that its
+// group stays awake: the attempt at the other is a regular activity.
+func cancelledAmongOthers(t *testing.T, r *rig) {
+	t.Helper()
+	s := r.newSending(t, tail)
+	s.share(800 * time.Millisecond)
+	group, _, _ := postdate.SplitGroupedScheduleID(s.id)
+	require.NoError(t, s.store.CancelDelivery(t.Context(), s.tenant, postdate.GroupedScheduleID(group, 1)))
+	<-s.arrived
+	require.Equal(t, postdate.Sending, s.get().State)
+	require.NoError(t, s.CancelWorkflow(t.Context(), s.workflowID, ""))
+	require.Equal(t, postdate.Delivered, s.requireOneWinner().State)
+	s.recordHistory("schedulegroup/sent-by-an-activity")
 }
 
 func wokenAgain(t *testing.T, r *rig) {

@@ -53,6 +53,15 @@ var situations = map[string]func(*race){
 		r.signalSettings(postdate.Enabled)
 		<-r.arrived
 	},
+	"asleep with another": func(r *race) { r.share(1500 * time.Millisecond) },
+	"asleep with another, shortly before it is due": func(r *race) {
+		r.share(time.Second)
+		time.Sleep(time.Until(r.due.Add(-30 * time.Millisecond)))
+	},
+	"with another, during the first attempt": func(r *race) {
+		r.share(0)
+		<-r.arrived
+	},
 	"in a group that sends": func(r *race) {
 		r.publish()
 		<-r.arrived

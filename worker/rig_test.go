@@ -179,6 +179,28 @@ func (s *sending) deliver(delay time.Duration, change ...func(*protocol.DeliverI
 	s.workflowID = protocol.DeliveryID(s.tenant, s.id)
 }
 
+// share starts a delivery to the endpoint that shares an execution with another, which is
+// accepted at once.
+func (s *sending) share(delay time.Duration) {
+	s.t.Helper()
+	s.due = time.Now().UTC().Add(delay)
+	receivers.Store(s.tenant+" ", subscribers(s.receive))
+	receivers.Store(s.tenant+" other", subscribers(accept))
+	both := make([]ingest.Unnamed, 2)
+	for n := range both {
+		in := protocol.DeliverInput{Retry: *retrySoon()}
+		in.Shipment.Message, in.Shipment.DueAt, in.Shipment.To = s.message("made"), s.due, postdate.Destination{Endpoint: "ep_1"}
+		if n == 1 {
+			in.Shipment.Message.Entity = "other"
+		}
+		both[n] = ingest.Unnamed{Input: in, Accepted: protocol.Accepted{To: in.Shipment.To, At: time.Now()}}
+	}
+	created := s.ingester.StartAllUnnamed(s.t.Context(), both)
+	require.NoError(s.t, created[0].Err)
+	s.id, s.workflowID = created[0].Delivery.ID, created[0].Delivery.Execution.WorkflowID
+	require.Equal(s.t, s.workflowID, created[1].Delivery.Execution.WorkflowID)
+}
+
 func (s *sending) message(id string) postdate.Message {
 	return postdate.Message{
 		ID: id, Tenant: s.tenant, Type: "payment_request.due", Timestamp: s.due, Data: json.RawMessage(`{"amount":1}`),

@@ -81,6 +81,9 @@ func (sender) Send(_ context.Context, m postdate.Message, to postdate.Target) (p
 		return operatorReceives(m), nil
 	}
 	found, ok := receivers.Load(m.ID)
+	if !ok { // of what shares an execution the id is not known before
+		found, ok = receivers.Load(m.Tenant + " " + m.Entity)
+	}
 	if !ok {
 		return postdate.Attempt{}, fmt.Errorf("no receiver for %s", m.ID)
 	}

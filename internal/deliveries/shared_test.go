@@ -127,7 +127,7 @@ func TestShared_AreCancelledOneByOne(t *testing.T) {
 	all := together(a, endpoint, due, 6)
 	var group sync.WaitGroup
 	for _, d := range all[:3] {
-		group.Go(func() { require.NoError(t, a.CancelDelivery(t.Context(), a.Name, d.ID)) }) //nolint:testifylint // it fails the test
+		group.Go(func() { require.NoError(t, a.CancelDelivery(t.Context(), a.Name, d.ID)) })
 	}
 	group.Wait()
 	for _, d := range all[:3] {
@@ -179,7 +179,7 @@ func TestShared_AllCancelledEnd(t *testing.T) {
 	all := together(a, a.Endpoint("*", deliverytest.Answering(http.StatusOK)), nextSecond(time.Hour), 20)
 	var group sync.WaitGroup
 	for _, d := range all {
-		group.Go(func() { require.NoError(t, a.CancelDelivery(t.Context(), a.Name, d.ID)) }) //nolint:testifylint // it fails the test
+		group.Go(func() { require.NoError(t, a.CancelDelivery(t.Context(), a.Name, d.ID)) })
 	}
 	group.Wait()
 	a.Listed(20, postdate.Filter{State: postdate.Cancelled})

@@ -139,7 +139,7 @@ func (i *Ingester) startGroup(
 	made := uuid.Must(uuid.NewV7())
 	in = protocol.ScheduleGroupInput{Tenant: key.tenant, ID: hex.EncodeToString(made[:])}
 	for _, item := range items {
-		in.Add(item.Input, item.Accepted)
+		in = in.With(item.Input, item.Accepted)
 	}
 	options := protocol.ScheduleGroupOptions(in, i.now())
 	isDelayed := options.StartDelay > 0
