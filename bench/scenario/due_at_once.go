@@ -11,7 +11,11 @@ import (
 
 // burst is messages accepted beforehand that are all due at one instant: so many
 // times those of other scenarios.
-type burst struct{ times int }
+type burst struct {
+	times int
+	// unnamed messages get their ids from Postdate, and may share executions.
+	unnamed bool
+}
 
 func (b burst) run(ctx context.Context, r *run) (*report.Measured, error) {
 	n := r.options.Messages * b.times
@@ -25,7 +29,7 @@ func (b burst) run(ctx context.Context, r *run) (*report.Measured, error) {
 		return nil, err
 	}
 	start, served := time.Now(), r.rig.Database.Statements(ctx)
-	if err := r.publishAll(ctx, r.system, messages); err != nil {
+	if err := r.publishAll(ctx, b.publisher(r), messages); err != nil {
 		return nil, err
 	}
 	first, err := system.Aim(ctx, r.system, due)
@@ -46,9 +50,21 @@ func (b burst) run(ctx context.Context, r *run) (*report.Measured, error) {
 	if r.postdate == nil {
 		return measured, nil
 	}
-	transitions, err := r.postdate.Transitions(ctx, start, system.Deliver)
-	measured.Transitions = transitions[system.Deliver]
+	carrier := system.Deliver
+	if b.unnamed {
+		carrier = system.ScheduleGroup
+	}
+	transitions, err := r.postdate.Transitions(ctx, start, carrier)
+	measured.Transitions = transitions[carrier]
 	return measured, err
+}
+
+// publisher is how the system that is measured takes the messages.
+func (b burst) publisher(r *run) rig.Publisher {
+	if b.unnamed && r.postdate != nil {
+		return system.Unnamed{Postdate: r.postdate}
+	}
+	return r.system
 }
 
 // instant returns when n messages can all be due that are accepted from here on.

@@ -47,6 +47,11 @@ var scenarios = []scenario{
 		name: "due_at_once_30000", extent: ByName, run: burst{times: 10}.run,
 		rivals: []string{system.Batch1SQLite, system.Batch16SQLite},
 	},
+	{
+		name: "due_at_once_unnamed", extent: Full, run: burst{times: 1, unnamed: true}.run,
+		rivals:         []string{system.Batch16SQLite},
+		postgresRivals: []string{system.Batch16Postgres, system.RiverPostgres},
+	},
 	{name: "due_in_2s", extent: Full, run: dueIn2s},
 	{name: "steady", extent: Quick, run: steady, postgresRivals: []string{system.RiverPostgres}},
 	{name: "fan_out_1", extent: Full, run: fanOut{endpoints: 1, percent: 50, named: true}.run},

@@ -12,6 +12,8 @@ const (
 	Dispatch = protocol.DispatchWorkflow
 	Endpoint = protocol.EndpointWorkflow
 	Line     = protocol.LineWorkflow
+	// ScheduleGroup carries schedules without ids of their own.
+	ScheduleGroup = protocol.ScheduleGroupWorkflow
 )
 
 // searchAttributes are those that Postdate has registered with Temporal.

@@ -12,7 +12,7 @@ import (
 )
 
 type schedule struct {
-	ID     string          `json:"id"`
+	ID     string          `json:"id,omitempty"`
 	Entity string          `json:"entity"`
 	Type   string          `json:"type"`
 	Data   json.RawMessage `json:"data"`
@@ -34,6 +34,21 @@ func newSchedule(m *rig.Message) schedule {
 // Publish schedules the message under its id.
 func (p *Postdate) Publish(ctx context.Context, m *rig.Message) error {
 	return p.call(ctx, http.MethodPost, "/v1/schedules", newSchedule(m), http.StatusCreated, nil)
+}
+
+// Unnamed publishes schedules without ids, which may share executions.
+type Unnamed struct{ *Postdate }
+
+// Publish gives m the id that is answered.
+func (u Unnamed) Publish(ctx context.Context, m *rig.Message) error {
+	in := newSchedule(m)
+	in.ID = ""
+	var created schedule
+	if err := u.call(ctx, http.MethodPost, "/v1/schedules", in, http.StatusCreated, &created); err != nil {
+		return err
+	}
+	m.ID = created.ID
+	return nil
 }
 
 // Patient publishes schedules whose attempts may take long.
