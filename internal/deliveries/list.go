@@ -172,7 +172,7 @@ func (s *Store) rows(ctx context.Context, tenant string, info *workflowpb.Workfl
 	case protocol.RecurrenceWorkflow:
 		return s.recurringRow(tenant, info, now)
 	case protocol.ScheduleGroupWorkflow:
-		return s.sharedRows(tenant, info, now)
+		return s.scheduleGroupRows(tenant, info, now)
 	}
 	return s.groupRows(ctx, info, now)
 }

@@ -39,17 +39,17 @@ func query(f postdate.Filter, now time.Time) string {
 // conditionOf is the condition for executions that carry deliveries in a state: those of
 // which [stateOf] says so, and lines that were woken (some in them are delivered before
 // the line ends) or that ended with some cancelled. Groups of schedules are among those
-// that match, whatever was cancelled in them: see [sharedCondition]. A comparison with an
+// that match, whatever was cancelled in them: see [scheduleGroupCondition]. A comparison with an
 // attribute that is not set is never true, hence IS NULL.
 func conditionOf(state postdate.State, now time.Time) string {
 	attribute := protocol.AttrState.GetName()
 	switch state {
 	case postdate.Scheduled:
 		return fmt.Sprintf("ExecutionStatus = 'Running' AND (%s IS NULL AND ExecutionTime > %s OR %s)",
-			attribute, executions.QuoteTime(now), sharedCondition("ExecutionTime > "+executions.QuoteTime(now.Add(-sharedSpan))))
+			attribute, executions.QuoteTime(now), scheduleGroupCondition("ExecutionTime > "+executions.QuoteTime(now.Add(-scheduleGroupSpan))))
 	case postdate.Sending:
 		return fmt.Sprintf("ExecutionStatus = 'Running' AND (%[1]s = %[2]s OR %[1]s IS NULL AND ExecutionTime <= %[3]s OR %[4]s)",
-			attribute, executions.Quote(string(postdate.Sending)), executions.QuoteTime(now), sharedCondition("ExecutionTime <= "+executions.QuoteTime(now)))
+			attribute, executions.Quote(string(postdate.Sending)), executions.QuoteTime(now), scheduleGroupCondition("ExecutionTime <= "+executions.QuoteTime(now)))
 	case postdate.Waiting, postdate.Retrying: // in a line that was woken some still wait, and some have failed
 		return fmt.Sprintf("ExecutionStatus = 'Running' AND %s IN (%s, %s)", attribute, executions.Quote(string(state)), executions.Quote(string(postdate.Sending)))
 	case postdate.Parked, postdate.RecurrencePaused:
@@ -62,7 +62,7 @@ func conditionOf(state postdate.State, now time.Time) string {
 	case postdate.Cancelled:
 		cancelled := executions.Equals(protocol.AttrState, string(postdate.Cancelled))
 		return fmt.Sprintf("(ExecutionStatus IN ('Canceled', 'Terminated') OR ExecutionStatus = 'Completed' AND %s OR ExecutionStatus = 'Running' AND %s)",
-			cancelled, sharedCondition(cancelled))
+			cancelled, scheduleGroupCondition(cancelled))
 	case postdate.Expired:
 		return "ExecutionStatus IN ('Failed', 'TimedOut') AND " + executions.Equals(protocol.AttrState, string(postdate.Expired))
 	case postdate.Dead:

@@ -44,7 +44,7 @@ func (s *Store) readOnce(ctx context.Context, tenant, id string) (*record, error
 	event, endpoint, ofEvent := postdate.SplitDeliveryID(id)
 	read, err := s.readOwn(ctx, tenant, id)
 	if group, place, shared := postdate.SplitGroupedScheduleID(id); shared && postdate.CodeOf(err) == postdate.NotFound {
-		return s.readShared(ctx, tenant, group, place)
+		return s.readScheduled(ctx, tenant, group, place)
 	}
 	if !ofEvent || postdate.CodeOf(err) != postdate.NotFound {
 		return read, err

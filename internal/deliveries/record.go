@@ -28,8 +28,8 @@ type record struct {
 
 	// grouped: it is carried by a group.
 	grouped bool
-	// shared says where it stands in the ScheduleGroup that carries it: nil where none does.
-	shared *sharedState
+	// scheduled says where it stands in the ScheduleGroup that carries it: nil where none does.
+	scheduled *scheduleState
 	// line is the line that carries it, if one does, and place its place there.
 	line  *line
 	place int
@@ -93,8 +93,8 @@ func (r *record) endedAt() time.Time {
 	if r.line != nil {
 		return r.line.endedAt(r.place)
 	}
-	if r.shared != nil {
-		return r.shared.endedAt
+	if r.scheduled != nil {
+		return r.scheduled.endedAt
 	}
 	return asTime(r.info.GetCloseTime())
 }
@@ -105,8 +105,8 @@ func (r *record) state(now time.Time) postdate.State {
 		state, _ := r.line.state(r.place, now)
 		return state
 	}
-	if r.shared != nil {
-		return r.shared.state
+	if r.scheduled != nil {
+		return r.scheduled.state
 	}
 	state := stateOf(r.info, now)
 	switch {
@@ -128,7 +128,7 @@ func (r *record) state(now time.Time) postdate.State {
 // attempting reports whether an attempt is under way, or will be once a worker takes it up.
 // A worker that is only asked for something before the delivery is due makes none.
 func (r *record) attempting(now time.Time) bool {
-	idle := r.line == nil && r.shared == nil && r.retry == nil && !r.sending && stateOf(r.info, now) == postdate.Scheduled
+	idle := r.line == nil && r.scheduled == nil && r.retry == nil && !r.sending && stateOf(r.info, now) == postdate.Scheduled
 	return !idle && r.state(now) == postdate.Sending
 }
 

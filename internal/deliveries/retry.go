@@ -36,7 +36,7 @@ func (s *Store) Retry(ctx context.Context, tenant, id string) (postdate.Delivery
 	if err != nil {
 		return postdate.Delivery{}, err
 	}
-	if !dead.grouped && dead.shared == nil {
+	if !dead.grouped && dead.scheduled == nil {
 		s.deleteRun(ctx, dead)
 	}
 	delivery := in.Delivery(dead.accepted, dead.tenant)

@@ -110,7 +110,7 @@ func (s *Store) updateQueued(ctx context.Context, tenant, id, line, name string)
 
 func (s *Store) update(ctx context.Context, tenant, id, name string, args []any) error {
 	if group, place, ok := postdate.SplitGroupedScheduleID(id); ok {
-		if carried, err := s.updateShared(ctx, protocol.ScheduleGroupID(tenant, group), place, name, args); carried || err != nil {
+		if carried, err := s.updateScheduled(ctx, protocol.ScheduleGroupID(tenant, group), place, name, args); carried || err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/deliverytest"
 	"github.com/postdate/postdate/internal/executions"
+	"github.com/postdate/postdate/internal/ingest"
 	"github.com/postdate/postdate/protocol"
 )
 
@@ -126,4 +127,26 @@ func TestBurst_ForgetsWhatWasCancelledOrMovedAndCountsItWhereItIsMovedTo(t *test
 	b := a.Process(deliverytest.Options{BurstPerSecond: 1})
 	require.Equal(t, []time.Duration{2 * time.Second}, delays(b, 1, due))
 	require.Equal(t, []time.Duration{3 * time.Second}, delays(b, 1, later))
+}
+
+func TestBurst_CountsExecutions(t *testing.T) {
+	t.Parallel()
+	a, due := withBurst(t, 1), inAnHour()
+	for n := range 3 {
+		all := make([]ingest.Unnamed, 50)
+		for i := range all {
+			all[i].Input.Shipment = protocol.DeliveryTask{
+				Message: postdate.Message{ID: "made", Tenant: a.Name, Type: "t"}, To: postdate.Destination{URL: "https://nobody.example"}, DueAt: due,
+			}
+			all[i].Accepted.At = time.Now()
+		}
+		for _, created := range a.StartAllUnnamed(t.Context(), all) {
+			require.NoError(t, created.Err)
+			require.Equal(t, time.Duration(n)*time.Second, created.Delivery.NextAttemptAt.Sub(due), "fifty are one")
+			read, err := a.Get(t.Context(), a.Name, created.Delivery.ID)
+			require.NoError(t, err)
+			require.WithinDuration(t, created.Delivery.NextAttemptAt, read.NextAttemptAt, time.Second)
+		}
+	}
+	require.Equal(t, []time.Duration{3 * time.Second}, delays(a, 1, due), "with those that have names")
 }

@@ -18,15 +18,17 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// sharedState is where a schedule stands in its ScheduleGroup.
-type sharedState struct {
+// scheduleState is where a schedule stands in its ScheduleGroup.
+type scheduleState struct {
 	state   postdate.State
 	endedAt time.Time // zero where it has not ended
 }
 
-// sharedGroup is what was read of a ScheduleGroup.
-type sharedGroup struct {
+// scheduleGroup is what was read of a ScheduleGroup.
+type scheduleGroup struct {
 	info *workflowpb.WorkflowExecutionInfo
+	// task is the workflow task that is scheduled or under way, if one is.
+	task *workflowpb.PendingWorkflowTaskInfo
 	// input is that of the newest run, and memo what it carries now.
 	input protocol.ScheduleGroupInput
 	memo  protocol.GroupedSchedules
@@ -35,44 +37,44 @@ type sharedGroup struct {
 	sending bool
 }
 
-// sharedSpan bounds the time from when a group of schedules is first due until its last one
+// scheduleGroupSpan bounds the time from when a group of schedules is first due until its last one
 // is: a second, and the difference of two clocks.
-const sharedSpan = 2 * time.Second
+const scheduleGroupSpan = 2 * time.Second
 
-// sharedCondition is a condition for groups of schedules alone.
-func sharedCondition(condition string) string {
+// scheduleGroupCondition is a condition for groups of schedules alone.
+func scheduleGroupCondition(condition string) string {
 	return "WorkflowType = " + executions.Quote(protocol.ScheduleGroupWorkflow) + " AND " + condition
 }
 
 // stateIn is where a schedule stands, as the memo of the execution that carries it says.
 // The attempts are recorded when the execution ends.
-func stateIn(info *workflowpb.WorkflowExecutionInfo, schedule protocol.GroupedSchedule, now time.Time) sharedState {
+func stateIn(info *workflowpb.WorkflowExecutionInfo, schedule protocol.GroupedSchedule, now time.Time) scheduleState {
 	starts := schedule.DueAt
 	if taken := asTime(info.GetExecutionTime()); taken.After(starts) {
 		starts = taken // one of a burst
 	}
 	switch {
 	case !schedule.CancelledAt.IsZero():
-		return sharedState{postdate.Cancelled, schedule.CancelledAt}
+		return scheduleState{postdate.Cancelled, schedule.CancelledAt}
 	case !executions.IsRunning(info):
-		return sharedState{stateOf(info, now), asTime(info.GetCloseTime())}
+		return scheduleState{stateOf(info, now), asTime(info.GetCloseTime())}
 	case starts.After(now):
-		return sharedState{state: postdate.Scheduled}
+		return scheduleState{state: postdate.Scheduled}
 	default:
-		return sharedState{state: postdate.Sending}
+		return scheduleState{state: postdate.Sending}
 	}
 }
 
-// readShared reads a schedule that has no execution of its own: its group carries it, or it
+// readScheduled reads a schedule that has no execution of its own: its group carries it, or it
 // has just left it.
-func (s *Store) readShared(ctx context.Context, tenant, group string, place int) (*record, error) {
+func (s *Store) readScheduled(ctx context.Context, tenant, group string, place int) (*record, error) {
 	id := postdate.GroupedScheduleID(group, place)
 	for deadline := time.Now().Add(moveTimeout); ; {
-		g, err := s.readSharedGroup(ctx, protocol.ScheduleGroupID(tenant, group), id)
+		g, err := s.readScheduleGroup(ctx, protocol.ScheduleGroupID(tenant, group), id)
 		if err != nil {
 			return nil, err
 		}
-		read, err := s.sharedRecord(ctx, g, place)
+		read, err := s.scheduledRecord(ctx, g, place)
 		if read != nil || err != nil {
 			return read, err
 		}
@@ -88,13 +90,13 @@ func (s *Store) readShared(ctx context.Context, tenant, group string, place int)
 	}
 }
 
-// readSharedGroup reads a ScheduleGroup. An error names what the caller looks for by id.
-func (s *Store) readSharedGroup(ctx context.Context, workflowID, id string) (*sharedGroup, error) {
+// readScheduleGroup reads a ScheduleGroup. An error names what the caller looks for by id.
+func (s *Store) readScheduleGroup(ctx context.Context, workflowID, id string) (*scheduleGroup, error) {
 	described, err := s.executions.Describe(ctx, workflowID, id)
 	if err != nil {
 		return nil, err
 	}
-	g := &sharedGroup{info: described.GetWorkflowExecutionInfo()}
+	g := &scheduleGroup{info: described.GetWorkflowExecutionInfo(), task: described.GetPendingWorkflowTask()}
 	for _, pending := range described.GetPendingActivities() {
 		g.sending = g.sending || pending.GetActivityType().GetName() == protocol.SendGroupActivity
 	}
@@ -119,8 +121,8 @@ func (s *Store) readSharedGroup(ctx context.Context, workflowID, id string) (*sh
 	return g, nil
 }
 
-// sharedRecord is what a group has of the schedule at a place: nil where it has left.
-func (s *Store) sharedRecord(ctx context.Context, g *sharedGroup, place int) (*record, error) {
+// scheduledRecord is what a group has of the schedule at a place: nil where it has left.
+func (s *Store) scheduledRecord(ctx context.Context, g *scheduleGroup, place int) (*record, error) {
 	if place >= len(g.input.Entries) {
 		return nil, executions.Unknown(postdate.GroupedScheduleID(g.input.ID, place))
 	}
@@ -130,7 +132,7 @@ func (s *Store) sharedRecord(ctx context.Context, g *sharedGroup, place int) (*r
 	}
 	state := stateIn(g.info, g.memo.Schedules[at], s.now())
 	read := &record{
-		info: g.info, shared: &state, sending: g.sending && state.state == postdate.Sending,
+		info: g.info, task: g.task, scheduled: &state, sending: g.sending && state.state == postdate.Sending,
 		input: g.input.DeliverInput(place), accepted: g.input.Accepted(place),
 	}
 	if attempt, delivered := g.ended.Delivered[place]; delivered {
@@ -145,8 +147,8 @@ func (s *Store) sharedRecord(ctx context.Context, g *sharedGroup, place int) (*r
 	return read, err
 }
 
-// sharedRows are the schedules that a group carries, in the order of their ids.
-func (s *Store) sharedRows(tenant string, info *workflowpb.WorkflowExecutionInfo, now time.Time) ([]row, error) {
+// scheduleGroupRows are the schedules that a group carries, in the order of their ids.
+func (s *Store) scheduleGroupRows(tenant string, info *workflowpb.WorkflowExecutionInfo, now time.Time) ([]row, error) {
 	owner, group, ok := protocol.ParseScheduleGroupID(info.GetExecution().GetWorkflowId())
 	if !ok || owner != tenant {
 		return nil, nil
@@ -171,10 +173,10 @@ func (s *Store) sharedRows(tenant string, info *workflowpb.WorkflowExecutionInfo
 // errEnded says that a group has ended.
 var errEnded = errors.New("the group has ended")
 
-// updateShared sends an Update of the schedule at a place to its group. It reports whether
+// updateScheduled sends an Update of the schedule at a place to its group. It reports whether
 // the group carries the schedule: if it does not, the schedule has an execution of its own,
 // or has ended.
-func (s *Store) updateShared(ctx context.Context, workflowID string, place int, name string, args []any) (carried bool, err error) {
+func (s *Store) updateScheduled(ctx context.Context, workflowID string, place int, name string, args []any) (carried bool, err error) {
 	request := protocol.ScheduleRequest{Place: place}
 	if len(args) > 0 {
 		request.Change, _ = args[0].(postdate.Change)

@@ -3,6 +3,8 @@ package deliveries_test
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -81,7 +83,7 @@ func record(a *deliverytest.Tenant, name string, d postdate.Delivery, run string
 	historytest.Record(a.T, deliverytest.Temporal, "schedulegroup/"+name, d.Execution.WorkflowID, run)
 }
 
-func TestShared_EachIsSentWhenItIsDue(t *testing.T) {
+func TestScheduleGroup_EachIsSentWhenItIsDue(t *testing.T) {
 	t.Parallel()
 	a := deliverytest.New(t)
 	var got received
@@ -118,7 +120,7 @@ func TestShared_EachIsSentWhenItIsDue(t *testing.T) {
 	record(a, "waits-within-the-second", all[0], "")
 }
 
-func TestShared_AreCancelledOneByOne(t *testing.T) {
+func TestScheduleGroup_AreCancelledOneByOne(t *testing.T) {
 	t.Parallel()
 	a := deliverytest.New(t)
 	var got received
@@ -173,7 +175,7 @@ func becomesNewRun(a *deliverytest.Tenant, d postdate.Delivery) {
 	}, 15*time.Second, 50*time.Millisecond, "it stays awake")
 }
 
-func TestShared_AllCancelledEnd(t *testing.T) {
+func TestScheduleGroup_AllCancelledEnd(t *testing.T) {
 	t.Parallel()
 	a := deliverytest.New(t)
 	all := together(a, a.Endpoint("*", deliverytest.Answering(http.StatusOK)), nextSecond(time.Hour), 20)
@@ -189,7 +191,7 @@ func TestShared_AllCancelledEnd(t *testing.T) {
 	record(a, "all-cancelled", all[0], "")
 }
 
-func TestShared_WhatIsRescheduledOrFiredLeaves(t *testing.T) {
+func TestScheduleGroup_WhatIsRescheduledOrFiredLeaves(t *testing.T) {
 	t.Parallel()
 	a := deliverytest.New(t)
 	var got received
@@ -231,7 +233,7 @@ func TestShared_WhatIsRescheduledOrFiredLeaves(t *testing.T) {
 	record(a, "rescheduled-and-fired", all[0], all[0].Execution.RunID)
 }
 
-func TestShared_WhatFailsContinuesAlone(t *testing.T) {
+func TestScheduleGroup_WhatFailsContinuesAlone(t *testing.T) {
 	t.Parallel()
 	a := deliverytest.New(t)
 	answer, mend := deliverytest.Mendable()
@@ -255,7 +257,7 @@ func TestShared_WhatFailsContinuesAlone(t *testing.T) {
 	record(a, "failed-and-handed-over", all[0], "")
 }
 
-func TestShared_ExpiredAndParked(t *testing.T) {
+func TestScheduleGroup_ExpiredAndParked(t *testing.T) {
 	t.Parallel()
 	a := deliverytest.New(t)
 	endpoint := a.Endpoint("*", deliverytest.Answering(http.StatusOK))
@@ -282,7 +284,7 @@ func TestShared_ExpiredAndParked(t *testing.T) {
 	record(a, "expired-and-parked", all[0], "")
 }
 
-func TestShared_WaitForPermitsWithExecutionsOfTheirOwn(t *testing.T) {
+func TestScheduleGroup_WaitForPermitsWithExecutionsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	a := deliverytest.New(t)
 	endpoint := a.Endpoint("*", deliverytest.Answering(http.StatusOK))
@@ -302,7 +304,7 @@ func TestShared_WaitForPermitsWithExecutionsOfTheirOwn(t *testing.T) {
 	a.Becomes(all[0].ID, postdate.Scheduled)
 }
 
-func TestShared_CancelWaitsForAnAttemptUnderWay(t *testing.T) {
+func TestScheduleGroup_CancelWaitsForAnAttemptUnderWay(t *testing.T) {
 	t.Parallel()
 	for name, status := range map[string]int{"accepted": http.StatusOK, "failed": http.StatusBadGateway} {
 		t.Run(name, func(t *testing.T) {
@@ -317,7 +319,7 @@ func TestShared_CancelWaitsForAnAttemptUnderWay(t *testing.T) {
 				}
 			})
 			<-begun
-			a.Becomes(all[0].ID, postdate.Sending)
+			require.Equal(t, "attempt 1 is under way", a.Becomes(all[0].ID, postdate.Sending).Reason)
 			cancelled := make(chan error)
 			go func() { cancelled <- a.CancelDelivery(context.WithoutCancel(t.Context()), a.Name, all[0].ID) }()
 			close(finish)
@@ -331,4 +333,57 @@ func TestShared_CancelWaitsForAnAttemptUnderWay(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestScheduleGroup_AreCancelledByAnOperation(t *testing.T) {
+	t.Parallel()
+	a := deliverytest.New(t)
+	endpoint := a.Endpoint("*", deliverytest.Answering(http.StatusOK))
+	due := nextSecond(time.Hour)
+	first := together(a, endpoint, due, 100)
+	second := together(a, endpoint, due, 60)
+	require.NotEqual(t, first[0].Execution, second[0].Execution)
+	a.Listed(160, postdate.Filter{State: postdate.Scheduled})
+	require.NoError(t, a.StartOperation(t.Context(), a.Name, "swp_shared", protocol.SweepInput{
+		Action: protocol.SweepCancel, Filter: postdate.Filter{Tenant: a.Name},
+	}))
+	require.NoError(t, deliverytest.Temporal.GetWorkflow(t.Context(), protocol.SweepID(a.Name, "swp_shared"), "").Get(t.Context(), nil))
+	progress, finished, err := a.GetOperation(t.Context(), a.Name, "swp_shared")
+	require.NoError(t, err)
+	require.True(t, finished)
+	require.Equal(t, protocol.SweepProgress{Found: 160, Done: 160}, progress)
+	a.Listed(160, postdate.Filter{State: postdate.Cancelled})
+	a.Listed(0, postdate.Filter{State: postdate.Scheduled})
+	count, err := a.Count(t.Context(), postdate.Filter{Tenant: a.Name})
+	require.NoError(t, err)
+	require.Equal(t, 160, count)
+}
+
+func TestScheduleGroup_ArePublishedToSubscribers(t *testing.T) {
+	t.Parallel()
+	a := deliverytest.New(t)
+	var got received
+	a.Endpoint("t", got.note(deliverytest.Answering(http.StatusOK)))
+	a.Endpoint("*", got.note(deliverytest.Answering(http.StatusOK)))
+	all := together(a, "", nextSecond(0), 3)
+	for _, d := range all {
+		require.Equal(t, "published to 2 endpoints", a.Becomes(d.ID, postdate.Delivered).Attempts[0].Response)
+		eventually.True(t, func() bool { return len(got.of(d.ID)) == 2 }, 15*time.Second, 10*time.Millisecond, "both get it")
+	}
+}
+
+func TestScheduleGroup_PagesListEachOnce(t *testing.T) {
+	t.Parallel()
+	a := deliverytest.New(t)
+	all := together(a, "", nextSecond(time.Hour), 25)
+	for n := range 10 {
+		_, err := a.Schedule("named-"+strconv.Itoa(n), nextSecond(time.Hour), time.Time{})
+		require.NoError(t, err)
+	}
+	a.Listed(35, postdate.Filter{SchedulesOnly: true})
+	rows := deliverytest.IDs(a.Pages(postdate.Filter{Tenant: a.Name}, 4))
+	require.Len(t, rows, 35)
+	slices.Sort(rows)
+	require.Len(t, slices.Compact(rows), 35)
+	require.Subset(t, rows, ids(all))
 }
