@@ -63,7 +63,7 @@ func TestOptions_PickTheScenariosThatThereIsTimeFor(t *testing.T) {
 	require.Equal(t, []string{"due_at_once_30000", "far_future"}, picked(named))
 	named.Quick = true
 	require.Equal(t, []string{"due_at_once_30000", "far_future"}, picked(named))
-	require.Equal(t, []string{"due_spread", "due_in_2s"}, LeftOut(Quick)[:2])
+	require.Equal(t, []string{"due_spread", "due_at_once_unnamed"}, LeftOut(Quick)[:2])
 	require.Equal(t, []string{"due_at_once_30000", "slow_crm_3", "outage", "rate_50", "crash"}, LeftOut(Full))
 }
 
@@ -75,7 +75,7 @@ func TestOptions_WithQuickOnlyImmediateHasRivals(t *testing.T) {
 	}{
 		{quick, []string{"due_at_once"}},
 		{func(o *Options) { quick(o); only("due_at_once")(o) }, nil},
-		{noRivals, []string{"immediate", "due_at_once", "due_at_once_30000"}},
+		{noRivals, []string{"immediate", "due_at_once", "due_at_once_30000", "due_at_once_unnamed"}},
 		{func(*Options) {}, []string(nil)},
 	} {
 		o := with(c.change)

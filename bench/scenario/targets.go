@@ -21,6 +21,8 @@ func Targets() []report.Target {
 		target("due_at_once", "times the naive program, at least 3", on(sqlite, toNaive), report.AtLeast(3)),
 		target("due_at_once", "times a batch job with 16 senders, at least 1", on(sqlite, toBatch16), report.AtLeast(1)),
 		target("due_at_once", "the first message in ms, at most 250", on(sqlite, lateness(report.First)), report.AtMost(250)),
+		target("due_at_once_unnamed", "delivered/s, at least 1000", on(sqlite, delivered), report.AtLeast(1000)),
+		target("due_at_once_unnamed", "the first message in ms, at most 250", on(sqlite, lateness(report.First)), report.AtMost(250)),
 		target("tenants", "the other tenant's lateness p99 in ms, at most 1000", on(sqlite, lateness(report.P99)), report.AtMost(1000)),
 		target("hanging", "times the other tenant's lateness p99 without them, at most 1.5", hangingRatio, report.AtMost(1.5)),
 		target("far_future", "accepted/s in the last tenth over the first, at least 0.8", on(sqlite, pending(acceptedLastToFirst)), report.AtLeast(0.8)),

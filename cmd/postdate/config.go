@@ -41,7 +41,7 @@ type config struct {
 	RateLimit    int           `env:"RATE_LIMIT" envDefault:"100" doc:"How many requests a second each key of a tenant may make of one process, and twice as many at once. 0: as many as it likes. The operator's key is never limited."`
 	DisableAfter time.Duration `env:"DISABLE_AFTER" envDefault:"120h" doc:"How long an endpoint may fail before it is disabled: what is due to it is parked then, until it is resumed."`
 
-	TenantBurstPerSecond int `env:"TENANT_BURST_PER_SECOND" envDefault:"250" doc:"Of what a tenant has due within one second, how many are woken then, and in each second that follows, so that thousands which are due at one moment do not hold up the other tenants. 0: all of them at once."`
+	TenantBurstPerSecond int `env:"TENANT_BURST_PER_SECOND" envDefault:"250" doc:"Of what a tenant has due within one second, how many executions are woken then (up to a hundred schedules without ids share one), and in each second that follows, so that thousands which are due at one moment do not hold up the other tenants. 0: all of them at once."`
 
 	MaxInFlight     int           `env:"MAX_IN_FLIGHT" envDefault:"100" doc:"How many attempts at one endpoint are under way at once where it has no max_in_flight of its own, so that a slow one does not take a worker's slots from the others: 1 to 10000. The same everywhere."`
 	WorkerSlots     int           `env:"WORKER_SLOTS" envDefault:"1000" doc:"How many attempts one process makes at once, at all receivers together. No tenant gets so many of them that none are free for another: one alone has at most three quarters. Each needs a file."`

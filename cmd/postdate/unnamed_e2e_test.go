@@ -55,7 +55,8 @@ func (p *program) side(n int, do func(int) bool) {
 					continue
 				}
 				mu.Lock()
-				if done++; done == n/2 {
+				done++
+				if done == n/2 {
 					close(half)
 				}
 				mu.Unlock()
