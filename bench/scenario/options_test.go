@@ -63,8 +63,8 @@ func TestOptions_PickTheScenariosThatThereIsTimeFor(t *testing.T) {
 	require.Equal(t, []string{"due_at_once_30000", "far_future"}, picked(named))
 	named.Quick = true
 	require.Equal(t, []string{"due_at_once_30000", "far_future"}, picked(named))
-	require.Equal(t, []string{"due_spread", "due_at_once_unnamed"}, LeftOut(Quick)[:2])
-	require.Equal(t, []string{"due_at_once_30000", "slow_crm_3", "outage", "rate_50", "crash"}, LeftOut(Full))
+	require.Equal(t, []string{"due_spread", "due_at_once_unnamed", "recurrences", "due_in_2s"}, LeftOut(Quick)[:4])
+	require.Equal(t, []string{"due_at_once_30000", "recurrences_crash", "slow_crm_3", "outage", "rate_50", "crash"}, LeftOut(Full))
 }
 
 func TestOptions_WithQuickOnlyImmediateHasRivals(t *testing.T) {
@@ -92,7 +92,7 @@ func TestOptions_WithQuickOnlyImmediateHasRivals(t *testing.T) {
 func TestOptions_OnPostgreSQLPickTheScenariosThatHaveRivalsThere(t *testing.T) {
 	t.Parallel()
 	o := with(onPostgreSQL)
-	require.Equal(t, []string{"immediate", "due_at_once", "steady", "unnamed_1"}, picked(o))
+	require.Equal(t, []string{"immediate", "due_at_once", "due_at_once_unnamed", "steady", "unnamed_1"}, picked(o))
 	for _, s := range scenarios {
 		require.Equal(t, system.PostdatePostgres, o.systems(s)[0])
 	}

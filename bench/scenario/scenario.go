@@ -52,6 +52,8 @@ var scenarios = []scenario{
 		rivals:         []string{system.Batch16SQLite},
 		postgresRivals: []string{system.Batch16Postgres, system.RiverPostgres},
 	},
+	{name: "recurrences", extent: Full, run: recurrences{ticks: 1}.run},
+	{name: "recurrences_crash", extent: ByName, run: recurrences{ticks: 2, kill: true}.run},
 	{name: "due_in_2s", extent: Full, run: dueIn2s},
 	{name: "steady", extent: Quick, run: steady, postgresRivals: []string{system.RiverPostgres}},
 	{name: "fan_out_1", extent: Full, run: fanOut{endpoints: 1, percent: 50, named: true}.run},
