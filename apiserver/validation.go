@@ -120,6 +120,9 @@ func acceptBody(c echo.Context, op *operation) (body []byte, options *openapi3fi
 	if accepted, err := acceptCloudEvents(c, op); err != nil || accepted {
 		return nil, &parameterValidation, err
 	}
+	if op.is(pathImport) {
+		return nil, &parameterValidation, acceptImport(c)
+	}
 	taken := op.Operation.RequestBody
 	if taken == nil || !taken.Value.Required && !hasBody(r) {
 		return nil, &validation, nil
@@ -127,7 +130,11 @@ func acceptBody(c echo.Context, op *operation) (body []byte, options *openapi3fi
 	if mediaOf(c) != echo.MIMEApplicationJSON {
 		return nil, nil, postdate.Errorf(unsupportedMediaType, "", "a body must be declared as Content-Type: application/json")
 	}
-	if body, err = readBody(c); err != nil {
+	most := maxBody
+	if op.is(pathScheduleBatch) {
+		most = maxBatchBody
+	}
+	if body, err = readBodyOf(c, most); err != nil {
 		return nil, nil, err
 	}
 	form, err := readDocument(body, op.schema(echo.MIMEApplicationJSON))
