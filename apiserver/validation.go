@@ -3,6 +3,7 @@ package apiserver
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -152,8 +153,13 @@ func formFaults(c echo.Context, op *operation, options *openapi3filter.Options) 
 	for i, name := range c.ParamNames() {
 		params[name] = pathValue(c, c.ParamValues()[i])
 	}
-	return fieldErrors(openapi3filter.ValidateRequest(c.Request().Context(), &openapi3filter.RequestValidationInput{
-		Request: c.Request(), PathParams: params, Route: &op.Route, Options: options,
+	request := c.Request()
+	if op.is(pathImport) { // its body is a stream, and the validation would read it to its end
+		request = request.Clone(request.Context())
+		request.Body = http.NoBody
+	}
+	return fieldErrors(openapi3filter.ValidateRequest(request.Context(), &openapi3filter.RequestValidationInput{
+		Request: request, PathParams: params, Route: &op.Route, Options: options,
 	}))
 }
 

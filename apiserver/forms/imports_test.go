@@ -141,7 +141,7 @@ func TestImport_RefusesTheRequestAsAWhole(t *testing.T) {
 func TestImport_EndsWhereItCannotBeUnpacked(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)
-	whole := packed(t, line + "\n" + line + "\n" + line[:20])
+	whole := packed(t, line+"\n"+line+"\n"+line[:20])
 	for name, body := range map[string]string{
 		"not gzip":         line,
 		"its end is gone":  whole[:len(whole)-6],
@@ -218,7 +218,7 @@ func TestBatch_RefusesTheRequestAsAWhole(t *testing.T) {
 	d := newDoor(t)
 	for body, pointer := range map[string]string{
 		`{}`: "/schedules", `{"schedules":[]}`: "/schedules", `{"schedules":null}`: "/schedules",
-		`{"schedules":[` + line + `],"x":1}`:                             "/x",
+		`{"schedules":[` + line + `],"x":1}`:                            "/x",
 		`{"schedules":[` + strings.Repeat(line+",", 1000) + line + `]}`: "/schedules",
 	} {
 		d.post("/v1/schedules/batch", body).refused(http.StatusUnprocessableEntity, pointer)
