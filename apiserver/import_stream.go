@@ -34,11 +34,11 @@ const (
 // errStopping ends an import at the line that it names.
 var errStopping = postdate.Errorf(postdate.Unavailable, "", "the server is stopping, and has read nothing from this line on: send the rest again")
 
-// brokenOff is the error of an answer that is not whole. Its connection is cut, so that its
+// brokenOffError is the error of an answer that is not whole. Its connection is cut, so that its
 // reader finds that out.
-type brokenOff struct{ error }
+type brokenOffError struct{ error }
 
-func (b *brokenOff) Unwrap() error { return b.error }
+func (b *brokenOffError) Unwrap() error { return b.error }
 
 // importStream is the answer to an import: it reads the request while it is written.
 //
@@ -78,8 +78,16 @@ func (i *importStream) VisitImportSchedulesResponse(w http.ResponseWriter) error
 	header := w.Header()
 	header.Set("Content-Type", mediaNDJSON)
 	header.Set("X-Accel-Buffering", "no") // a proxy before us passes lines on as they come
-	i.ctx, i.stop = context.WithCancelCause(i.ctx)
+	request := i.ctx
+	i.ctx, i.stop = context.WithCancelCause(context.WithoutCancel(request))
 	defer i.stop(nil)
+	// net/http cancels a request whose body is not read in time, too. That is how the reading
+	// is stopped when the process is, and what was read is answered all the same.
+	defer context.AfterFunc(request, func() {
+		if !i.isStopping() {
+			i.stop(fmt.Errorf("the client has gone: %w", request.Err()))
+		}
+	})()
 
 	chunks := make(chan *chunk, maxChunks)
 	var reading sync.WaitGroup
@@ -103,9 +111,9 @@ func (i *importStream) VisitImportSchedulesResponse(w http.ResponseWriter) error
 		return nil
 	}
 	i.stop(err)
-	for range chunks { //nolint:revive // the reader must not wait for a writer
+	for range chunks {
 	}
-	return &brokenOff{err}
+	return &brokenOffError{err}
 }
 
 // watch stops the reading when the process is told to stop.
@@ -197,7 +205,7 @@ func (i *importStream) lines() (*lineReader, error) {
 	if i.packed {
 		unpacked, err := gzip.NewReader(body)
 		if err != nil {
-			return newLineReader(strings.NewReader("")), err //nolint:wrapcheck // see end
+			return newLineReader(strings.NewReader("")), err
 		}
 		body = unpacked
 	}
@@ -217,7 +225,7 @@ func (r *patientReader) Read(into []byte) (int, error) {
 	if errors.Is(err, io.EOF) {
 		_ = r.connection.SetReadDeadline(time.Time{}) // the answer may take longer
 	}
-	return n, err //nolint:wrapcheck // see end
+	return n, err
 }
 
 // schedule is what a line holds.

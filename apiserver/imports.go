@@ -36,7 +36,8 @@ func (i *imports) enter(tenant string) (leave func(), err error) {
 	return func() {
 		i.mu.Lock()
 		defer i.mu.Unlock()
-		if i.running[tenant]--; i.running[tenant] == 0 {
+		i.running[tenant]--
+		if i.running[tenant] == 0 {
 			delete(i.running, tenant)
 		}
 	}, nil

@@ -70,7 +70,7 @@ func (s *server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			c.Error(err)
 		}
 		s.logRequest(c, time.Since(began), err)
-		if _, broken := errors.AsType[*brokenOff](err); broken {
+		if _, broken := errors.AsType[*brokenOffError](err); broken {
 			panic(http.ErrAbortHandler) // nobody takes the answer for a whole one
 		}
 		return nil

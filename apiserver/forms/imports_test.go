@@ -39,7 +39,7 @@ func statuses(lines []apiserver.ImportedLine) (numbers, statuses []int) {
 	return numbers, statuses
 }
 
-func TestImport_AnswersEachLineInItsPlace(t *testing.T) {
+func TestImport_AnswersEachLineInItsPlace(t *testing.T) { //nolint:tparallel // its cases share a door
 	t.Parallel()
 	d := newDoor(t)
 	for name, c := range map[string]struct {
@@ -63,7 +63,7 @@ func TestImport_AnswersEachLineInItsPlace(t *testing.T) {
 			`{"type":"t","recurrence":{"cron":"0 9 * * *"}}`, []int{1}, []int{422},
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) { //nolint:paralleltest // they share a door
 			lines, w := d.of(t).imported("", c.body)
 			numbers, statuses := statuses(lines)
 			require.Equal(t, c.numbers, numbers, w.Body.String())
@@ -108,7 +108,8 @@ func TestImport_MakesIdsOfItsNameAndTheLines(t *testing.T) {
 	require.NotEqual(t, a[0], ids("?import=b", line)[0])
 	require.NotEqual(t, a[0], ids("", line, "Idempotency-Key", "a")[0], "a key is no name")
 	require.Equal(t, ids("?import=a", line, "Idempotency-Key", "k"), ids("?import=b", line, "Idempotency-Key", "k"), "the key says it, where both are given")
-	require.NotEqual(t, ids("", line), ids("", line))
+	made := ids("", line)
+	require.NotEqual(t, made, ids("", line))
 }
 
 func TestImport_SetsTheNameOfWhatItCreates(t *testing.T) {
@@ -122,7 +123,7 @@ func TestImport_SetsTheNameOfWhatItCreates(t *testing.T) {
 		require.Equal(t, "settlements-2026.12", in.Import)
 	}
 	_, w = d.imported("", line)
-	require.Empty(t, w.passed[0].(protocol.DeliverInput).Import) //nolint:forcetypeassert // a test
+	require.Empty(t, w.passed[0].(protocol.DeliverInput).Import)
 }
 
 func TestImport_RefusesTheRequestAsAWhole(t *testing.T) {

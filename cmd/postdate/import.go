@@ -30,13 +30,13 @@ const (
 	exitBroken   = 2
 )
 
-// exitStatus is an error that ends the program with a status of its own.
-type exitStatus struct {
+// exitError is an error that ends the program with a status of its own.
+type exitError struct {
 	error
 	status int
 }
 
-func (e exitStatus) Unwrap() error { return e.error }
+func (e exitError) Unwrap() error { return e.error }
 
 // fileImport is one run of import.
 type fileImport struct {
@@ -98,13 +98,13 @@ func newImport(environ []string) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.stdin, f.messages = cmd.InOrStdin(), cmd.ErrOrStderr()
 			err := f.run(cmd.Context(), environ, args[0], cmd.OutOrStdout())
-			if _, known := errors.AsType[exitStatus](err); err != nil && !known {
-				return exitStatus{err, exitBroken}
+			if _, known := errors.AsType[exitError](err); err != nil && !known {
+				return exitError{err, exitBroken}
 			}
 			return err
 		},
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitStatus{err, exitBroken} })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitError{err, exitBroken} })
 	flags := cmd.Flags()
 	flags.StringVar(&f.url, "url", "", "where the API is (default $POSTDATE_API_URL or http://127.0.0.1:8080)")
 	flags.StringVar(&f.tenant, "tenant", "", "for which tenant, with the operator's key")
@@ -128,7 +128,7 @@ func (f *fileImport) run(ctx context.Context, environ []string, path string, out
 	defer input.Close()
 	source, err := importer.Open(input, f.format)
 	if err != nil {
-		return err //nolint:wrapcheck // told as it is
+		return err
 	}
 	defer f.closeRejects()
 	f.bar = f.newBar(total)
@@ -142,7 +142,7 @@ func (f *fileImport) run(ctx context.Context, environ []string, path string, out
 	case err != nil:
 		return fmt.Errorf("import: it broke off (%w): run the same command again", err)
 	case f.refused > 0:
-		return exitStatus{fmt.Errorf("import: %d lines were rejected: see %s", f.refused, f.rejects), exitRejected}
+		return exitError{fmt.Errorf("import: %d lines were rejected: see %s", f.refused, f.rejects), exitRejected}
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "postdate:", err)
-		if exit, ok := errors.AsType[exitStatus](err); ok {
+		if exit, ok := errors.AsType[exitError](err); ok {
 			os.Exit(exit.status)
 		}
 		os.Exit(1)

@@ -35,7 +35,7 @@ func (s *Store) CountImport(ctx context.Context, tenant, name string) (map[postd
 				Namespace: s.executions.Namespace(), Query: of + " AND " + cmp.Or(ownCondition(state), conditionOf(state, now)),
 			})
 			counts[i] = int(counted.GetCount())
-			return err //nolint:wrapcheck // told as it is
+			return err
 		})
 	}
 	if err := counting.Wait(); err != nil {

@@ -86,9 +86,7 @@ func (t *table) Next() (Line, error) {
 	line := Line{}
 	line.Number, _ = t.reader.FieldPos(0)
 	if len(record) != len(t.columns) {
-		line.Text, _ = json.Marshal(record) // texts always can be
-		line.Reject = fmt.Sprintf("has %d fields, and the header %d", len(record), len(t.columns))
-		return line, nil
+		return reject(line, record, fmt.Sprintf("has %d fields, and the header %d", len(record), len(t.columns)))
 	}
 	schedule := make(map[string]any)
 	for i, cell := range record {
@@ -97,9 +95,7 @@ func (t *table) Next() (Line, error) {
 		}
 		value, err := t.columns[i].value(cell)
 		if err != nil {
-			line.Text, _ = json.Marshal(record)
-			line.Reject = fmt.Sprintf("%s: %s", strings.Join(t.columns[i].path, "."), err)
-			return line, nil
+			return reject(line, record, fmt.Sprintf("%s: %s", strings.Join(t.columns[i].path, "."), err))
 		}
 		set(schedule, t.columns[i].path, value)
 	}
@@ -109,6 +105,16 @@ func (t *table) Next() (Line, error) {
 	}
 	if err != nil {
 		return Line{}, fmt.Errorf("line %d: %w", line.Number, err)
+	}
+	return line, nil
+}
+
+// reject is the line of a record that cannot be sent, with its cells.
+func reject(line Line, record []string, reason string) (Line, error) {
+	var err error
+	line.Reject = reason
+	if line.Text, err = json.Marshal(record); err != nil {
+		return line, fmt.Errorf("line %d: %w", line.Number, err)
 	}
 	return line, nil
 }

@@ -89,7 +89,7 @@ func Run(ctx context.Context, c Config, source Source) error {
 		}
 		switch {
 		case ctx.Err() != nil:
-			return ctx.Err() //nolint:wrapcheck // it is the caller's
+			return ctx.Err()
 		case isFinal(err):
 			return err
 		case pending.empty() && (err == nil || s.answered > 0):
@@ -100,7 +100,7 @@ func Run(ctx context.Context, c Config, source Source) error {
 		if time.Since(since) > c.GiveUp {
 			return fmt.Errorf("nothing was answered for %s: %w", c.GiveUp, err)
 		}
-		pause := max(s.retryAfter, wait/2+rand.N(wait/2)) //nolint:gosec // so that not all come back at once
+		pause := max(s.retryAfter, wait/2+rand.N(wait/2))
 		if c.Broke != nil {
 			c.Broke(err, pause)
 		}

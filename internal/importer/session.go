@@ -66,7 +66,7 @@ func (s *session) run(ctx context.Context) error {
 // causeOf is err, or why the session was ended.
 func causeOf(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); err != nil && cause != nil {
-		return cause
+		return cause //nolint:wrapcheck // it is ours
 	}
 	return err
 }
@@ -101,35 +101,40 @@ func (s *session) send(ctx context.Context, to io.Writer) error {
 		}
 	}
 	for !s.stopped.Load() {
-		if !s.feed.ready() || s.pending.full() {
-			if err := w.Flush(); err != nil {
-				return err //nolint:wrapcheck // the connection broke: its reader says why
-			}
-		}
-		if err := s.pending.awaitRoom(ctx, s.stopped.Load); err != nil {
-			return err
-		}
-		next, err := s.feed.peek(ctx)
-		if errors.Is(err, io.EOF) {
+		if err := s.sendNext(ctx, w); errors.Is(err, io.EOF) {
 			break
-		}
-		if err != nil {
-			return err
-		}
-		if next.Reject != "" {
-			s.feed.take()
-			if err := s.Answered(next, next.rejected()); err != nil {
-				return callerError{err}
-			}
-			continue
-		}
-		s.pending.add(next)
-		s.feed.take()
-		if err := w.line(next); err != nil {
+		} else if err != nil {
 			return err
 		}
 	}
-	return w.Flush() //nolint:wrapcheck // as above
+	return w.Flush() //nolint:wrapcheck // the connection broke: its reader says why
+}
+
+// sendNext writes the next line of the source, or answers one that cannot be sent.
+func (s *session) sendNext(ctx context.Context, w *numbered) error {
+	if !s.feed.ready() || s.pending.full() {
+		if err := w.Flush(); err != nil {
+			return err //nolint:wrapcheck // as above
+		}
+	}
+	if err := s.pending.awaitRoom(ctx, s.stopped.Load); err != nil {
+		return err
+	}
+	next, err := s.feed.peek(ctx)
+	if err != nil {
+		return err
+	}
+	if next.Reject == "" {
+		s.pending.add(next)
+	}
+	s.feed.take()
+	if next.Reject == "" {
+		return w.line(next)
+	}
+	if err := s.Answered(next, next.rejected()); err != nil {
+		return callerError{err}
+	}
+	return nil
 }
 
 // numbered writes lines by their numbers.

@@ -105,7 +105,7 @@ func (l *lines) read() (text []byte, tooLong bool, err error) {
 			tooLong = true
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {
-			return text, tooLong, err
+			return text, tooLong, err //nolint:wrapcheck // its caller adds the line
 		}
 	}
 }
