@@ -44,6 +44,7 @@ type Delivery struct {
 	CreatedAt time.Time
 	EndedAt   time.Time // zero where it has not
 	ExpiresAt time.Time // zero: never
+	Import    string    // that it came by: empty of most
 	// Timeout bounds each attempt.
 	Timeout Duration
 	Retry   Retry // with its defaults

@@ -9,6 +9,8 @@ type Filter struct {
 	Endpoint string `json:"endpoint,omitempty"`
 	Entity   string `json:"entity,omitempty"`
 	Type     string `json:"type,omitempty"`
+	// Import is the import that its schedule came by.
+	Import string `json:"import,omitempty"`
 	// SchedulesOnly leaves out the deliveries of events.
 	SchedulesOnly bool       `json:"schedules_only,omitempty"`
 	DueBefore     *time.Time `json:"due_before,omitempty"`
@@ -19,7 +21,7 @@ type Filter struct {
 
 // Narrows reports whether f means less than all of the tenant's deliveries.
 func (f Filter) Narrows() bool {
-	return f.State != "" || f.Endpoint != "" || f.Entity != "" || f.Type != "" || f.DueBefore != nil || f.DueAfter != nil
+	return f.State != "" || f.Endpoint != "" || f.Entity != "" || f.Type != "" || f.Import != "" || f.DueBefore != nil || f.DueAfter != nil
 }
 
 // Validate reports the first value of f that no delivery can have.
@@ -29,6 +31,7 @@ func (f Filter) Validate() error {
 		validate       func(pointer, value string) error
 	}{
 		{"/endpoint", f.Endpoint, validateName}, {"/entity", f.Entity, validateName}, {"/type", f.Type, validateType},
+		{"/import", f.Import, ValidateImport},
 	} {
 		if field.value == "" {
 			continue

@@ -9,6 +9,7 @@ import (
 
 var (
 	idPattern     = regexp.MustCompile(`^[A-Za-z0-9_:-]{1,128}$`)
+	importPattern = regexp.MustCompile(`^[A-Za-z0-9_:.-]{1,128}$`)
 	tenantPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 )
 
@@ -20,6 +21,15 @@ const DefaultTenant = "default"
 func ValidateID(pointer, id string) error {
 	if !idPattern.MatchString(id) {
 		return Errorf(Invalid, pointer, "an id is 1 to 128 of A-Z a-z 0-9 _ - :")
+	}
+	return nil
+}
+
+// ValidateImport checks the name of an import: 1 to 128 of A-Z a-z 0-9 _ - : and '.'. It is
+// kept in a search attribute, unencrypted.
+func ValidateImport(pointer, name string) error {
+	if !importPattern.MatchString(name) {
+		return Errorf(Invalid, pointer, "the name of an import is 1 to 128 of A-Z a-z 0-9 _ - : .")
 	}
 	return nil
 }

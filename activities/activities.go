@@ -39,6 +39,7 @@ type Activities struct {
 	Publisher  Publisher
 	Queue      Queue
 	Deliveries Deliveries
+	Postponer  Postponer
 	AttemptLog AttemptLog
 	// Recurrences does what recurring schedules ask for.
 	Recurrences Recurrences

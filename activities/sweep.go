@@ -30,6 +30,11 @@ type Deliveries interface {
 	SupersedeDelivery(ctx context.Context, tenant, id string) error
 }
 
+// Postponer puts off what is not due yet, once for each operation, which began at a time.
+type Postponer interface {
+	PostponeDelivery(ctx context.Context, tenant, id, operation string, began time.Time, by time.Duration) error
+}
+
 const (
 	maxParallelChanges = 16
 	maxChangeAttempts  = 4
@@ -42,7 +47,7 @@ const (
 // parallel. If its worker dies, the next run finds them again: those that were changed do
 // not match any more.
 func (a *Activities) SweepDeliveries(ctx context.Context, in protocol.SweepInput) (protocol.SweepProgress, error) {
-	change, err := a.sweepAction(in.Action)
+	change, err := a.sweepAction(ctx, in)
 	if err != nil {
 		return protocol.SweepProgress{}, err
 	}
@@ -87,6 +92,8 @@ func statesOf(in protocol.SweepInput) []postdate.State {
 		return []postdate.State{postdate.Dead}
 	case in.Action == protocol.SweepRelease:
 		return []postdate.State{postdate.Parked}
+	case in.Action == protocol.SweepPostpone:
+		return []postdate.State{postdate.Scheduled}
 	default:
 		// What a line has released may wait in it again.
 		return []postdate.State{
@@ -97,16 +104,22 @@ func statesOf(in protocol.SweepInput) []postdate.State {
 
 type sweepFunc func(ctx context.Context, tenant, id string) error
 
-func (a *Activities) sweepAction(action protocol.SweepAction) (sweepFunc, error) {
-	switch action {
+func (a *Activities) sweepAction(ctx context.Context, in protocol.SweepInput) (sweepFunc, error) {
+	switch in.Action {
 	case protocol.SweepRetry:
 		return a.Deliveries.RetryDelivery, nil
 	case protocol.SweepCancel:
 		return a.Deliveries.CancelDelivery, nil
 	case protocol.SweepRelease:
 		return a.Deliveries.ReleaseDelivery, nil
+	case protocol.SweepPostpone:
+		// Another run of this activity has the same id and the same time.
+		info := activity.GetInfo(ctx)
+		return func(ctx context.Context, tenant, id string) error {
+			return a.Postponer.PostponeDelivery(ctx, tenant, id, info.WorkflowExecution.RunID, info.ScheduledTime, in.By.Duration())
+		}, nil
 	}
-	return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf("a sweep does not know the action %q", action), "Sweep", nil)
+	return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf("a sweep does not know the action %q", in.Action), "Sweep", nil)
 }
 
 // sweep is a run of SweepDeliveries.

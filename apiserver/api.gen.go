@@ -131,6 +131,11 @@ type CancelDeliveries struct {
 	Endpoint  string     `json:"endpoint,omitempty,omitzero"`
 	Entity    string     `json:"entity,omitempty,omitzero"`
 
+	// Import Of schedules that came by this import only.
+	//
+	// Example: settlements-2026-12-01
+	Import string `json:"import,omitempty,omitzero"`
+
 	// State In this state only.
 	//
 	// Example: waiting
@@ -486,6 +491,11 @@ type Delivery struct {
 	//
 	// Example: evt_1.ep_9f2c
 	ID string `json:"id"`
+
+	// Import The import that it came by, if that has a name.
+	//
+	// Example: settlements-2026-12-01
+	Import string `json:"import,omitempty,omitzero"`
 
 	// Link The delivery in the Temporal Web UI, where there is one.
 	//
@@ -996,6 +1006,49 @@ type Holiday = postdate.Holiday
 // Example: pr_123-expiry
 type ID = string
 
+// ImportStatus An import, and how many of its schedules are in each state.
+type ImportStatus struct {
+	// Name Example: settlements-2026-12-01
+	Name string `json:"name"`
+
+	// States States in which there is none are missing.
+	//
+	// Example: {"dead":1,"delivered":9,"scheduled":2990}
+	States map[string]int `json:"states"`
+
+	// Total Example: 3000
+	Total int `json:"total"`
+}
+
+// ImportedLine What became of one line of an import.
+type ImportedLine struct {
+	// Line The number of the line, from 1.
+	//
+	// Example: 1
+	Line int `json:"line"`
+
+	// Status 201: created. 200: it exists, from an earlier line like this one. Otherwise that of the problem.
+	//
+	// Example: 201
+	Status int `json:"status"`
+
+	// ID Missing where it was refused.
+	//
+	// Example: pr_123-expiry
+	ID string `json:"id,omitempty,omitzero"`
+
+	// Code The kind of problem, as in `Problem`.
+	//
+	// Example: invalid
+	Code ProblemCode `json:"code,omitempty,omitzero"`
+
+	// Detail What is wrong, for people.
+	Detail string `json:"detail,omitempty,omitzero"`
+
+	// Errors The fields at fault, by pointers into the line.
+	Errors []FieldError `json:"errors,omitempty,omitzero"`
+}
+
 // Key What callers show.
 type Key struct {
 	CreatedAt   time.Time `json:"created_at"`
@@ -1121,6 +1174,30 @@ type PauseSchedule struct {
 	Until *time.Time `json:"until,omitempty"`
 }
 
+// PostponeDeliveries Which deliveries that are not due yet, by at least one filter or by `all`, and by how much.
+type PostponeDeliveries struct {
+	// All True, and no filter: all of the tenant's. An operation that names neither is refused.
+	All bool `json:"all,omitempty,omitzero"`
+
+	// By How much later each is due.
+	//
+	// Example: 24h
+	By postdate.Duration `json:"by"`
+
+	// DryRun Count those that match, and do nothing. It may name neither a filter nor `all`.
+	DryRun    bool       `json:"dry_run,omitempty,omitzero"`
+	DueAfter  *time.Time `json:"due_after,omitempty"`
+	DueBefore *time.Time `json:"due_before,omitempty"`
+	Endpoint  string     `json:"endpoint,omitempty,omitzero"`
+	Entity    string     `json:"entity,omitempty,omitzero"`
+
+	// Import Of schedules that came by this import only.
+	//
+	// Example: settlements-2026-12-01
+	Import string `json:"import,omitempty,omitzero"`
+	Type   string `json:"type,omitempty,omitzero"`
+}
+
 // Preview When a recurrence is due.
 type Preview struct {
 	Ticks []Tick `json:"ticks"`
@@ -1177,6 +1254,11 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
+// ProblemCode The kind of problem, as in `Problem`.
+//
+// Example: invalid
+type ProblemCode = postdate.Code
+
 // Published An event that was accepted.
 type Published struct {
 	Deliveries []DeliveryRef `json:"deliveries"`
@@ -1225,7 +1307,12 @@ type RetryDeliveries struct {
 	DueBefore *time.Time `json:"due_before,omitempty"`
 	Endpoint  string     `json:"endpoint,omitempty,omitzero"`
 	Entity    string     `json:"entity,omitempty,omitzero"`
-	Type      string     `json:"type,omitempty,omitzero"`
+
+	// Import Of schedules that came by this import only.
+	//
+	// Example: settlements-2026-12-01
+	Import string `json:"import,omitempty,omitzero"`
+	Type   string `json:"type,omitempty,omitzero"`
 }
 
 // Revoked The key that is no more.
@@ -1264,6 +1351,41 @@ type RotatedSecret struct {
 	//
 	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
 	Secret string `json:"secret,omitempty,omitzero"`
+}
+
+// ScheduleBatch Schedules to create.
+type ScheduleBatch struct {
+	// Schedules From 1 to 1,000.
+	Schedules []json.RawMessage `json:"schedules"`
+}
+
+// ScheduleResult What became of one schedule of a batch.
+type ScheduleResult struct {
+	// Status 201: created. 200: it exists, from an earlier request like this one. Otherwise that of the problem.
+	//
+	// Example: 201
+	Status int `json:"status"`
+
+	// ID Missing where it was refused.
+	//
+	// Example: pr_123-expiry
+	ID string `json:"id,omitempty,omitzero"`
+
+	// Code The kind of problem, as in `Problem`.
+	//
+	// Example: invalid
+	Code ProblemCode `json:"code,omitempty,omitzero"`
+
+	// Detail What is wrong, for people.
+	Detail string `json:"detail,omitempty,omitzero"`
+
+	// Errors The fields at fault, by pointers into the schedule.
+	Errors []FieldError `json:"errors,omitempty,omitzero"`
+}
+
+// ScheduledBatch What became of each schedule, in their order.
+type ScheduledBatch struct {
+	Data []ScheduleResult `json:"data"`
 }
 
 // Scheme How its messages are signed: `v1`, HMAC-SHA256 with a shared secret, or `v1a`, ed25519 with a public key.
@@ -1365,6 +1487,9 @@ type Entity = string
 // IdempotencyKey Example: 1f0b9b4e-5c3a-4e0e-9a55-3a1f0d9d2c11
 type IdempotencyKey = string
 
+// Import Example: settlements-2026-12-01
+type Import = string
+
 // Limit Example: 50
 type Limit = int
 
@@ -1387,6 +1512,9 @@ type ListDeliveriesParams struct {
 
 	// Type Of this type only.
 	Type Type `form:"type,omitempty" json:"type,omitempty,omitzero"`
+
+	// Import Of schedules that came by this import only.
+	Import Import `form:"import,omitempty" json:"import,omitempty,omitzero"`
 
 	// DueBefore Due before this time only.
 	DueBefore *DueBefore `form:"due_before,omitempty" json:"due_before,omitempty"`
@@ -1442,6 +1570,9 @@ type ListSchedulesParams struct {
 	// Type Of this type only.
 	Type Type `form:"type,omitempty" json:"type,omitempty,omitzero"`
 
+	// Import Of schedules that came by this import only.
+	Import Import `form:"import,omitempty" json:"import,omitempty,omitzero"`
+
 	// DueBefore Due before this time only.
 	DueBefore *DueBefore `form:"due_before,omitempty" json:"due_before,omitempty"`
 
@@ -1462,6 +1593,26 @@ type CreateScheduleParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
+// CreateSchedulesParams defines parameters for CreateSchedules.
+type CreateSchedulesParams struct {
+	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// ImportSchedulesParams defines parameters for ImportSchedules.
+type ImportSchedulesParams struct {
+	// Import The name of the import that the schedules belong to: `A-Z a-z 0-9 _ - : .`, at most 128. It is not encrypted at rest.
+	Import string `form:"import,omitempty" json:"import,omitempty,omitzero"`
+
+	// DryRun Check each line, and make nothing: what would be taken is answered with 200. Whether its id is taken is not looked at.
+	DryRun bool `form:"dry_run,omitempty" json:"dry_run,omitempty,omitzero"`
+
+	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
 // CreateCalendarJSONRequestBody defines body for CreateCalendar for application/json ContentType.
 type CreateCalendarJSONRequestBody = Calendar
 
@@ -1470,6 +1621,9 @@ type PutCalendarJSONRequestBody = PutCalendar
 
 // CancelDeliveriesJSONRequestBody defines body for CancelDeliveries for application/json ContentType.
 type CancelDeliveriesJSONRequestBody = CancelDeliveries
+
+// PostponeDeliveriesJSONRequestBody defines body for PostponeDeliveries for application/json ContentType.
+type PostponeDeliveriesJSONRequestBody = PostponeDeliveries
 
 // RetryDeliveriesJSONRequestBody defines body for RetryDeliveries for application/json ContentType.
 type RetryDeliveriesJSONRequestBody = RetryDeliveries
@@ -1494,6 +1648,9 @@ type CreateKeyJSONRequestBody = CreateKey
 
 // CreateScheduleJSONRequestBody defines body for CreateSchedule for application/json ContentType.
 type CreateScheduleJSONRequestBody = CreateSchedule
+
+// CreateSchedulesJSONRequestBody defines body for CreateSchedules for application/json ContentType.
+type CreateSchedulesJSONRequestBody = ScheduleBatch
 
 // PreviewScheduleJSONRequestBody defines body for PreviewSchedule for application/json ContentType.
 type PreviewScheduleJSONRequestBody = PreviewSchedule
@@ -1539,6 +1696,9 @@ type ServerInterface interface {
 	// CancelDeliveries Cancel deliveries
 	// (POST /v1/deliveries/cancel)
 	CancelDeliveries(ctx echo.Context) error
+	// PostponeDeliveries Put off deliveries
+	// (POST /v1/deliveries/postpone)
+	PostponeDeliveries(ctx echo.Context) error
 	// RetryDeliveries Retry dead letters
 	// (POST /v1/deliveries/retry)
 	RetryDeliveries(ctx echo.Context) error
@@ -1590,6 +1750,9 @@ type ServerInterface interface {
 	// GetEvent Get an event
 	// (GET /v1/events/{id})
 	GetEvent(ctx echo.Context, id ID) error
+	// GetImport Count the schedules of an import
+	// (GET /v1/imports/{name})
+	GetImport(ctx echo.Context, name string) error
 	// ListKeys List keys
 	// (GET /v1/keys)
 	ListKeys(ctx echo.Context) error
@@ -1608,6 +1771,12 @@ type ServerInterface interface {
 	// CreateSchedule Schedule a message
 	// (POST /v1/schedules)
 	CreateSchedule(ctx echo.Context, params CreateScheduleParams) error
+	// CreateSchedules Schedule several messages
+	// (POST /v1/schedules/batch)
+	CreateSchedules(ctx echo.Context, params CreateSchedulesParams) error
+	// ImportSchedules Import schedules
+	// (POST /v1/schedules/import)
+	ImportSchedules(ctx echo.Context, params ImportSchedulesParams) error
 	// PreviewSchedule Preview a recurrence
 	// (POST /v1/schedules/preview)
 	PreviewSchedule(ctx echo.Context) error
@@ -1766,6 +1935,13 @@ func (w *ServerInterfaceWrapper) ListDeliveries(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
 	}
 
+	// ------------- Optional query parameter "import" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "import", ctx.QueryParams(), &params.Import, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter import: %s", err))
+	}
+
 	// ------------- Optional query parameter "due_before" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "due_before", ctx.QueryParams(), &params.DueBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
@@ -1805,6 +1981,15 @@ func (w *ServerInterfaceWrapper) CancelDeliveries(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CancelDeliveries(ctx)
+	return err
+}
+
+// PostponeDeliveries converts echo context to params.
+func (w *ServerInterfaceWrapper) PostponeDeliveries(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PostponeDeliveries(ctx)
 	return err
 }
 
@@ -2121,6 +2306,22 @@ func (w *ServerInterfaceWrapper) GetEvent(ctx echo.Context) error {
 	return err
 }
 
+// GetImport converts echo context to params.
+func (w *ServerInterfaceWrapper) GetImport(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetImport(ctx, name)
+	return err
+}
+
 // ListKeys converts echo context to params.
 func (w *ServerInterfaceWrapper) ListKeys(ctx echo.Context) error {
 	var err error
@@ -2198,6 +2399,13 @@ func (w *ServerInterfaceWrapper) ListSchedules(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
 	}
 
+	// ------------- Optional query parameter "import" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "import", ctx.QueryParams(), &params.Import, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter import: %s", err))
+	}
+
 	// ------------- Optional query parameter "due_before" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "due_before", ctx.QueryParams(), &params.DueBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
@@ -2257,6 +2465,77 @@ func (w *ServerInterfaceWrapper) CreateSchedule(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CreateSchedule(ctx, params)
+	return err
+}
+
+// CreateSchedules converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateSchedules(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateSchedulesParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateSchedules(ctx, params)
+	return err
+}
+
+// ImportSchedules converts echo context to params.
+func (w *ServerInterfaceWrapper) ImportSchedules(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ImportSchedulesParams
+	// ------------- Optional query parameter "import" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "import", ctx.QueryParams(), &params.Import, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter import: %s", err))
+	}
+
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ImportSchedules(ctx, params)
 	return err
 }
 
@@ -2474,6 +2753,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/deliveries/:id/cancel", wrapper.CancelDelivery, options.OperationMiddlewares["cancelDelivery"]...)
 	router.POST(options.BaseURL+"/v1/deliveries/:id/retry", wrapper.RetryDelivery, options.OperationMiddlewares["retryDelivery"]...)
 	router.POST(options.BaseURL+"/v1/deliveries/cancel", wrapper.CancelDeliveries, options.OperationMiddlewares["cancelDeliveries"]...)
+	router.POST(options.BaseURL+"/v1/deliveries/postpone", wrapper.PostponeDeliveries, options.OperationMiddlewares["postponeDeliveries"]...)
 	router.POST(options.BaseURL+"/v1/deliveries/retry", wrapper.RetryDeliveries, options.OperationMiddlewares["retryDeliveries"]...)
 	router.GET(options.BaseURL+"/v1/endpoints", wrapper.ListEndpoints, options.OperationMiddlewares["listEndpoints"]...)
 	router.POST(options.BaseURL+"/v1/endpoints", wrapper.CreateEndpoint, options.OperationMiddlewares["createEndpoint"]...)
@@ -2488,6 +2768,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/events", wrapper.PublishEvent, options.OperationMiddlewares["publishEvent"]...)
 	router.GET(options.BaseURL+"/v1/events/:id", wrapper.GetEvent, options.OperationMiddlewares["getEvent"]...)
 	router.POST(options.BaseURL+"/v1/events/batch", wrapper.PublishEvents, options.OperationMiddlewares["publishEvents"]...)
+	router.GET(options.BaseURL+"/v1/imports/:name", wrapper.GetImport, options.OperationMiddlewares["getImport"]...)
 	router.GET(options.BaseURL+"/v1/keys", wrapper.ListKeys, options.OperationMiddlewares["listKeys"]...)
 	router.POST(options.BaseURL+"/v1/keys", wrapper.CreateKey, options.OperationMiddlewares["createKey"]...)
 	router.DELETE(options.BaseURL+"/v1/keys/:id", wrapper.RevokeKey, options.OperationMiddlewares["revokeKey"]...)
@@ -2502,6 +2783,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/schedules/:id/pause", wrapper.PauseSchedule, options.OperationMiddlewares["pauseSchedule"]...)
 	router.POST(options.BaseURL+"/v1/schedules/:id/resume", wrapper.ResumeSchedule, options.OperationMiddlewares["resumeSchedule"]...)
 	router.POST(options.BaseURL+"/v1/schedules/:id/skip", wrapper.SkipTick, options.OperationMiddlewares["skipTick"]...)
+	router.POST(options.BaseURL+"/v1/schedules/batch", wrapper.CreateSchedules, options.OperationMiddlewares["createSchedules"]...)
+	router.POST(options.BaseURL+"/v1/schedules/import", wrapper.ImportSchedules, options.OperationMiddlewares["importSchedules"]...)
 	router.POST(options.BaseURL+"/v1/schedules/preview", wrapper.PreviewSchedule, options.OperationMiddlewares["previewSchedule"]...)
 	router.GET(options.BaseURL+"/v1/signing_secret", wrapper.GetSigningSecret, options.OperationMiddlewares["getSigningSecret"]...)
 	router.POST(options.BaseURL+"/v1/signing_secret/rotate", wrapper.RotateSigningSecret, options.OperationMiddlewares["rotateSigningSecret"]...)
@@ -2729,6 +3012,42 @@ func (response CancelDeliveries200JSONResponse) VisitCancelDeliveriesResponse(w 
 type CancelDeliveries202JSONResponse Operation
 
 func (response CancelDeliveries202JSONResponse) VisitCancelDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostponeDeliveriesRequestObject struct {
+	Body *PostponeDeliveriesJSONRequestBody
+}
+
+type PostponeDeliveriesResponseObject interface {
+	VisitPostponeDeliveriesResponse(w http.ResponseWriter) error
+}
+
+type PostponeDeliveries200JSONResponse Operation
+
+func (response PostponeDeliveries200JSONResponse) VisitPostponeDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostponeDeliveries202JSONResponse Operation
+
+func (response PostponeDeliveries202JSONResponse) VisitPostponeDeliveriesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -3161,6 +3480,28 @@ func (response GetEvent200JSONResponse) VisitGetEventResponse(w http.ResponseWri
 	return err
 }
 
+type GetImportRequestObject struct {
+	Name string `json:"name"`
+}
+
+type GetImportResponseObject interface {
+	VisitGetImportResponse(w http.ResponseWriter) error
+}
+
+type GetImport200JSONResponse ImportStatus
+
+func (response GetImport200JSONResponse) VisitGetImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListKeysRequestObject struct {
 }
 
@@ -3313,6 +3654,81 @@ func (response CreateSchedule201JSONResponse) VisitCreateScheduleResponse(w http
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type CreateSchedulesRequestObject struct {
+	Params CreateSchedulesParams
+	Body   *CreateSchedulesJSONRequestBody
+}
+
+type CreateSchedulesResponseObject interface {
+	VisitCreateSchedulesResponse(w http.ResponseWriter) error
+}
+
+type CreateSchedules200JSONResponse ScheduledBatch
+
+func (response CreateSchedules200JSONResponse) VisitCreateSchedulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSchedulesRequestObject struct {
+	Params ImportSchedulesParams
+	Body   io.Reader
+}
+
+type ImportSchedulesResponseObject interface {
+	VisitImportSchedulesResponse(w http.ResponseWriter) error
+}
+
+type ImportSchedules200ApplicationXNdjsonResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ImportSchedules200ApplicationXNdjsonResponse) VisitImportSchedulesResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
 }
 
 type PreviewScheduleRequestObject struct {
@@ -3630,6 +4046,9 @@ type StrictServerInterface interface {
 	// CancelDeliveries Cancel deliveries
 	// (POST /v1/deliveries/cancel)
 	CancelDeliveries(ctx context.Context, request CancelDeliveriesRequestObject) (CancelDeliveriesResponseObject, error)
+	// PostponeDeliveries Put off deliveries
+	// (POST /v1/deliveries/postpone)
+	PostponeDeliveries(ctx context.Context, request PostponeDeliveriesRequestObject) (PostponeDeliveriesResponseObject, error)
 	// RetryDeliveries Retry dead letters
 	// (POST /v1/deliveries/retry)
 	RetryDeliveries(ctx context.Context, request RetryDeliveriesRequestObject) (RetryDeliveriesResponseObject, error)
@@ -3681,6 +4100,9 @@ type StrictServerInterface interface {
 	// GetEvent Get an event
 	// (GET /v1/events/{id})
 	GetEvent(ctx context.Context, request GetEventRequestObject) (GetEventResponseObject, error)
+	// GetImport Count the schedules of an import
+	// (GET /v1/imports/{name})
+	GetImport(ctx context.Context, request GetImportRequestObject) (GetImportResponseObject, error)
 	// ListKeys List keys
 	// (GET /v1/keys)
 	ListKeys(ctx context.Context, request ListKeysRequestObject) (ListKeysResponseObject, error)
@@ -3699,6 +4121,12 @@ type StrictServerInterface interface {
 	// CreateSchedule Schedule a message
 	// (POST /v1/schedules)
 	CreateSchedule(ctx context.Context, request CreateScheduleRequestObject) (CreateScheduleResponseObject, error)
+	// CreateSchedules Schedule several messages
+	// (POST /v1/schedules/batch)
+	CreateSchedules(ctx context.Context, request CreateSchedulesRequestObject) (CreateSchedulesResponseObject, error)
+	// ImportSchedules Import schedules
+	// (POST /v1/schedules/import)
+	ImportSchedules(ctx context.Context, request ImportSchedulesRequestObject) (ImportSchedulesResponseObject, error)
 	// PreviewSchedule Preview a recurrence
 	// (POST /v1/schedules/preview)
 	PreviewSchedule(ctx context.Context, request PreviewScheduleRequestObject) (PreviewScheduleResponseObject, error)
@@ -4024,6 +4452,52 @@ func (sh *strictHandler) CancelDeliveries(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(CancelDeliveriesResponseObject); ok {
 		return validResponse.VisitCancelDeliveriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PostponeDeliveries operation middleware
+func (sh *strictHandler) PostponeDeliveries(ctx echo.Context) error {
+	var request PostponeDeliveriesRequestObject
+
+	var body PostponeDeliveriesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PostponeDeliveries(ctx.Request().Context(), request.(PostponeDeliveriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PostponeDeliveries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PostponeDeliveriesResponseObject); ok {
+		return validResponse.VisitPostponeDeliveriesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -4594,6 +5068,31 @@ func (sh *strictHandler) GetEvent(ctx echo.Context, id ID) error {
 	return nil
 }
 
+// GetImport operation middleware
+func (sh *strictHandler) GetImport(ctx echo.Context, name string) error {
+	var request GetImportRequestObject
+
+	request.Name = name
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetImport(ctx.Request().Context(), request.(GetImportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetImport")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetImportResponseObject); ok {
+		return validResponse.VisitGetImportResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListKeys operation middleware
 func (sh *strictHandler) ListKeys(ctx echo.Context) error {
 	var request ListKeysRequestObject
@@ -4780,6 +5279,81 @@ func (sh *strictHandler) CreateSchedule(ctx echo.Context, params CreateScheduleP
 		return err
 	} else if validResponse, ok := response.(CreateScheduleResponseObject); ok {
 		return validResponse.VisitCreateScheduleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateSchedules operation middleware
+func (sh *strictHandler) CreateSchedules(ctx echo.Context, params CreateSchedulesParams) error {
+	var request CreateSchedulesRequestObject
+
+	request.Params = params
+
+	var body CreateSchedulesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateSchedules(ctx.Request().Context(), request.(CreateSchedulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateSchedules")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateSchedulesResponseObject); ok {
+		return validResponse.VisitCreateSchedulesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ImportSchedules operation middleware
+func (sh *strictHandler) ImportSchedules(ctx echo.Context, params ImportSchedulesParams) error {
+	var request ImportSchedulesRequestObject
+
+	request.Params = params
+
+	request.Body = ctx.Request().Body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ImportSchedules(ctx.Request().Context(), request.(ImportSchedulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ImportSchedules")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ImportSchedulesResponseObject); ok {
+		return validResponse.VisitImportSchedulesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -17,8 +17,10 @@ import (
 const (
 	// maxBody bounds a request's body, in bytes: unpacked, if it is packed.
 	maxBody = 256 << 10
-	// gzipOverhead is more than gzip adds to a body of maxBody that it cannot pack.
-	gzipOverhead = 1 << 10
+	// maxBatchBody bounds a batch of schedules, each of which has at most maxBody.
+	maxBatchBody = 4 << 20
+	// gzipOverhead is more than gzip adds to a body of maxBatchBody that it cannot pack.
+	gzipOverhead = 4 << 10
 )
 
 // byteOrderMark may precede JSON, and is ignored (RFC 8259 §8.1).
@@ -40,32 +42,38 @@ func hasBody(r *http.Request) bool {
 }
 
 // readBody reads a body of at most maxBody.
-func readBody(c echo.Context) ([]byte, error) {
+func readBody(c echo.Context) ([]byte, error) { return readBodyOf(c, maxBody) }
+
+// readBodyOf reads a body of at most so many bytes, unpacked.
+func readBodyOf(c echo.Context, most int) ([]byte, error) {
 	r := c.Request()
 	packed, err := isPacked(c)
 	if err != nil {
 		return nil, err
 	}
-	limit := int64(maxBody)
+	limit := int64(most)
 	if packed {
 		limit += gzipOverhead
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response().Writer, r.Body, limit))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, errTooLarge
+		return nil, errTooLarge(most)
 	}
 	if err != nil {
 		return nil, postdate.Errorf(malformed, "", "the body cannot be read: %s", err)
 	}
 	if packed && len(body) > 0 {
-		if body, err = unpack(body); err != nil {
+		if body, err = unpack(body, most); err != nil {
 			return nil, err
 		}
 	}
 	return bytes.TrimPrefix(body, []byte(byteOrderMark)), nil
 }
 
-var errTooLarge = postdate.Errorf(tooLarge, "", "a body has at most %d KiB", maxBody>>10)
+// errTooLarge refuses what has more than so many bytes.
+func errTooLarge(most int) error {
+	return postdate.Errorf(tooLarge, "", "a body has at most %d KiB", most>>10)
+}
 
 // isPacked reports whether the body is packed by gzip. Other codings are refused.
 func isPacked(c echo.Context) (bool, error) {
@@ -81,18 +89,18 @@ func isPacked(c echo.Context) (bool, error) {
 	}
 }
 
-// unpack unpacks no more than maxBody, however much packed stands for.
-func unpack(packed []byte) ([]byte, error) {
+// unpack unpacks no more than most bytes, however much packed stands for.
+func unpack(packed []byte, most int) ([]byte, error) {
 	reader, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		return nil, postdate.Errorf(malformed, "", "the body is not gzip, as Content-Encoding says: %s", err)
 	}
-	body, err := io.ReadAll(io.LimitReader(reader, maxBody+1))
+	body, err := io.ReadAll(io.LimitReader(reader, int64(most)+1))
 	switch {
 	case err != nil:
 		return nil, postdate.Errorf(malformed, "", "the body cannot be unpacked: %s", err)
-	case len(body) > maxBody:
-		return nil, errTooLarge
+	case len(body) > most:
+		return nil, errTooLarge(most)
 	}
 	return body, nil
 }

@@ -11,7 +11,7 @@ import (
 func (s *server) RetryDeliveries(ctx context.Context, r RetryDeliveriesRequestObject) (RetryDeliveriesResponseObject, error) {
 	filter := postdate.Filter{
 		Tenant: tenantOf(ctx), Endpoint: r.Body.Endpoint, Entity: r.Body.Entity, Type: r.Body.Type,
-		DueBefore: r.Body.DueBefore, DueAfter: r.Body.DueAfter,
+		Import: r.Body.Import, DueBefore: r.Body.DueBefore, DueAfter: r.Body.DueAfter,
 	}
 	if err := validateReach(filter, r.Body.All, r.Body.DryRun); err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func (s *server) RetryDeliveries(ctx context.Context, r RetryDeliveriesRequestOb
 		}
 		return RetryDeliveries200JSONResponse{State: DryRun, Found: found}, nil
 	}
-	begun, err := s.startOperation(ctx, protocol.SweepRetry, filter)
+	begun, err := s.startOperation(ctx, protocol.SweepInput{Action: protocol.SweepRetry, Filter: filter})
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (s *server) RetryDeliveries(ctx context.Context, r RetryDeliveriesRequestOb
 func (s *server) CancelDeliveries(ctx context.Context, r CancelDeliveriesRequestObject) (CancelDeliveriesResponseObject, error) {
 	filter := postdate.Filter{
 		Tenant: tenantOf(ctx), State: r.Body.State, Endpoint: r.Body.Endpoint, Entity: r.Body.Entity, Type: r.Body.Type,
-		DueBefore: r.Body.DueBefore, DueAfter: r.Body.DueAfter,
+		Import: r.Body.Import, DueBefore: r.Body.DueBefore, DueAfter: r.Body.DueAfter,
 		// What is accepted from now on is not meant.
 		AcceptedBefore: new(s.Now().UTC()),
 	}
@@ -49,11 +49,39 @@ func (s *server) CancelDeliveries(ctx context.Context, r CancelDeliveriesRequest
 		}
 		return CancelDeliveries200JSONResponse{State: DryRun, Found: found}, nil
 	}
-	begun, err := s.startOperation(ctx, protocol.SweepCancel, filter)
+	begun, err := s.startOperation(ctx, protocol.SweepInput{Action: protocol.SweepCancel, Filter: filter})
 	if err != nil {
 		return nil, err
 	}
 	return CancelDeliveries202JSONResponse(begun), nil
+}
+
+// PostponeDeliveries has all that match and are not due yet put off, or counts them.
+func (s *server) PostponeDeliveries(ctx context.Context, r PostponeDeliveriesRequestObject) (PostponeDeliveriesResponseObject, error) {
+	filter := postdate.Filter{
+		Tenant: tenantOf(ctx), Endpoint: r.Body.Endpoint, Entity: r.Body.Entity, Type: r.Body.Type,
+		Import: r.Body.Import, DueBefore: r.Body.DueBefore, DueAfter: r.Body.DueAfter,
+		AcceptedBefore: new(s.Now().UTC()), // what is accepted from now on is not meant
+	}
+	if err := validateReach(filter, r.Body.All, r.Body.DryRun); err != nil {
+		return nil, err
+	}
+	if r.Body.By.Duration() > postdate.MaxDelay {
+		return nil, postdate.Errorf(postdate.Invalid, "/by", "is more than 100 years")
+	}
+	filter.State = postdate.Scheduled
+	if r.Body.DryRun {
+		found, err := s.Deliveries.Count(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		return PostponeDeliveries200JSONResponse{State: DryRun, Found: found}, nil
+	}
+	begun, err := s.startOperation(ctx, protocol.SweepInput{Action: protocol.SweepPostpone, Filter: filter, By: r.Body.By})
+	if err != nil {
+		return nil, err
+	}
+	return PostponeDeliveries202JSONResponse(begun), nil
 }
 
 // validateReach refuses an operation by filter that would reach all of the
@@ -69,9 +97,9 @@ func validateReach(filter postdate.Filter, all, dryRun bool) error {
 }
 
 // startOperation starts an operation on all deliveries that a filter matches.
-func (s *server) startOperation(ctx context.Context, action protocol.SweepAction, filter postdate.Filter) (Operation, error) {
+func (s *server) startOperation(ctx context.Context, in protocol.SweepInput) (Operation, error) {
 	id := "swp_" + timedID()
-	err := s.Deliveries.StartOperation(ctx, tenantOf(ctx), id, protocol.SweepInput{Action: action, Filter: filter})
+	err := s.Deliveries.StartOperation(ctx, tenantOf(ctx), id, in)
 	return Operation{ID: id, State: Running}, err
 }
 

@@ -19,7 +19,7 @@ func (s *server) GetDelivery(ctx context.Context, r GetDeliveryRequestObject) (G
 func (s *server) ListDeliveries(ctx context.Context, r ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error) {
 	page, err := s.list(ctx, postdate.Filter{
 		Tenant: tenantOf(ctx), State: r.Params.State, Endpoint: r.Params.Endpoint, Entity: r.Params.Entity, Type: r.Params.Type,
-		DueBefore: r.Params.DueBefore, DueAfter: r.Params.DueAfter,
+		Import: r.Params.Import, DueBefore: r.Params.DueBefore, DueAfter: r.Params.DueAfter,
 	}, r.Params.Limit, r.Params.Cursor)
 	if err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ func (s *server) deliveryOf(d postdate.Delivery) Delivery {
 		CreatedAt:     d.CreatedAt,
 		EndedAt:       d.EndedAt,
 		ExpiresAt:     d.ExpiresAt,
+		Import:        d.Import,
 		Timeout:       d.Timeout,
 		Retry:         d.Retry,
 		Attempts:      attemptsOf(d.Attempts),

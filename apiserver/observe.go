@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -69,6 +70,9 @@ func (s *server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			c.Error(err)
 		}
 		s.logRequest(c, time.Since(began), err)
+		if _, broken := errors.AsType[*brokenOffError](err); broken {
+			panic(http.ErrAbortHandler) // nobody takes the answer for a whole one
+		}
 		return nil
 	}
 }

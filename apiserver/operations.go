@@ -57,6 +57,9 @@ func loadOperations() (map[route]*operation, error) {
 	return operations, nil
 }
 
+// is reports whether op is the POST to that path of the specification.
+func (op *operation) is(path string) bool { return op.Method == http.MethodPost && op.Path == path }
+
 // schema is that of a body of that media type.
 func (op *operation) schema(media string) *openapi3.Schema {
 	return op.Operation.RequestBody.Value.Content[media].Schema.Value

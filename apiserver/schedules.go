@@ -187,7 +187,7 @@ func (s *server) FireSchedule(ctx context.Context, r FireScheduleRequestObject) 
 func (s *server) ListSchedules(ctx context.Context, r ListSchedulesRequestObject) (ListSchedulesResponseObject, error) {
 	page, err := s.list(ctx, postdate.Filter{
 		Tenant: tenantOf(ctx), SchedulesOnly: true, State: r.Params.State, Entity: r.Params.Entity, Type: r.Params.Type,
-		DueBefore: r.Params.DueBefore, DueAfter: r.Params.DueAfter,
+		Import: r.Params.Import, DueBefore: r.Params.DueBefore, DueAfter: r.Params.DueAfter,
 	}, r.Params.Limit, r.Params.Cursor)
 	if err != nil {
 		return nil, err
@@ -227,6 +227,7 @@ func deliverInput(ctx context.Context, schedule postdate.Schedule, now time.Time
 	if schedule.ExpiresAt != nil {
 		in.ExpiresAt = *schedule.ExpiresAt // after it is due, so not zero
 	}
+	in.Import = importOf(ctx)
 	in.Shipment.To = schedule.To
 	in.Shipment.DueAt = due
 	switch {
@@ -250,15 +251,21 @@ func deliverInput(ctx context.Context, schedule postdate.Schedule, now time.Time
 // acceptSchedule refuses what could never be sent, or never to there, and fills in
 // how its endpoint wants to be tried where the schedule itself says nothing.
 func (s *server) acceptSchedule(ctx context.Context, schedule *postdate.Schedule, now time.Time) error {
+	if err := s.checkSchedule(ctx, schedule, now); err != nil || schedule.To.URL == "" {
+		return err
+	}
+	return s.ensureSecret(ctx)
+}
+
+// checkSchedule is acceptSchedule, and changes nothing of the tenant.
+func (s *server) checkSchedule(ctx context.Context, schedule *postdate.Schedule, now time.Time) error {
 	if err := schedule.Validate(now, s.AllowHTTP); err != nil {
 		return err
 	}
 	switch to := schedule.To; {
-	case to.Subscribers():
-		return nil
 	case to.Endpoint != "":
 		return s.acceptEndpoint(ctx, schedule)
-	case s.CheckURL != nil:
+	case to.URL != "" && s.CheckURL != nil:
 		u, err := url.Parse(to.URL)
 		if err == nil {
 			err = s.CheckURL(tenantOf(ctx), u)
@@ -267,7 +274,7 @@ func (s *server) acceptSchedule(ctx context.Context, schedule *postdate.Schedule
 			return postdate.Errorf(postdate.Invalid, "/to/url", "%s", err)
 		}
 	}
-	return s.ensureSecret(ctx)
+	return nil
 }
 
 // acceptEndpoint refuses an endpoint that the tenant does not have.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/postdate/postdate/internal/ingest"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
 	"go.opentelemetry.io/contrib/instrumentation/github.com/labstack/echo/otelecho"
 
@@ -56,6 +57,9 @@ type Config struct {
 	Metrics http.Handler
 	// Log takes a line for each request: slog's default where it is nil.
 	Log *slog.Logger
+	// Stopping is closed when the process is told to stop: an import that is under way then
+	// reads no further. Nil: it never is.
+	Stopping <-chan struct{}
 	// Now is the clock by which due times are judged: the real one where it is nil.
 	Now func() time.Time
 	// Version is this program's.
@@ -69,6 +73,9 @@ type server struct {
 	keyHashes  [][32]byte
 	limits     *limits
 	guesses    *guesses
+	imports    *imports
+	// scheduleSchema is the form of a schedule in a batch or an import.
+	scheduleSchema *openapi3.Schema
 }
 
 var _ StrictServerInterface = (*server)(nil)
@@ -116,7 +123,8 @@ func newServer(c Config) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{Config: c, operations: operations, limits: newLimits(c.RateLimit), guesses: newGuesses()}
+	s := &server{Config: c, operations: operations, limits: newLimits(c.RateLimit), guesses: newGuesses(), imports: newImports()}
+	s.scheduleSchema = operations[route{http.MethodPost, pathSchedules}].schema(echo.MIMEApplicationJSON)
 	for _, key := range c.AdminKeys {
 		s.keyHashes = append(s.keyHashes, hash(key))
 	}

@@ -3,6 +3,7 @@ package apiserver
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -120,6 +121,9 @@ func acceptBody(c echo.Context, op *operation) (body []byte, options *openapi3fi
 	if accepted, err := acceptCloudEvents(c, op); err != nil || accepted {
 		return nil, &parameterValidation, err
 	}
+	if op.is(pathImport) {
+		return nil, &parameterValidation, acceptImport(c)
+	}
 	taken := op.Operation.RequestBody
 	if taken == nil || !taken.Value.Required && !hasBody(r) {
 		return nil, &validation, nil
@@ -127,7 +131,11 @@ func acceptBody(c echo.Context, op *operation) (body []byte, options *openapi3fi
 	if mediaOf(c) != echo.MIMEApplicationJSON {
 		return nil, nil, postdate.Errorf(unsupportedMediaType, "", "a body must be declared as Content-Type: application/json")
 	}
-	if body, err = readBody(c); err != nil {
+	most := maxBody
+	if op.is(pathScheduleBatch) {
+		most = maxBatchBody
+	}
+	if body, err = readBodyOf(c, most); err != nil {
 		return nil, nil, err
 	}
 	form, err := readDocument(body, op.schema(echo.MIMEApplicationJSON))
@@ -145,8 +153,13 @@ func formFaults(c echo.Context, op *operation, options *openapi3filter.Options) 
 	for i, name := range c.ParamNames() {
 		params[name] = pathValue(c, c.ParamValues()[i])
 	}
-	return fieldErrors(openapi3filter.ValidateRequest(c.Request().Context(), &openapi3filter.RequestValidationInput{
-		Request: c.Request(), PathParams: params, Route: &op.Route, Options: options,
+	request := c.Request()
+	if op.is(pathImport) { // its body is a stream, and the validation would read it to its end
+		request = request.Clone(request.Context())
+		request.Body = http.NoBody
+	}
+	return fieldErrors(openapi3filter.ValidateRequest(request.Context(), &openapi3filter.RequestValidationInput{
+		Request: request, PathParams: params, Route: &op.Route, Options: options,
 	}))
 }
 

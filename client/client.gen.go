@@ -131,6 +131,11 @@ type CancelDeliveries struct {
 	Endpoint  string     `json:"endpoint,omitempty,omitzero"`
 	Entity    string     `json:"entity,omitempty,omitzero"`
 
+	// Import Of schedules that came by this import only.
+	//
+	// Example: settlements-2026-12-01
+	Import string `json:"import,omitempty,omitzero"`
+
 	// State In this state only.
 	//
 	// Example: waiting
@@ -486,6 +491,11 @@ type Delivery struct {
 	//
 	// Example: evt_1.ep_9f2c
 	ID string `json:"id"`
+
+	// Import The import that it came by, if that has a name.
+	//
+	// Example: settlements-2026-12-01
+	Import string `json:"import,omitempty,omitzero"`
 
 	// Link The delivery in the Temporal Web UI, where there is one.
 	//
@@ -996,6 +1006,49 @@ type Holiday = postdate.Holiday
 // Example: pr_123-expiry
 type ID = string
 
+// ImportStatus An import, and how many of its schedules are in each state.
+type ImportStatus struct {
+	// Name Example: settlements-2026-12-01
+	Name string `json:"name"`
+
+	// States States in which there is none are missing.
+	//
+	// Example: {"dead":1,"delivered":9,"scheduled":2990}
+	States map[string]int `json:"states"`
+
+	// Total Example: 3000
+	Total int `json:"total"`
+}
+
+// ImportedLine What became of one line of an import.
+type ImportedLine struct {
+	// Line The number of the line, from 1.
+	//
+	// Example: 1
+	Line int `json:"line"`
+
+	// Status 201: created. 200: it exists, from an earlier line like this one. Otherwise that of the problem.
+	//
+	// Example: 201
+	Status int `json:"status"`
+
+	// ID Missing where it was refused.
+	//
+	// Example: pr_123-expiry
+	ID string `json:"id,omitempty,omitzero"`
+
+	// Code The kind of problem, as in `Problem`.
+	//
+	// Example: invalid
+	Code ProblemCode `json:"code,omitempty,omitzero"`
+
+	// Detail What is wrong, for people.
+	Detail string `json:"detail,omitempty,omitzero"`
+
+	// Errors The fields at fault, by pointers into the line.
+	Errors []FieldError `json:"errors,omitempty,omitzero"`
+}
+
 // Key What callers show.
 type Key struct {
 	CreatedAt   time.Time `json:"created_at"`
@@ -1121,6 +1174,30 @@ type PauseSchedule struct {
 	Until *time.Time `json:"until,omitempty"`
 }
 
+// PostponeDeliveries Which deliveries that are not due yet, by at least one filter or by `all`, and by how much.
+type PostponeDeliveries struct {
+	// All True, and no filter: all of the tenant's. An operation that names neither is refused.
+	All bool `json:"all,omitempty,omitzero"`
+
+	// By How much later each is due.
+	//
+	// Example: 24h
+	By postdate.Duration `json:"by"`
+
+	// DryRun Count those that match, and do nothing. It may name neither a filter nor `all`.
+	DryRun    bool       `json:"dry_run,omitempty,omitzero"`
+	DueAfter  *time.Time `json:"due_after,omitempty"`
+	DueBefore *time.Time `json:"due_before,omitempty"`
+	Endpoint  string     `json:"endpoint,omitempty,omitzero"`
+	Entity    string     `json:"entity,omitempty,omitzero"`
+
+	// Import Of schedules that came by this import only.
+	//
+	// Example: settlements-2026-12-01
+	Import string `json:"import,omitempty,omitzero"`
+	Type   string `json:"type,omitempty,omitzero"`
+}
+
 // Preview When a recurrence is due.
 type Preview struct {
 	Ticks []Tick `json:"ticks"`
@@ -1177,6 +1254,11 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
+// ProblemCode The kind of problem, as in `Problem`.
+//
+// Example: invalid
+type ProblemCode = postdate.Code
+
 // Published An event that was accepted.
 type Published struct {
 	Deliveries []DeliveryRef `json:"deliveries"`
@@ -1225,7 +1307,12 @@ type RetryDeliveries struct {
 	DueBefore *time.Time `json:"due_before,omitempty"`
 	Endpoint  string     `json:"endpoint,omitempty,omitzero"`
 	Entity    string     `json:"entity,omitempty,omitzero"`
-	Type      string     `json:"type,omitempty,omitzero"`
+
+	// Import Of schedules that came by this import only.
+	//
+	// Example: settlements-2026-12-01
+	Import string `json:"import,omitempty,omitzero"`
+	Type   string `json:"type,omitempty,omitzero"`
 }
 
 // Revoked The key that is no more.
@@ -1264,6 +1351,41 @@ type RotatedSecret struct {
 	//
 	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
 	Secret string `json:"secret,omitempty,omitzero"`
+}
+
+// ScheduleBatch Schedules to create.
+type ScheduleBatch struct {
+	// Schedules From 1 to 1,000.
+	Schedules []CreateSchedule `json:"schedules"`
+}
+
+// ScheduleResult What became of one schedule of a batch.
+type ScheduleResult struct {
+	// Status 201: created. 200: it exists, from an earlier request like this one. Otherwise that of the problem.
+	//
+	// Example: 201
+	Status int `json:"status"`
+
+	// ID Missing where it was refused.
+	//
+	// Example: pr_123-expiry
+	ID string `json:"id,omitempty,omitzero"`
+
+	// Code The kind of problem, as in `Problem`.
+	//
+	// Example: invalid
+	Code ProblemCode `json:"code,omitempty,omitzero"`
+
+	// Detail What is wrong, for people.
+	Detail string `json:"detail,omitempty,omitzero"`
+
+	// Errors The fields at fault, by pointers into the schedule.
+	Errors []FieldError `json:"errors,omitempty,omitzero"`
+}
+
+// ScheduledBatch What became of each schedule, in their order.
+type ScheduledBatch struct {
+	Data []ScheduleResult `json:"data"`
 }
 
 // Scheme How its messages are signed: `v1`, HMAC-SHA256 with a shared secret, or `v1a`, ed25519 with a public key.
@@ -1365,6 +1487,9 @@ type Entity = string
 // IdempotencyKey Example: 1f0b9b4e-5c3a-4e0e-9a55-3a1f0d9d2c11
 type IdempotencyKey = string
 
+// Import Example: settlements-2026-12-01
+type Import = string
+
 // Limit Example: 50
 type Limit = int
 
@@ -1387,6 +1512,9 @@ type ListDeliveriesParams struct {
 
 	// Type Of this type only.
 	Type *Type `form:"type,omitempty" json:"type,omitempty"`
+
+	// Import Of schedules that came by this import only.
+	Import *Import `form:"import,omitempty" json:"import,omitempty"`
 
 	// DueBefore Due before this time only.
 	DueBefore *DueBefore `form:"due_before,omitempty" json:"due_before,omitempty"`
@@ -1442,6 +1570,9 @@ type ListSchedulesParams struct {
 	// Type Of this type only.
 	Type *Type `form:"type,omitempty" json:"type,omitempty"`
 
+	// Import Of schedules that came by this import only.
+	Import *Import `form:"import,omitempty" json:"import,omitempty"`
+
 	// DueBefore Due before this time only.
 	DueBefore *DueBefore `form:"due_before,omitempty" json:"due_before,omitempty"`
 
@@ -1462,6 +1593,26 @@ type CreateScheduleParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// CreateSchedulesParams defines parameters for CreateSchedules.
+type CreateSchedulesParams struct {
+	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ImportSchedulesParams defines parameters for ImportSchedules.
+type ImportSchedulesParams struct {
+	// Import The name of the import that the schedules belong to: `A-Z a-z 0-9 _ - : .`, at most 128. It is not encrypted at rest.
+	Import string `form:"import,omitempty" json:"import,omitempty,omitzero"`
+
+	// DryRun Check each line, and make nothing: what would be taken is answered with 200. Whether its id is taken is not looked at.
+	DryRun bool `form:"dry_run,omitempty" json:"dry_run,omitempty,omitzero"`
+
+	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // CreateCalendarJSONRequestBody defines body for CreateCalendar for application/json ContentType.
 type CreateCalendarJSONRequestBody = Calendar
 
@@ -1470,6 +1621,9 @@ type PutCalendarJSONRequestBody = PutCalendar
 
 // CancelDeliveriesJSONRequestBody defines body for CancelDeliveries for application/json ContentType.
 type CancelDeliveriesJSONRequestBody = CancelDeliveries
+
+// PostponeDeliveriesJSONRequestBody defines body for PostponeDeliveries for application/json ContentType.
+type PostponeDeliveriesJSONRequestBody = PostponeDeliveries
 
 // RetryDeliveriesJSONRequestBody defines body for RetryDeliveries for application/json ContentType.
 type RetryDeliveriesJSONRequestBody = RetryDeliveries
@@ -1494,6 +1648,9 @@ type CreateKeyJSONRequestBody = CreateKey
 
 // CreateScheduleJSONRequestBody defines body for CreateSchedule for application/json ContentType.
 type CreateScheduleJSONRequestBody = CreateSchedule
+
+// CreateSchedulesJSONRequestBody defines body for CreateSchedules for application/json ContentType.
+type CreateSchedulesJSONRequestBody = ScheduleBatch
 
 // PreviewScheduleJSONRequestBody defines body for PreviewSchedule for application/json ContentType.
 type PreviewScheduleJSONRequestBody = PreviewSchedule
@@ -1690,6 +1847,30 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/deliveries/cancel (the `CancelDeliveries` operationId).
 	CancelDeliveries(ctx context.Context, body CancelDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PostponeDeliveriesWithBody Put off deliveries
+	//
+	// Puts off all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that are not
+	// due yet: each is due so much later, once. What would expire before then, or has begun by then, is skipped. A local
+	// time (`due_at_local`) becomes the instant that it is. The work goes on if the caller goes away: its progress is read at
+	// `/v1/operations/{id}`. With `dry_run` nothing is put off: the answer says how many match.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/deliveries/postpone (the `PostponeDeliveries` operationId).
+	PostponeDeliveriesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PostponeDeliveries Put off deliveries
+	//
+	// Puts off all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that are not
+	// due yet: each is due so much later, once. What would expire before then, or has begun by then, is skipped. A local
+	// time (`due_at_local`) becomes the instant that it is. The work goes on if the caller goes away: its progress is read at
+	// `/v1/operations/{id}`. With `dry_run` nothing is put off: the answer says how many match.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/deliveries/postpone (the `PostponeDeliveries` operationId).
+	PostponeDeliveries(ctx context.Context, body PostponeDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RetryDeliveriesWithBody Retry dead letters
 	//
@@ -1949,6 +2130,13 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/events/{id} (the `GetEvent` operationId).
 	GetEvent(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetImport Count the schedules of an import
+	//
+	// Answers how many of its schedules are in each state, a second or so behind. It is known as long as any of them is.
+	//
+	// Corresponds with GET /v1/imports/{name} (the `GetImport` operationId).
+	GetImport(ctx context.Context, name string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListKeys List keys
 	//
 	// Lists keys by their prefixes.
@@ -2041,6 +2229,55 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
 	CreateSchedule(ctx context.Context, params *CreateScheduleParams, body CreateScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSchedulesWithBody Schedule several messages
+	//
+	// Up to 1,000 schedules in a body of at most 4 MiB, each as `POST /v1/schedules` takes it, and at most 256 KiB of them.
+	// Each is answered for itself, in its place: what is wrong with one does not keep the others back.
+	//
+	// Repeated with the same `Idempotency-Key`, it makes nothing twice: the ids of those without one follow from the key and
+	// from their places. What was made before is answered with 200, and a schedule that is another one by now with 409.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/schedules/batch (the `CreateSchedules` operationId).
+	CreateSchedulesWithBody(ctx context.Context, params *CreateSchedulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSchedules Schedule several messages
+	//
+	// Up to 1,000 schedules in a body of at most 4 MiB, each as `POST /v1/schedules` takes it, and at most 256 KiB of them.
+	// Each is answered for itself, in its place: what is wrong with one does not keep the others back.
+	//
+	// Repeated with the same `Idempotency-Key`, it makes nothing twice: the ids of those without one follow from the key and
+	// from their places. What was made before is answered with 200, and a schedule that is another one by now with 409.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/schedules/batch (the `CreateSchedules` operationId).
+	CreateSchedules(ctx context.Context, params *CreateSchedulesParams, body CreateSchedulesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportSchedulesWithBody Import schedules
+	//
+	// Takes schedules of any number as a stream: one to a line, as JSON (NDJSON), each as `POST /v1/schedules` takes it and
+	// at most 256 KiB long, packed by gzip or not. Each line is answered by a line, in their order and as it goes; that a line
+	// is answered with 201 or 200 means that it is kept. A line that is refused stops nothing.
+	//
+	// Read the answer while you send: what is not read holds up what is sent, and a client that does neither for two minutes
+	// is cut off. So is one whose answer ends without its last chunk: lines that were not answered may have been taken or not.
+	// An answer that ends with status 503 says from which line on nothing was read; send the rest again.
+	//
+	// With `import` or an `Idempotency-Key` the same file can be sent again, and makes nothing twice: the ids of lines without
+	// one follow from the key, or else from the import's name, and from the number of the line. What was made before is answered
+	// with 200, and a line that is another one by now with 409. Blank lines are counted and not answered: put one in place
+	// of each line that need not be sent again, and the numbers stay.
+	//
+	// An import that has a name can be listed, counted, cancelled and put off as one: `import` is a filter wherever others
+	// are. Its lines are due once: recurring schedules are created by themselves.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/schedules/import (the `ImportSchedules` operationId).
+	ImportSchedulesWithBody(ctx context.Context, params *ImportSchedulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PreviewScheduleWithBody Preview a recurrence
 	//
@@ -2423,6 +2660,50 @@ func (c *Client) CancelDeliveriesWithBody(ctx context.Context, contentType strin
 // Corresponds with POST /v1/deliveries/cancel (the `CancelDeliveries` operationId).
 func (c *Client) CancelDeliveries(ctx context.Context, body CancelDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCancelDeliveriesRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PostponeDeliveriesWithBody Put off deliveries
+//
+// Puts off all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that are not
+// due yet: each is due so much later, once. What would expire before then, or has begun by then, is skipped. A local
+// time (`due_at_local`) becomes the instant that it is. The work goes on if the caller goes away: its progress is read at
+// `/v1/operations/{id}`. With `dry_run` nothing is put off: the answer says how many match.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/deliveries/postpone (the `PostponeDeliveries` operationId).
+func (c *Client) PostponeDeliveriesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPostponeDeliveriesRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PostponeDeliveries Put off deliveries
+//
+// Puts off all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that are not
+// due yet: each is due so much later, once. What would expire before then, or has begun by then, is skipped. A local
+// time (`due_at_local`) becomes the instant that it is. The work goes on if the caller goes away: its progress is read at
+// `/v1/operations/{id}`. With `dry_run` nothing is put off: the answer says how many match.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/deliveries/postpone (the `PostponeDeliveries` operationId).
+func (c *Client) PostponeDeliveries(ctx context.Context, body PostponeDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPostponeDeliveriesRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2921,6 +3202,23 @@ func (c *Client) GetEvent(ctx context.Context, id ID, reqEditors ...RequestEdito
 	return c.Client.Do(req)
 }
 
+// GetImport Count the schedules of an import
+//
+// Answers how many of its schedules are in each state, a second or so behind. It is known as long as any of them is.
+//
+// Corresponds with GET /v1/imports/{name} (the `GetImport` operationId).
+func (c *Client) GetImport(ctx context.Context, name string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetImportRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListKeys List keys
 //
 // Lists keys by their prefixes.
@@ -3084,6 +3382,85 @@ func (c *Client) CreateScheduleWithBody(ctx context.Context, params *CreateSched
 // Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
 func (c *Client) CreateSchedule(ctx context.Context, params *CreateScheduleParams, body CreateScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateScheduleRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSchedulesWithBody Schedule several messages
+//
+// Up to 1,000 schedules in a body of at most 4 MiB, each as `POST /v1/schedules` takes it, and at most 256 KiB of them.
+// Each is answered for itself, in its place: what is wrong with one does not keep the others back.
+//
+// Repeated with the same `Idempotency-Key`, it makes nothing twice: the ids of those without one follow from the key and
+// from their places. What was made before is answered with 200, and a schedule that is another one by now with 409.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/schedules/batch (the `CreateSchedules` operationId).
+func (c *Client) CreateSchedulesWithBody(ctx context.Context, params *CreateSchedulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSchedulesRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSchedules Schedule several messages
+//
+// Up to 1,000 schedules in a body of at most 4 MiB, each as `POST /v1/schedules` takes it, and at most 256 KiB of them.
+// Each is answered for itself, in its place: what is wrong with one does not keep the others back.
+//
+// Repeated with the same `Idempotency-Key`, it makes nothing twice: the ids of those without one follow from the key and
+// from their places. What was made before is answered with 200, and a schedule that is another one by now with 409.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/schedules/batch (the `CreateSchedules` operationId).
+func (c *Client) CreateSchedules(ctx context.Context, params *CreateSchedulesParams, body CreateSchedulesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSchedulesRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportSchedulesWithBody Import schedules
+//
+// Takes schedules of any number as a stream: one to a line, as JSON (NDJSON), each as `POST /v1/schedules` takes it and
+// at most 256 KiB long, packed by gzip or not. Each line is answered by a line, in their order and as it goes; that a line
+// is answered with 201 or 200 means that it is kept. A line that is refused stops nothing.
+//
+// Read the answer while you send: what is not read holds up what is sent, and a client that does neither for two minutes
+// is cut off. So is one whose answer ends without its last chunk: lines that were not answered may have been taken or not.
+// An answer that ends with status 503 says from which line on nothing was read; send the rest again.
+//
+// With `import` or an `Idempotency-Key` the same file can be sent again, and makes nothing twice: the ids of lines without
+// one follow from the key, or else from the import's name, and from the number of the line. What was made before is answered
+// with 200, and a line that is another one by now with 409. Blank lines are counted and not answered: put one in place
+// of each line that need not be sent again, and the numbers stay.
+//
+// An import that has a name can be listed, counted, cancelled and put off as one: `import` is a filter wherever others
+// are. Its lines are due once: recurring schedules are created by themselves.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/schedules/import (the `ImportSchedules` operationId).
+func (c *Client) ImportSchedulesWithBody(ctx context.Context, params *ImportSchedulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportSchedulesRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3729,6 +4106,18 @@ func NewListDeliveriesRequest(server string, params *ListDeliveriesParams) (*htt
 
 		}
 
+		if params.Import != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "import", *params.Import, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.DueBefore != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "due_before", *params.DueBefore, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
@@ -3812,6 +4201,46 @@ func NewCancelDeliveriesRequestWithBody(server string, contentType string, body 
 	}
 
 	operationPath := fmt.Sprintf("/v1/deliveries/cancel")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPostponeDeliveriesRequest calls the generic PostponeDeliveries builder with application/json body
+func NewPostponeDeliveriesRequest(server string, body PostponeDeliveriesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPostponeDeliveriesRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPostponeDeliveriesRequestWithBody constructs an http.Request for the PostponeDeliveries method, with any body, and a specified content type
+func NewPostponeDeliveriesRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/deliveries/postpone")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -4536,6 +4965,40 @@ func NewGetEventRequest(server string, id ID) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetImportRequest constructs an http.Request for the GetImport method
+func NewGetImportRequest(server string, name string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/imports/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListKeysRequest constructs an http.Request for the ListKeys method
 func NewListKeysRequest(server string) (*http.Request, error) {
 	var err error
@@ -4735,6 +5198,18 @@ func NewListSchedulesRequest(server string, params *ListSchedulesParams) (*http.
 
 		}
 
+		if params.Import != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "import", *params.Import, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.DueBefore != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "due_before", *params.DueBefore, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
@@ -4825,6 +5300,136 @@ func NewCreateScheduleRequestWithBody(server string, params *CreateScheduleParam
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCreateSchedulesRequest calls the generic CreateSchedules builder with application/json body
+func NewCreateSchedulesRequest(server string, params *CreateSchedulesParams, body CreateSchedulesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateSchedulesRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateSchedulesRequestWithBody constructs an http.Request for the CreateSchedules method, with any body, and a specified content type
+func NewCreateSchedulesRequestWithBody(server string, params *CreateSchedulesParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/schedules/batch")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewImportSchedulesRequestWithBody constructs an http.Request for the ImportSchedules method, with any body, and a specified content type
+func NewImportSchedulesRequestWithBody(server string, params *ImportSchedulesParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/schedules/import")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "import", params.Import, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "dry_run", params.DryRun, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
@@ -5433,6 +6038,30 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/deliveries/cancel (the `CancelDeliveries` operationId).
 	CancelDeliveriesWithResponse(ctx context.Context, body CancelDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelDeliveriesResponse, error)
 
+	// PostponeDeliveriesWithBodyWithResponse Put off deliveries
+	//
+	// Puts off all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that are not
+	// due yet: each is due so much later, once. What would expire before then, or has begun by then, is skipped. A local
+	// time (`due_at_local`) becomes the instant that it is. The work goes on if the caller goes away: its progress is read at
+	// `/v1/operations/{id}`. With `dry_run` nothing is put off: the answer says how many match.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/deliveries/postpone (the `PostponeDeliveries` operationId).
+	PostponeDeliveriesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PostponeDeliveriesResponse, error)
+
+	// PostponeDeliveriesWithResponse Put off deliveries
+	//
+	// Puts off all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that are not
+	// due yet: each is due so much later, once. What would expire before then, or has begun by then, is skipped. A local
+	// time (`due_at_local`) becomes the instant that it is. The work goes on if the caller goes away: its progress is read at
+	// `/v1/operations/{id}`. With `dry_run` nothing is put off: the answer says how many match.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/deliveries/postpone (the `PostponeDeliveries` operationId).
+	PostponeDeliveriesWithResponse(ctx context.Context, body PostponeDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*PostponeDeliveriesResponse, error)
+
 	// RetryDeliveriesWithBodyWithResponse Retry dead letters
 	//
 	// Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
@@ -5713,6 +6342,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/events/{id} (the `GetEvent` operationId).
 	GetEventWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetEventResponse, error)
 
+	// GetImportWithResponse Count the schedules of an import
+	//
+	// Answers how many of its schedules are in each state, a second or so behind. It is known as long as any of them is.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/imports/{name} (the `GetImport` operationId).
+	GetImportWithResponse(ctx context.Context, name string, reqEditors ...RequestEditorFn) (*GetImportResponse, error)
+
 	// ListKeysWithResponse List keys
 	//
 	// Lists keys by their prefixes.
@@ -5813,6 +6451,55 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/schedules (the `CreateSchedule` operationId).
 	CreateScheduleWithResponse(ctx context.Context, params *CreateScheduleParams, body CreateScheduleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateScheduleResponse, error)
+
+	// CreateSchedulesWithBodyWithResponse Schedule several messages
+	//
+	// Up to 1,000 schedules in a body of at most 4 MiB, each as `POST /v1/schedules` takes it, and at most 256 KiB of them.
+	// Each is answered for itself, in its place: what is wrong with one does not keep the others back.
+	//
+	// Repeated with the same `Idempotency-Key`, it makes nothing twice: the ids of those without one follow from the key and
+	// from their places. What was made before is answered with 200, and a schedule that is another one by now with 409.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/schedules/batch (the `CreateSchedules` operationId).
+	CreateSchedulesWithBodyWithResponse(ctx context.Context, params *CreateSchedulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateSchedulesResponse, error)
+
+	// CreateSchedulesWithResponse Schedule several messages
+	//
+	// Up to 1,000 schedules in a body of at most 4 MiB, each as `POST /v1/schedules` takes it, and at most 256 KiB of them.
+	// Each is answered for itself, in its place: what is wrong with one does not keep the others back.
+	//
+	// Repeated with the same `Idempotency-Key`, it makes nothing twice: the ids of those without one follow from the key and
+	// from their places. What was made before is answered with 200, and a schedule that is another one by now with 409.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/schedules/batch (the `CreateSchedules` operationId).
+	CreateSchedulesWithResponse(ctx context.Context, params *CreateSchedulesParams, body CreateSchedulesJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSchedulesResponse, error)
+
+	// ImportSchedulesWithBodyWithResponse Import schedules
+	//
+	// Takes schedules of any number as a stream: one to a line, as JSON (NDJSON), each as `POST /v1/schedules` takes it and
+	// at most 256 KiB long, packed by gzip or not. Each line is answered by a line, in their order and as it goes; that a line
+	// is answered with 201 or 200 means that it is kept. A line that is refused stops nothing.
+	//
+	// Read the answer while you send: what is not read holds up what is sent, and a client that does neither for two minutes
+	// is cut off. So is one whose answer ends without its last chunk: lines that were not answered may have been taken or not.
+	// An answer that ends with status 503 says from which line on nothing was read; send the rest again.
+	//
+	// With `import` or an `Idempotency-Key` the same file can be sent again, and makes nothing twice: the ids of lines without
+	// one follow from the key, or else from the import's name, and from the number of the line. What was made before is answered
+	// with 200, and a line that is another one by now with 409. Blank lines are counted and not answered: put one in place
+	// of each line that need not be sent again, and the numbers stay.
+	//
+	// An import that has a name can be listed, counted, cancelled and put off as one: `import` is a filter wherever others
+	// are. Its lines are due once: recurring schedules are created by themselves.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/schedules/import (the `ImportSchedules` operationId).
+	ImportSchedulesWithBodyWithResponse(ctx context.Context, params *ImportSchedulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportSchedulesResponse, error)
 
 	// PreviewScheduleWithBodyWithResponse Preview a recurrence
 	//
@@ -6374,6 +7061,54 @@ func (r CancelDeliveriesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CancelDeliveriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PostponeDeliveriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Operation
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Operation
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PostponeDeliveriesResponse) GetJSON200() *Operation {
+	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r PostponeDeliveriesResponse) GetJSON202() *Operation {
+	return r.JSON202
+}
+
+// GetBody returns the raw response body bytes
+func (r PostponeDeliveriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PostponeDeliveriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PostponeDeliveriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PostponeDeliveriesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7098,6 +7833,47 @@ func (r GetEventResponse) ContentType() string {
 	return ""
 }
 
+type GetImportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ImportStatus
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetImportResponse) GetJSON200() *ImportStatus {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetImportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetImportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetImportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetImportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListKeysResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7352,6 +8128,81 @@ func (r CreateScheduleResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateScheduleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateSchedulesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ScheduledBatch
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateSchedulesResponse) GetJSON200() *ScheduledBatch {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateSchedulesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateSchedulesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateSchedulesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateSchedulesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ImportSchedulesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+}
+
+// GetBody returns the raw response body bytes
+func (r ImportSchedulesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ImportSchedulesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ImportSchedulesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ImportSchedulesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8021,6 +8872,42 @@ func (c *ClientWithResponses) CancelDeliveriesWithResponse(ctx context.Context, 
 	return ParseCancelDeliveriesResponse(rsp)
 }
 
+// PostponeDeliveriesWithBodyWithResponse Put off deliveries
+//
+// Puts off all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that are not
+// due yet: each is due so much later, once. What would expire before then, or has begun by then, is skipped. A local
+// time (`due_at_local`) becomes the instant that it is. The work goes on if the caller goes away: its progress is read at
+// `/v1/operations/{id}`. With `dry_run` nothing is put off: the answer says how many match.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/deliveries/postpone (the `PostponeDeliveries` operationId).
+func (c *ClientWithResponses) PostponeDeliveriesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PostponeDeliveriesResponse, error) {
+	rsp, err := c.PostponeDeliveriesWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePostponeDeliveriesResponse(rsp)
+}
+
+// PostponeDeliveriesWithResponse Put off deliveries
+//
+// Puts off all deliveries that match the filters, of which there is at least one, or all (`"all": true`), and that are not
+// due yet: each is due so much later, once. What would expire before then, or has begun by then, is skipped. A local
+// time (`due_at_local`) becomes the instant that it is. The work goes on if the caller goes away: its progress is read at
+// `/v1/operations/{id}`. With `dry_run` nothing is put off: the answer says how many match.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/deliveries/postpone (the `PostponeDeliveries` operationId).
+func (c *ClientWithResponses) PostponeDeliveriesWithResponse(ctx context.Context, body PostponeDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*PostponeDeliveriesResponse, error) {
+	rsp, err := c.PostponeDeliveries(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePostponeDeliveriesResponse(rsp)
+}
+
 // RetryDeliveriesWithBodyWithResponse Retry dead letters
 //
 // Retries all dead letters that match the filters, of which there is at least one, or all (`"all": true`). The work goes on if the caller goes away: its progress is read at
@@ -8439,6 +9326,21 @@ func (c *ClientWithResponses) GetEventWithResponse(ctx context.Context, id ID, r
 	return ParseGetEventResponse(rsp)
 }
 
+// GetImportWithResponse Count the schedules of an import
+//
+// Answers how many of its schedules are in each state, a second or so behind. It is known as long as any of them is.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/imports/{name} (the `GetImport` operationId).
+func (c *ClientWithResponses) GetImportWithResponse(ctx context.Context, name string, reqEditors ...RequestEditorFn) (*GetImportResponse, error) {
+	rsp, err := c.GetImport(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetImportResponse(rsp)
+}
+
 // ListKeysWithResponse List keys
 //
 // Lists keys by their prefixes.
@@ -8586,6 +9488,73 @@ func (c *ClientWithResponses) CreateScheduleWithResponse(ctx context.Context, pa
 		return nil, err
 	}
 	return ParseCreateScheduleResponse(rsp)
+}
+
+// CreateSchedulesWithBodyWithResponse Schedule several messages
+//
+// Up to 1,000 schedules in a body of at most 4 MiB, each as `POST /v1/schedules` takes it, and at most 256 KiB of them.
+// Each is answered for itself, in its place: what is wrong with one does not keep the others back.
+//
+// Repeated with the same `Idempotency-Key`, it makes nothing twice: the ids of those without one follow from the key and
+// from their places. What was made before is answered with 200, and a schedule that is another one by now with 409.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/schedules/batch (the `CreateSchedules` operationId).
+func (c *ClientWithResponses) CreateSchedulesWithBodyWithResponse(ctx context.Context, params *CreateSchedulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateSchedulesResponse, error) {
+	rsp, err := c.CreateSchedulesWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateSchedulesResponse(rsp)
+}
+
+// CreateSchedulesWithResponse Schedule several messages
+//
+// Up to 1,000 schedules in a body of at most 4 MiB, each as `POST /v1/schedules` takes it, and at most 256 KiB of them.
+// Each is answered for itself, in its place: what is wrong with one does not keep the others back.
+//
+// Repeated with the same `Idempotency-Key`, it makes nothing twice: the ids of those without one follow from the key and
+// from their places. What was made before is answered with 200, and a schedule that is another one by now with 409.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/schedules/batch (the `CreateSchedules` operationId).
+func (c *ClientWithResponses) CreateSchedulesWithResponse(ctx context.Context, params *CreateSchedulesParams, body CreateSchedulesJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSchedulesResponse, error) {
+	rsp, err := c.CreateSchedules(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateSchedulesResponse(rsp)
+}
+
+// ImportSchedulesWithBodyWithResponse Import schedules
+//
+// Takes schedules of any number as a stream: one to a line, as JSON (NDJSON), each as `POST /v1/schedules` takes it and
+// at most 256 KiB long, packed by gzip or not. Each line is answered by a line, in their order and as it goes; that a line
+// is answered with 201 or 200 means that it is kept. A line that is refused stops nothing.
+//
+// Read the answer while you send: what is not read holds up what is sent, and a client that does neither for two minutes
+// is cut off. So is one whose answer ends without its last chunk: lines that were not answered may have been taken or not.
+// An answer that ends with status 503 says from which line on nothing was read; send the rest again.
+//
+// With `import` or an `Idempotency-Key` the same file can be sent again, and makes nothing twice: the ids of lines without
+// one follow from the key, or else from the import's name, and from the number of the line. What was made before is answered
+// with 200, and a line that is another one by now with 409. Blank lines are counted and not answered: put one in place
+// of each line that need not be sent again, and the numbers stay.
+//
+// An import that has a name can be listed, counted, cancelled and put off as one: `import` is a filter wherever others
+// are. Its lines are due once: recurring schedules are created by themselves.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/schedules/import (the `ImportSchedules` operationId).
+func (c *ClientWithResponses) ImportSchedulesWithBodyWithResponse(ctx context.Context, params *ImportSchedulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportSchedulesResponse, error) {
+	rsp, err := c.ImportSchedulesWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportSchedulesResponse(rsp)
 }
 
 // PreviewScheduleWithBodyWithResponse Preview a recurrence
@@ -9120,6 +10089,39 @@ func ParseCancelDeliveriesResponse(rsp *http.Response) (*CancelDeliveriesRespons
 	return response, nil
 }
 
+// ParsePostponeDeliveriesResponse parses an HTTP response from a PostponeDeliveriesWithResponse call
+func ParsePostponeDeliveriesResponse(rsp *http.Response) (*PostponeDeliveriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PostponeDeliveriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Operation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Operation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseRetryDeliveriesResponse parses an HTTP response from a RetryDeliveriesWithResponse call
 func ParseRetryDeliveriesResponse(rsp *http.Response) (*RetryDeliveriesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -9583,6 +10585,32 @@ func ParseGetEventResponse(rsp *http.Response) (*GetEventResponse, error) {
 	return response, nil
 }
 
+// ParseGetImportResponse parses an HTTP response from a GetImportWithResponse call
+func ParseGetImportResponse(rsp *http.Response) (*GetImportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetImportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ImportStatus
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListKeysResponse parses an HTTP response from a ListKeysWithResponse call
 func ParseListKeysResponse(rsp *http.Response) (*ListKeysResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -9754,6 +10782,48 @@ func ParseCreateScheduleResponse(rsp *http.Response) (*CreateScheduleResponse, e
 			headers.Location = value
 		}
 		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateSchedulesResponse parses an HTTP response from a CreateSchedulesWithResponse call
+func ParseCreateSchedulesResponse(rsp *http.Response) (*CreateSchedulesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateSchedulesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ScheduledBatch
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseImportSchedulesResponse parses an HTTP response from a ImportSchedulesWithResponse call
+func ParseImportSchedulesResponse(rsp *http.Response) (*ImportSchedulesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ImportSchedulesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
 	}
 
 	return response, nil

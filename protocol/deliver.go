@@ -13,6 +13,8 @@ import (
 type Terms struct {
 	// ExpiresAt is the moment from which no attempt is begun. Zero: never.
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	// Import is the import that it came by. Empty: none.
+	Import string `json:"import,omitempty"`
 }
 
 // RetryInput is the input of Retry: a task, and the attempts that were made at it.

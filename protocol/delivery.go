@@ -18,6 +18,7 @@ func (in DeliverInput) Delivery(accepted Accepted, tenant *postdate.Tenant) post
 		Local:         in.Local,
 		CreatedAt:     accepted.At,
 		ExpiresAt:     in.ExpiresAt,
+		Import:        in.Import,
 		Timeout:       in.Shipment.timeout(tenant),
 		Retry:         in.Retry,
 		Attempts:      in.Attempts,

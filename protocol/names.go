@@ -117,10 +117,12 @@ var (
 	// AttrBurst is set on deliveries that start late because many of their tenant are due
 	// in the same second: see [BurstOf].
 	AttrBurst = temporal.NewSearchAttributeKeyKeyword("Crowd")
+	// AttrImport is set on the schedules of an import that has a name.
+	AttrImport = temporal.NewSearchAttributeKeyKeyword("Import")
 )
 
 // SearchAttributes lists all search attributes, which must be registered with Temporal.
-var SearchAttributes = []temporal.SearchAttributeKey{AttrTenant, AttrEntity, AttrEndpoint, AttrMessageType, AttrState, AttrBurst}
+var SearchAttributes = []temporal.SearchAttributeKey{AttrTenant, AttrEntity, AttrEndpoint, AttrMessageType, AttrState, AttrBurst, AttrImport}
 
 // BurstOf names the deliveries of a tenant that are due in the same second.
 func BurstOf(tenant string, due time.Time) string {

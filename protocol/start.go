@@ -27,6 +27,9 @@ func DeliverOptions(in DeliverInput, accepted Accepted, now time.Time) client.St
 	if endpoint := in.Shipment.To.Endpoint; endpoint != "" {
 		attributes = append(attributes, AttrEndpoint.ValueSet([]string{endpoint}))
 	}
+	if in.Import != "" {
+		attributes = append(attributes, AttrImport.ValueSet(in.Import))
+	}
 	options := onceOptions(DeliveryID(message.Tenant, in.Shipment.ID()), TaskQueue, message.Tenant)
 	options.StartDelay = max(0, in.WakeAt(now).Sub(now))
 	options.TypedSearchAttributes = temporal.NewSearchAttributes(attributes...)

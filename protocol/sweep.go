@@ -10,6 +10,8 @@ const (
 	SweepRetry   SweepAction = "retry"   // retries dead letters
 	SweepCancel  SweepAction = "cancel"  // cancels what has not ended
 	SweepRelease SweepAction = "release" // releases what is parked, oldest first
+	// SweepPostpone puts off what is not due yet.
+	SweepPostpone SweepAction = "postpone"
 )
 
 // SweepInput is an action on many deliveries.
@@ -17,6 +19,8 @@ type SweepInput struct {
 	Action SweepAction `json:"action"`
 	// Filter says which. Without a state it matches the states that the action is for.
 	Filter postdate.Filter `json:"filter"`
+	// By is how much later each is due, of a SweepPostpone.
+	By postdate.Duration `json:"by,omitempty"`
 }
 
 // SweepProgress is how far a sweep is: its result, and its heartbeats before.

@@ -55,6 +55,7 @@ type Ingester interface {
 // Deliveries reads and changes deliveries, as activities use it.
 type Deliveries interface {
 	activities.Deliveries
+	activities.Postponer
 	activities.AttemptLog
 }
 
@@ -103,7 +104,7 @@ func New(c Config) *Worker {
 	}
 	acts := &activities.Activities{
 		Sender: c.Sender, Tenants: c.Tenants, Starter: c.Ingester, Publisher: c.Ingester, Queue: c.Ingester,
-		Deliveries: c.Deliveries, AttemptLog: c.Deliveries, Limiter: c.Limiter, Recurrences: c.Recurrences, MaxInFlight: c.MaxInFlight,
+		Deliveries: c.Deliveries, Postponer: c.Deliveries, AttemptLog: c.Deliveries, Limiter: c.Limiter, Recurrences: c.Recurrences, MaxInFlight: c.MaxInFlight,
 		Log: c.Log, Now: time.Now,
 	}
 	workflows.Register(w.deliveries)

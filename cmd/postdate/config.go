@@ -51,6 +51,9 @@ type config struct {
 	SQLiteSynchronous string        `env:"SQLITE_SYNCHRONOUS" envDefault:"full" doc:"full: what was accepted survives the loss of power. normal: faster, survives the kill of the process, may lose the last moments when power is lost. Only for \"dev\" on SQLite."`
 
 	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error. Each delivery attempt is one line at info, or at warn where it failed."`
+	APIURL   string     `env:"API_URL" envDefault:"http://127.0.0.1:8080" doc:"Where \"import\" finds the API. The flag --url overrides it."`
+	Key      string     `env:"KEY" doc:"The key that \"import\" shows to the API: a tenant's, or the operator's. Secret."`
+
 	// fromEnvironment: the operator's key was given, not made.
 	fromEnvironment bool
 

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +17,9 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "postdate:", err)
+		if exit, ok := errors.AsType[exitError](err); ok {
+			os.Exit(exit.status)
+		}
 		os.Exit(1)
 	}
 }

@@ -92,7 +92,7 @@ func (p process) run(ctx context.Context) error {
 	}
 	handler, err := p.handler(temporal, apiserver.Config{ //nolint:contextcheck // nothing there outlives the start
 		Ingester: s.ingester, Deliveries: s.deliveries, Tenants: s.tenants, Recurrences: s.recurrences, Namespace: p.temporal.Namespace,
-		Metrics: metrics, CheckURL: guards.checkURL,
+		Metrics: metrics, CheckURL: guards.checkURL, Stopping: ctx.Done(),
 	}, ring)
 	if err != nil {
 		return err

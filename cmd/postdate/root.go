@@ -33,7 +33,7 @@ a Temporal cluster. Settings are environment variables: docs/configuration.md.`,
 		},
 	}
 	root.AddCommand(newDev(environ), newServe(environ), newAPI(environ), newWorker(environ),
-		newListen(environ), newVersion())
+		newListen(environ), newImport(environ), newVersion())
 	return root
 }
 

@@ -33,6 +33,9 @@ func query(f postdate.Filter, now time.Time) string {
 			conditions = append(conditions, executions.Equals(list.key, list.value))
 		}
 	}
+	if f.Import != "" {
+		conditions = append(conditions, executions.Equals(protocol.AttrImport, f.Import))
+	}
 	return strings.Join(append(conditions, dueConditions(f, now)...), " AND ")
 }
 

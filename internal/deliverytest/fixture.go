@@ -69,7 +69,7 @@ func MainOn(m *testing.M, postgres string) {
 func startWorkers() (stop func(), err error) {
 	a := newTenant(Options{})
 	act := &activities.Activities{
-		Sender: outside, Tenants: outside, Starter: a, Publisher: a, Queue: a, Deliveries: a, AttemptLog: a, Limiter: outside,
+		Sender: outside, Tenants: outside, Starter: a, Publisher: a, Queue: a, Deliveries: a, Postponer: a, AttemptLog: a, Limiter: outside,
 		Recurrences: a.Recurrences,
 		Log:         enginetest.Quiet, Now: time.Now,
 	}
