@@ -47,6 +47,7 @@ func (s *server) publish(ctx context.Context, in incoming, key string) (Publishe
 	}
 	published, err := s.Ingester.PublishBatch(ctx, ingest.Batch{
 		Tenant: tenantOf(ctx), Events: []postdate.Event{in.event}, Key: key, TraceParent: traceParent(ctx),
+		Limited: true,
 	})
 	if err != nil {
 		return Published{}, err
@@ -57,7 +58,7 @@ func (s *server) publish(ctx context.Context, in incoming, key string) (Publishe
 
 // publishBatch publishes the events that are not refused, and returns a result for each.
 func (s *server) publishBatch(ctx context.Context, events []incoming, key string) (PublishedBatch, error) {
-	batch := ingest.Batch{Tenant: tenantOf(ctx), Key: key, TraceParent: traceParent(ctx)}
+	batch := ingest.Batch{Tenant: tenantOf(ctx), Key: key, TraceParent: traceParent(ctx), Limited: true}
 	answers := make([]ingest.Published, len(events))
 	var places []int
 	for place, in := range events {
@@ -71,6 +72,9 @@ func (s *server) publishBatch(ctx context.Context, events []incoming, key string
 	if err != nil {
 		return PublishedBatch{}, err
 	}
+	if err := allRefused(published, len(events)); err != nil {
+		return PublishedBatch{}, err
+	}
 	for i, result := range published {
 		answers[places[i]] = result
 	}
@@ -82,6 +86,20 @@ func (s *server) publishBatch(ctx context.Context, events []incoming, key string
 		}
 	}
 	return PublishedBatch{Data: results}, nil
+}
+
+// allRefused is why each of so many events was refused, where that is what the tenant has
+// already, or the backlog.
+func allRefused(published []ingest.Published, events int) error {
+	if len(published) < events || events == 0 {
+		return nil
+	}
+	for _, result := range published {
+		if !postdate.CodeOf(result.Err).IsRefusal() {
+			return nil
+		}
+	}
+	return published[0].Err
 }
 
 // within points an error about a field of one event to the field in the batch.

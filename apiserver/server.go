@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/github.com/labstack/echo/otelecho"
 
 	"github.com/postdate/postdate/internal/deliveries"
+	"github.com/postdate/postdate/internal/quotas"
 	"github.com/postdate/postdate/internal/recurrences"
 	"github.com/postdate/postdate/internal/tenants"
 )
@@ -44,6 +45,16 @@ type Config struct {
 	// RateLimit is how many requests a second each key of a tenant may make by
 	// this process: twice as many at once. 0: as many as it likes.
 	RateLimit int
+	// TenantRateLimit is the same for all keys of a tenant together.
+	TenantRateLimit int
+	// TenantRequests is how many requests a tenant may have under way in this process, with
+	// its own keys. 0: as many as it likes.
+	TenantRequests int
+	// Quotas bound what a tenant keeps. RequestDeliveries is how many deliveries one request
+	// may make, and Reschedules after how many attempts a receiver no longer puts a message
+	// off by less than an hour: both hold elsewhere, and are shown here. 0: no bound.
+	Quotas                         *quotas.Store
+	RequestDeliveries, Reschedules int
 
 	// AllowHTTP allows destinations of plain http.
 	AllowHTTP bool
@@ -69,6 +80,9 @@ type server struct {
 	keyHashes  [][32]byte
 	limits     *limits
 	guesses    *guesses
+
+	tenantLimits *limits
+	underWay     *underWay
 }
 
 var _ StrictServerInterface = (*server)(nil)
@@ -83,7 +97,7 @@ func New(c Config) (http.Handler, error) {
 	e.HTTPErrorHandler = s.answerError
 	e.Use(
 		otelecho.Middleware("postdate", otelecho.WithPropagators(traceContext), otelecho.WithSkipper(isUntraced)),
-		s.observe, s.authenticate, s.limit, s.authorize, s.validate,
+		s.observe, s.authenticate, s.bound, s.limit, s.authorize, s.validate,
 	)
 	routes := withHead{e}
 	RegisterHandlers(routes, cloudEventsServer{ServerInterface: NewStrictHandler(s, nil), server: s})
@@ -102,8 +116,8 @@ func (e withHead) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc)
 }
 
 func newServer(c Config) (*server, error) {
-	if c.Ingester == nil || c.Deliveries == nil || c.Recurrences == nil || c.Tenants == nil || len(c.AdminKeys) == 0 || slices.Contains(c.AdminKeys, "") {
-		return nil, errors.New("the API needs Ingester, Deliveries, Recurrences, Tenants and AdminKeys")
+	if c.Ingester == nil || c.Deliveries == nil || c.Recurrences == nil || c.Tenants == nil || c.Quotas == nil || len(c.AdminKeys) == 0 || slices.Contains(c.AdminKeys, "") {
+		return nil, errors.New("the API needs Ingester, Deliveries, Recurrences, Tenants, Quotas and AdminKeys")
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -116,7 +130,10 @@ func newServer(c Config) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{Config: c, operations: operations, limits: newLimits(c.RateLimit), guesses: newGuesses()}
+	s := &server{
+		Config: c, operations: operations, limits: newLimits(c.RateLimit), guesses: newGuesses(),
+		tenantLimits: newLimits(c.TenantRateLimit), underWay: newUnderWay(c.TenantRequests),
+	}
 	for _, key := range c.AdminKeys {
 		s.keyHashes = append(s.keyHashes, hash(key))
 	}

@@ -100,10 +100,11 @@ func (in LineInput) attributes() temporal.SearchAttributes {
 	for _, entry := range in.Entries {
 		own.Add(in.Endpoint, entry)
 	}
-	return temporal.NewSearchAttributes(
+	attributes := []temporal.SearchAttributeUpdate{
 		AttrTenant.ValueSet(in.Tenant), AttrEndpoint.ValueSet([]string{in.Endpoint}), AttrState.ValueSet(string(postdate.Waiting)),
 		own.types.attribute(AttrMessageType), own.entities.attribute(AttrEntity),
-	)
+	}
+	return temporal.NewSearchAttributes(append(attributes, sizeAttributes(own.bytes)...)...)
 }
 
 // summary says in one line what in carries, for Temporal's Web UI.

@@ -113,10 +113,12 @@ var (
 	// AttrBurst is set on deliveries that start late because many of their tenant are due
 	// in the same second: see [BurstOf].
 	AttrBurst = temporal.NewSearchAttributeKeyKeyword("Crowd")
+	// AttrSize is set on executions that were started with much data: see [SizeClass].
+	AttrSize = temporal.NewSearchAttributeKeyKeyword("Size")
 )
 
 // SearchAttributes lists all search attributes, which must be registered with Temporal.
-var SearchAttributes = []temporal.SearchAttributeKey{AttrTenant, AttrEntity, AttrEndpoint, AttrMessageType, AttrState, AttrBurst}
+var SearchAttributes = []temporal.SearchAttributeKey{AttrTenant, AttrEntity, AttrEndpoint, AttrMessageType, AttrState, AttrBurst, AttrSize}
 
 // BurstOf names the deliveries of a tenant that are due in the same second.
 func BurstOf(tenant string, due time.Time) string {

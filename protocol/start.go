@@ -25,6 +25,7 @@ func DeliverOptions(in DeliverInput, accepted Accepted, now time.Time) client.St
 	if endpoint := in.Shipment.To.Endpoint; endpoint != "" {
 		attributes = append(attributes, AttrEndpoint.ValueSet([]string{endpoint}))
 	}
+	attributes = append(attributes, sizeAttributes(len(message.Data))...)
 	options := onceOptions(DeliveryID(message.Tenant, in.Shipment.ID()), TaskQueue, message.Tenant)
 	options.StartDelay = max(0, in.WakeAt(now).Sub(now))
 	options.TypedSearchAttributes = temporal.NewSearchAttributes(attributes...)
