@@ -59,8 +59,9 @@ func byStart(name, column string) string {
 }
 
 // counting creates the index by which open executions are counted: by the columns of these
-// attributes, the first of which all that are counted have. Temporal's own conditions on a
-// count are in it too, so that a count reads no row.
+// attributes, of which all that are counted have the first, and of Temporal's own conditions.
+// Those on the attributes come first: lists, which have none on all of them, keep to the
+// indexes that have their order.
 func counting(aliases map[string]string, countBy []string) (string, error) {
 	named := make([]string, len(countBy))
 	for column, name := range aliases {
@@ -71,8 +72,8 @@ func counting(aliases map[string]string, countBy []string) (string, error) {
 	if place := slices.Index(named, ""); place >= 0 {
 		return "", fmt.Errorf("%s is to be counted by, and is no search attribute", countBy[place])
 	}
-	return "CREATE INDEX IF NOT EXISTS postdate_count ON executions_visibility (namespace_id, " + named[0] +
-		", status, workflow_type_name, " + strings.Join(append(named[1:], division), ", ") + ") WHERE " + named[0] + " IS NOT NULL", nil
+	return "CREATE INDEX IF NOT EXISTS postdate_count ON executions_visibility (namespace_id, " + strings.Join(named, ", ") +
+		", status, workflow_type_name, " + division + ") WHERE " + named[0] + " IS NOT NULL", nil
 }
 
 func indexChanges(schema string, fields []string) ([]string, error) {

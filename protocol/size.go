@@ -28,6 +28,15 @@ func SizeClasses() []SizeClass {
 	return classes
 }
 
+// SizeClassNames are the values of [AttrSize].
+func SizeClassNames() []string {
+	names := make([]string, sizeClasses)
+	for i := range names {
+		names[i] = SizeClass(i).Name()
+	}
+	return names
+}
+
 // begin is how many bytes an execution of the class has at least.
 func (c SizeClass) begin() int { return SmallBytes << c }
 

@@ -35,29 +35,41 @@ type counter struct{ Executions }
 //
 // A schedule and a delivery by itself is an execution. Groups and lines carry several, whose
 // number the latest of them tell: with more than [sampled] of them it is an estimate.
+//
+// Each condition names sizes, since the engine counts by them without reading anything else.
 func (c counter) count(ctx context.Context, tenant string) (Amount, error) {
-	ofTenant := executions.Equals(protocol.AttrTenant, tenant)
-	own := ofTenant + " AND " + ofType(protocol.DeliverWorkflow, protocol.RecurrenceWorkflow)
-	carriers := ofTenant + " AND " + ofType(protocol.DispatchWorkflow, protocol.LineWorkflow)
-	all := ofTenant + " AND " + ofType(protocol.DeliverWorkflow, protocol.RecurrenceWorkflow, protocol.DispatchWorkflow, protocol.LineWorkflow)
-	single, err := c.CountOpen(ctx, own)
-	if err != nil {
-		return Amount{}, fmt.Errorf("count the pending messages of %s: %w", tenant, err)
+	conditions := map[string]string{
+		"own":      ofType(protocol.DeliverWorkflow, protocol.RecurrenceWorkflow),
+		"carriers": ofType(protocol.DispatchWorkflow, protocol.LineWorkflow),
 	}
-	several, err := c.CountOpen(ctx, carriers)
-	if err != nil {
-		return Amount{}, fmt.Errorf("count the groups and lines of %s: %w", tenant, err)
+	n := make(map[string]int)
+	for what, types := range conditions {
+		for size, of := range map[string]string{" small": isSmall, " large": isLarge} {
+			found, err := c.CountOpen(ctx, executions.Equals(protocol.AttrTenant, tenant)+" AND "+types+" AND "+of)
+			if err != nil {
+				return Amount{}, fmt.Errorf("count the pending messages of %s: %w", tenant, err)
+			}
+			n[what+size] = found
+		}
 	}
-	carried, err := c.carried(ctx, carriers, several)
+	carried, err := c.carried(ctx, executions.Equals(protocol.AttrTenant, tenant)+" AND "+conditions["carriers"], n["carriers small"]+n["carriers large"])
 	if err != nil {
 		return Amount{}, fmt.Errorf("read the groups and lines of %s: %w", tenant, err)
 	}
-	large, bytes, err := c.bytes(ctx, all, single+several)
+	large, err := c.bytes(ctx, tenant, n["own large"]+n["carriers large"])
 	if err != nil {
 		return Amount{}, fmt.Errorf("count the bytes of %s: %w", tenant, err)
 	}
-	return Amount{Messages: int64(single + carried), Bytes: bytes + int64(max(0, single+several-large))*smallBytes}, nil
+	return Amount{
+		Messages: int64(n["own small"] + n["own large"] + carried),
+		Bytes:    int64(n["own small"]+n["carriers small"])*smallBytes + large,
+	}, nil
 }
+
+var (
+	isSmall = protocol.AttrSize.GetName() + " IS NULL"
+	isLarge = protocol.AttrSize.GetName() + " IN (" + quoted(protocol.SizeClassNames()) + ")"
+)
 
 // carried is how many deliveries so many groups and lines carry.
 func (c counter) carried(ctx context.Context, condition string, several int) (int, error) {
@@ -84,33 +96,29 @@ func (c counter) carried(ctx context.Context, condition string, several int) (in
 	return deliveries * max(several, len(latest)) / len(latest), nil
 }
 
-// bytes is about how many bytes the large ones of so many executions keep, and how many those
-// are.
-func (c counter) bytes(ctx context.Context, condition string, executing int) (large int, bytes int64, err error) {
-	if executing == 0 {
-		return 0, 0, nil
-	}
-	left, err := c.CountOpen(ctx, condition+" AND "+protocol.AttrSize.GetName()+" IS NOT NULL")
-	if err != nil {
-		return 0, 0, err
-	}
+// bytes is about how many bytes a tenant's large executions keep, of which there are so many.
+func (c counter) bytes(ctx context.Context, tenant string, left int) (bytes int64, err error) {
+	condition := executions.Equals(protocol.AttrTenant, tenant) + " AND " +
+		ofType(protocol.DeliverWorkflow, protocol.RecurrenceWorkflow, protocol.DispatchWorkflow, protocol.LineWorkflow)
 	for _, class := range protocol.SizeClasses() {
 		if left <= 0 {
 			break
 		}
 		n, err := c.CountOpen(ctx, condition+" AND "+executions.Equals(protocol.AttrSize, class.Name()))
 		if err != nil {
-			return 0, 0, err
+			return 0, err
 		}
-		large, bytes, left = large+n, bytes+int64(n)*class.Bytes(), left-n
+		bytes, left = bytes+int64(n)*class.Bytes(), left-n
 	}
-	return large, bytes, nil
+	return bytes, nil
 }
 
-func ofType(workflows ...string) string {
-	quoted := make([]string, len(workflows))
-	for i, name := range workflows {
-		quoted[i] = executions.Quote(name)
+func ofType(workflows ...string) string { return "WorkflowType IN (" + quoted(workflows) + ")" }
+
+func quoted(values []string) string {
+	all := make([]string, len(values))
+	for i, value := range values {
+		all[i] = executions.Quote(value)
 	}
-	return "WorkflowType IN (" + strings.Join(quoted, ", ") + ")"
+	return strings.Join(all, ", ")
 }

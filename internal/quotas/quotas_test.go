@@ -47,19 +47,23 @@ func (f *fakeTemporal) CountOpen(_ context.Context, condition string) (int, erro
 	if _, class, ok := strings.Cut(condition, "Size = '"); ok {
 		return f.classes[strings.TrimSuffix(class, "'")], f.fails
 	}
+	large := 0
+	for _, n := range f.classes {
+		large += n
+	}
+	isLarge := strings.Contains(condition, "Size IN ('4', '8', ")
 	switch {
-	case strings.Contains(condition, "Size IS NOT NULL"):
-		large := 0
-		for _, n := range f.classes {
-			large += n
+	case strings.Contains(condition, "WorkflowType IN ('Dispatch', 'Line')"):
+		if isLarge {
+			return 0, f.fails
 		}
-		return large, f.fails
-	case strings.Contains(condition, "IN ('Dispatch', 'Line')"):
 		return len(f.groups), f.fails
+	case isLarge:
+		return large, f.fails
 	default:
 		f.counts.Add(1)
 		time.Sleep(f.takes)
-		return f.single, f.fails
+		return f.single - large, f.fails
 	}
 }
 
