@@ -57,6 +57,13 @@ func readBody(c echo.Context) ([]byte, error) {
 	if err != nil {
 		return nil, postdate.Errorf(malformed, "", "the body cannot be read: %s", err)
 	}
+	size := len(body)
+	if packed {
+		size = maxBody
+	}
+	if err := takeRoom(c, size); err != nil {
+		return nil, err
+	}
 	if packed && len(body) > 0 {
 		if body, err = unpack(body); err != nil {
 			return nil, err

@@ -83,6 +83,7 @@ type server struct {
 
 	tenantLimits *limits
 	underWay     *underWay
+	validating   *validating
 }
 
 var _ StrictServerInterface = (*server)(nil)
@@ -133,6 +134,7 @@ func newServer(c Config) (*server, error) {
 	s := &server{
 		Config: c, operations: operations, limits: newLimits(c.RateLimit), guesses: newGuesses(),
 		tenantLimits: newLimits(c.TenantRateLimit), underWay: newUnderWay(c.TenantRequests),
+		validating: newValidating(),
 	}
 	for _, key := range c.AdminKeys {
 		s.keyHashes = append(s.keyHashes, hash(key))

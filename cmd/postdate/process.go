@@ -106,6 +106,8 @@ func (p process) run(ctx context.Context) error {
 	go p.awaitReady(ctx, temporal)
 	server := &http.Server{
 		Handler: checkHost(handler, p.HTTPAddr, p.AllowedHosts), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		// A query is as long as a header at most, and what is refused is to cost little.
+		MaxHeaderBytes: 128 << 10,
 		// A body that comes slowly holds a connection for so long. When it is over
 		// the request's context ends too, so no handler may need longer.
 		ReadTimeout: 2 * time.Minute,
