@@ -17,7 +17,7 @@ func TestSend_SpacesOutWhatItsReceiverPutsOffForEver(t *testing.T) {
 	for name, test := range map[string]struct {
 		bound, number int
 		asked, until  time.Duration
-		told          string
+		says          string
 	}{
 		"seldom":               {1000, 1000, time.Second, time.Second, ""},
 		"too often":            {1000, 1001, time.Second, time.Hour, "postdate-reschedule asked for 2026-11-23T09:00:01Z: after 1000 attempts at one message they are an hour apart at least"},
@@ -36,7 +36,7 @@ func TestSend_SpacesOutWhatItsReceiverPutsOffForEver(t *testing.T) {
 			made := f.send(s)
 			require.Equal(t, postdate.Rescheduled, made.Outcome)
 			require.Equal(t, now.Add(test.until), made.RescheduleTo)
-			require.Equal(t, test.told, made.Error)
+			require.Equal(t, test.says, made.Error)
 		})
 	}
 }

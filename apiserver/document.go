@@ -103,7 +103,8 @@ func (r *documentReader) end(err error) error {
 
 // value reads a value of that schema: nil is none.
 func (r *documentReader) value(schema *openapi3.Schema) error {
-	if r.values++; r.values > maxValues {
+	r.values++
+	if r.values > maxValues {
 		return postdate.Errorf(postdate.Invalid, "", "has more than %d values", maxValues)
 	}
 	switch r.decoder.PeekKind() {
@@ -177,7 +178,8 @@ func (r *documentReader) count(schema *openapi3.Schema, name string, n int) erro
 		return postdate.Errorf(postdate.Invalid, r.parent(), "has more than %d members", maxMembers)
 	}
 	if schema != nil && schema.Properties[name] == nil && schema.AdditionalProperties.Has != nil && !*schema.AdditionalProperties.Has {
-		if r.unknown++; r.unknown > maxUnknown {
+		r.unknown++
+		if r.unknown > maxUnknown {
 			return postdate.Errorf(postdate.Invalid, r.parent(), "has members that are not known, and there are more than %d in all", maxUnknown)
 		}
 	}

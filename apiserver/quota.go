@@ -33,7 +33,8 @@ func (u *underWay) enter(tenant string) bool {
 func (u *underWay) leave(tenant string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.tenants[tenant]--; u.tenants[tenant] == 0 {
+	u.tenants[tenant]--
+	if u.tenants[tenant] == 0 {
 		delete(u.tenants, tenant)
 	}
 }

@@ -85,7 +85,10 @@ func New(c Config) (*Watch, error) {
 		c.Now = time.Now
 	}
 	w := &Watch{config: c, waiting: make(map[enumspb.TaskQueueType]waiting)}
-	return w, w.measure()
+	if err := w.measure(); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 // Run looks at the task queue again and again, until ctx is done.
@@ -123,7 +126,8 @@ func (w *Watch) look(ctx context.Context) {
 		w.behind = 0
 		return
 	}
-	if w.behind++; w.behind == confirmations {
+	w.behind++
+	if w.behind == confirmations {
 		w.config.Log.WarnContext(ctx, "what is due now is refused: the workers are too far behind", "behind", w.age().Round(time.Second))
 	}
 }
@@ -185,5 +189,8 @@ func (w *Watch) measure() error {
 		}
 		return nil
 	}, age, tasks)
-	return err
+	if err != nil {
+		return fmt.Errorf("metrics of the backlog: %w", err)
+	}
+	return nil
 }

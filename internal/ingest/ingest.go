@@ -42,8 +42,8 @@ type Config struct {
 	// Backlog refuses what callers want that is due at a time, where too much waits already:
 	// nothing is refused where it is nil.
 	Backlog func(due time.Time) error
-	Log                  *slog.Logger
-	Now                  func() time.Time
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // Ingester starts deliveries and events. It is safe for concurrent use.

@@ -2,6 +2,7 @@ package quotas
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -32,22 +33,15 @@ func (s *Store) measure() error {
 	if s.config.Meter == nil {
 		return nil
 	}
-	var err error
-	s.refused, err = s.config.Meter.Int64Counter(refusalsMetric,
+	var errs [4]error
+	var used, limit metric.Int64ObservableGauge
+	s.refused, errs[0] = s.config.Meter.Int64Counter(refusalsMetric,
 		metric.WithDescription("Requests that a quota of the tenant refused."))
-	if err != nil {
-		return err
-	}
-	used, err := s.config.Meter.Int64ObservableGauge(usedMetric,
+	used, errs[1] = s.config.Meter.Int64ObservableGauge(usedMetric,
 		metric.WithDescription("What a tenant uses of a quota, for those who lately used most."))
-	if err != nil {
-		return err
-	}
-	limit, err := s.config.Meter.Int64ObservableGauge(limitMetric, metric.WithDescription("What each tenant may use of a quota. 0: no limit."))
-	if err != nil {
-		return err
-	}
-	_, err = s.config.Meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	limit, errs[2] = s.config.Meter.Int64ObservableGauge(limitMetric,
+		metric.WithDescription("What each tenant may use of a quota. 0: no limit."))
+	_, errs[3] = s.config.Meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		o.ObserveInt64(limit, s.config.Limits.Messages, metric.WithAttributes(ofPending))
 		o.ObserveInt64(limit, s.config.Limits.Bytes, metric.WithAttributes(ofBytes))
 		for tenant, amount := range s.most() {
@@ -57,7 +51,7 @@ func (s *Store) measure() error {
 		}
 		return nil
 	}, used, limit)
-	return err
+	return errors.Join(errs[:]...)
 }
 
 // most is what those tenants use that use most.

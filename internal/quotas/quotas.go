@@ -9,6 +9,7 @@ package quotas
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -58,7 +59,10 @@ func New(c Config) (*Store, error) {
 		c.Now = time.Now
 	}
 	s := &Store{config: c, counter: counter{c.Executions}, tenants: make(map[string]*usage)}
-	return s, s.measure()
+	if err := s.measure(); err != nil {
+		return nil, fmt.Errorf("metrics of quotas: %w", err)
+	}
+	return s, nil
 }
 
 // Limits are what each tenant may use.
