@@ -3,6 +3,7 @@ package workflows
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -174,10 +175,17 @@ func (d *delivery) enqueueRequest() protocol.EnqueueRequest {
 // announcement is what is published of a delivery that died at that moment. It has the
 // same id however often the same death is announced.
 func (d *delivery) announcement(at time.Time) protocol.Announcement {
-	m, to := d.Shipment.Message, d.Shipment.To
+	m, to, reason := d.Shipment.Message, d.Shipment.To, d.reason
+	if len(d.Attempts) > 0 {
+		last := d.Attempts.Last()
+		if said := last.Summary(); strings.HasSuffix(reason, said) {
+			last.Response = "" // the operator reads it, and receivers' text is not for the operator
+			reason = strings.TrimSuffix(reason, said) + last.Summary()
+		}
+	}
 	letter := deadLetter{
 		Tenant: m.Tenant, ID: d.Shipment.ID(), Type: m.Type, Entity: m.Entity, Endpoint: to.Endpoint,
-		Attempts: d.Attempts.Next() - 1, Reason: d.reason,
+		Attempts: d.Attempts.Next() - 1, Reason: reason,
 	}
 	data, _ := json.Marshal(letter) //workflowcheck:ignore strings and a number are always encoded alike, and always can be
 	return protocol.Announcement{

@@ -96,7 +96,7 @@ func (p process) run(ctx context.Context) error {
 		}
 		defer w.Stop()
 	}
-	handler, err := p.handler(temporal, apiserver.Config{ //nolint:contextcheck // nothing there outlives the start
+	handler, err := p.handler(apiserver.Config{ //nolint:contextcheck // nothing there outlives the start
 		Ingester: s.ingester, Deliveries: s.deliveries, Tenants: s.tenants, Recurrences: s.recurrences, Quotas: s.quotas, Namespace: p.temporal.Namespace,
 		Metrics: metrics, CheckURL: guards.checkURL,
 	}, ring)
@@ -278,9 +278,9 @@ func (p process) workerConfig(temporal client.Client, s stores, limiter *pacer.P
 
 // handler is what the process answers over HTTP: the API, or, of a worker
 // alone, its health and metrics. The API is as c has it and the settings say.
-func (p process) handler(temporal client.Client, c apiserver.Config, ring *codec.Ring) (http.Handler, error) {
+func (p process) handler(c apiserver.Config, ring *codec.Ring) (http.Handler, error) {
 	if !p.api {
-		return workerHandler(temporal, c.Metrics), nil
+		return workerHandler(c.Deliveries.Ready, c.Metrics), nil
 	}
 	c.AdminKeys, c.RateLimit = p.adminKeys(), p.RateLimit
 	c.TenantRateLimit, c.TenantRequests = p.TenantRateLimit, p.TenantRequests
