@@ -20,7 +20,7 @@ const (
 
 	TooManyRequests Code = "too_many_requests" // more than the key's rate allows
 
-	// The quotas of a tenant, each of which refuses by a code of its own.
+	// QuotaPending and the others are the quotas of a tenant, each of which refuses by a code of its own.
 	QuotaPending    Code = "quota_pending"    // it has as many messages pending as it may
 	QuotaBytes      Code = "quota_bytes"      // it keeps as many bytes as it may
 	QuotaDeliveries Code = "quota_deliveries" // one request makes more deliveries than it may

@@ -48,7 +48,7 @@ func (a *Activities) attempt(ctx context.Context, s protocol.DeliveryTask, numbe
 	ctx = context.WithoutCancel(ctx)
 	attempt, target, err := a.deliver(ctx, s)
 	attempt.Number = number
-	attempt = a.spaceOut(attempt)
+	attempt = a.spaceOut(ctx, attempt)
 	a.report(ctx, s, target, attempt, err)
 	return attempt, err
 }

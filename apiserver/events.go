@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/postdate/postdate/internal/ingest"
@@ -45,7 +46,7 @@ func (s *server) publish(ctx context.Context, in incoming, key string) (Publishe
 	if in.err != nil {
 		return Published{}, in.err
 	}
-	published, err := s.Ingester.PublishBatch(ctx, ingest.Batch{
+	published, err := s.publishAll(ctx, ingest.Batch{
 		Tenant: tenantOf(ctx), Events: []postdate.Event{in.event}, Key: key, TraceParent: traceParent(ctx),
 		Limited: true,
 	})
@@ -54,6 +55,16 @@ func (s *server) publish(ctx context.Context, in incoming, key string) (Publishe
 	}
 	result := published[0]
 	return Published{ID: result.ID, Duplicate: result.Duplicate, Deliveries: refsOf(result.Deliveries)}, result.Err
+}
+
+// publishAll publishes a batch, and measures that it makes too many deliveries. The other
+// quotas are measured where they refuse.
+func (s *server) publishAll(ctx context.Context, batch ingest.Batch) ([]ingest.Published, error) {
+	published, err := s.Ingester.PublishBatch(ctx, batch)
+	if slices.ContainsFunc(published, func(p ingest.Published) bool { return postdate.CodeOf(p.Err) == postdate.QuotaDeliveries }) {
+		s.Quotas.CountRefusal(ctx, batch.Tenant, postdate.QuotaDeliveries)
+	}
+	return published, err
 }
 
 // publishBatch publishes the events that are not refused, and returns a result for each.
@@ -68,7 +79,7 @@ func (s *server) publishBatch(ctx context.Context, events []incoming, key string
 		}
 		batch.Events, places = append(batch.Events, in.event), append(places, place)
 	}
-	published, err := s.Ingester.PublishBatch(ctx, batch)
+	published, err := s.publishAll(ctx, batch)
 	if err != nil {
 		return PublishedBatch{}, err
 	}

@@ -26,9 +26,9 @@ func Quote(text string) string { return "'" + text + "'" }
 func QuoteTime(t time.Time) string { return Quote(t.UTC().Format(time.RFC3339Nano)) }
 
 // FirstOpen returns the latest open executions that satisfy a condition: n at most.
-func (c *Client) FirstOpen(ctx context.Context, condition string, n int) ([]*workflowpb.WorkflowExecutionInfo, error) {
+func (c *Client) FirstOpen(ctx context.Context, condition string, n int32) ([]*workflowpb.WorkflowExecutionInfo, error) {
 	found, err := c.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: c.namespace, Query: condition + " AND ExecutionStatus = 'Running'", PageSize: int32(n),
+		Namespace: c.namespace, Query: condition + " AND ExecutionStatus = 'Running'", PageSize: n,
 	})
 	return found.GetExecutions(), err
 }

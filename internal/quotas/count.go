@@ -13,7 +13,7 @@ import (
 
 type open interface {
 	CountOpen(ctx context.Context, condition string) (int, error)
-	FirstOpen(ctx context.Context, condition string, n int) ([]*workflowpb.WorkflowExecutionInfo, error)
+	FirstOpen(ctx context.Context, condition string, n int32) ([]*workflowpb.WorkflowExecutionInfo, error)
 }
 
 type reader interface {

@@ -67,10 +67,10 @@ func (f *fakeTemporal) CountOpen(_ context.Context, condition string) (int, erro
 	}
 }
 
-func (f *fakeTemporal) FirstOpen(_ context.Context, _ string, n int) ([]*workflowpb.WorkflowExecutionInfo, error) {
+func (f *fakeTemporal) FirstOpen(_ context.Context, _ string, n int32) ([]*workflowpb.WorkflowExecutionInfo, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	found := make([]*workflowpb.WorkflowExecutionInfo, min(n, len(f.groups)))
+	found := make([]*workflowpb.WorkflowExecutionInfo, min(int(n), len(f.groups)))
 	for i := range found {
 		found[i] = &workflowpb.WorkflowExecutionInfo{HistoryLength: int64(i), Execution: &commonpb.WorkflowExecution{}}
 	}
