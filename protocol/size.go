@@ -46,12 +46,20 @@ func (c SizeClass) Bytes() int64 { return int64(c.begin()) * 3 / 2 }
 // Name is the class's value of [AttrSize].
 func (c SizeClass) Name() string { return strconv.Itoa(c.begin() >> 10) }
 
-// sizeAttributes are the search attributes by which an execution with so many bytes of data
-// counts to its class: none for a small one.
-func sizeAttributes(size int) []temporal.SearchAttributeUpdate {
-	if size < SmallBytes {
-		return nil
+// SizeOf is the value of [AttrSize] of an execution with so many bytes of data: empty for a
+// small one, which has none.
+func SizeOf(data int) string {
+	if data < SmallBytes {
+		return ""
 	}
-	class := SizeClass(min(bits.Len(uint(size/SmallBytes))-1, sizeClasses-1))
-	return []temporal.SearchAttributeUpdate{AttrSize.ValueSet(class.Name())}
+	return SizeClass(min(bits.Len(uint(data/SmallBytes))-1, sizeClasses-1)).Name()
+}
+
+// sizeAttributes are the search attributes by which an execution with so many bytes of data
+// counts to its class.
+func sizeAttributes(data int) []temporal.SearchAttributeUpdate {
+	if class := SizeOf(data); class != "" {
+		return []temporal.SearchAttributeUpdate{AttrSize.ValueSet(class)}
+	}
+	return nil
 }

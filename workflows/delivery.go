@@ -149,6 +149,21 @@ func leaveBurst(ctx workflow.Context) {
 	_ = workflow.UpsertTypedSearchAttributes(ctx, protocol.AttrBurst.ValueUnset()) // fails on no attributes at all, only
 }
 
+// showSize sets the search attribute by which what the tenant keeps is counted, where the data
+// were changed: the next run carries over what is set.
+func (d *delivery) showSize(ctx workflow.Context) {
+	shown, _ := workflow.GetTypedSearchAttributes(ctx).GetKeyword(protocol.AttrSize)
+	size := protocol.SizeOf(len(d.Shipment.Message.Data))
+	if size == shown || workflow.GetVersion(ctx, "show-size", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return
+	}
+	update := protocol.AttrSize.ValueSet(size)
+	if size == "" {
+		update = protocol.AttrSize.ValueUnset()
+	}
+	_ = workflow.UpsertTypedSearchAttributes(ctx, update) // fails on no attributes at all, only
+}
+
 // setState sets the search attribute State of an execution; an empty one unsets it.
 func setState(ctx workflow.Context, state postdate.State) {
 	update := protocol.AttrState.ValueSet(string(state))
