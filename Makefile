@@ -2,6 +2,7 @@
 
 GOLANGCI_VERSION      := v2.15.0
 WORKFLOWCHECK_VERSION := v0.6.0
+GOVULNCHECK_VERSION   := v1.9.0
 FUZZTIME              ?= 10s
 
 # One set of build flags for everything: Temporal's server takes minutes to
@@ -16,6 +17,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOLS         := $(CURDIR)/bin/tools
 GOLANGCI      := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 WORKFLOWCHECK := $(TOOLS)/workflowcheck-$(WORKFLOWCHECK_VERSION)
+GOVULNCHECK   := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)
 
 .DEFAULT_GOAL := help
 
@@ -53,6 +55,11 @@ lint: $(GOLANGCI) $(WORKFLOWCHECK) ## Lint, and check that workflows are determi
 	cd bench/river && $(GOLANGCI) run --config $(CURDIR)/.golangci.yml
 	$(WORKFLOWCHECK) ./workflows/...
 
+.PHONY: vulncheck
+vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities in what the binary calls, where their database can be had
+	@go build -o bin/tools/postdate-with-symbols ./cmd/postdate
+	@scripts/vulncheck $(GOVULNCHECK) bin/tools/postdate-with-symbols
+
 .PHONY: generate
 generate: ## Write again all that is generated: the API's server and client, docs
 	go generate ./...
@@ -88,6 +95,9 @@ $(GOLANGCI):
 
 $(WORKFLOWCHECK):
 	$(call install,go.temporal.io/sdk/contrib/tools/workflowcheck@$(WORKFLOWCHECK_VERSION))
+
+$(GOVULNCHECK):
+	$(call install,golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION))
 
 # $(call install,path@version) installs a command as the target's file.
 define install

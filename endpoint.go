@@ -132,7 +132,8 @@ func validateHeaders(headers map[string]Secret) error {
 	seen := make(map[string]bool, len(headers))
 	for name, value := range headers {
 		pointer := member("/headers", name)
-		canonical := textproto.CanonicalMIMEHeaderKey(name)
+		// Many servers make no difference between "_" and "-".
+		canonical := textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
 		if seen[canonical] {
 			return Errorf(Invalid, "/headers", "%s appears twice", canonical)
 		}

@@ -32,6 +32,8 @@ func TestEndpoint_RefusesWhatCouldNeverBeSentTo(t *testing.T) {
 		"/timeout":              func(e *postdate.Endpoint) { e.Timeout = postdate.Duration(time.Hour) },
 		"/headers":              func(e *postdate.Endpoint) { e.Headers = map[string]postdate.Secret{"x team": "a"} },
 		"/headers/webhook-id":   func(e *postdate.Endpoint) { e.Headers = map[string]postdate.Secret{"webhook-id": "a"} },
+		"/headers/webhook_id":   func(e *postdate.Endpoint) { e.Headers = map[string]postdate.Secret{"webhook_id": "a"} },
+		"/headers/User_Agent":   func(e *postdate.Endpoint) { e.Headers = map[string]postdate.Secret{"User_Agent": "a"} },
 		"/headers/Content-Type": func(e *postdate.Endpoint) { e.Headers = map[string]postdate.Secret{"Content-Type": "a"} },
 		"/headers/x-team":       func(e *postdate.Endpoint) { e.Headers = map[string]postdate.Secret{"x-team": "a\r\nb: c"} },
 		"/retry/factor":         func(e *postdate.Endpoint) { e.Retry = &postdate.Retry{Factor: 0.5} },

@@ -3,6 +3,7 @@ package postdate
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code is the kind of an [Error]: what a program, rather than a person, reads.
@@ -18,7 +19,27 @@ const (
 	Unavailable  Code = "unavailable"  // not now; the same call may work later
 
 	TooManyRequests Code = "too_many_requests" // more than the key's rate allows
+
+	// QuotaPending and the others are the quotas of a tenant, each of which refuses by a code of its own.
+	QuotaPending    Code = "quota_pending"    // it has as many messages pending as it may
+	QuotaBytes      Code = "quota_bytes"      // it keeps as many bytes as it may
+	QuotaDeliveries Code = "quota_deliveries" // one request makes more deliveries than it may
+	QuotaRequests   Code = "quota_requests"   // it has as many requests under way as it may
+	QuotaRate       Code = "quota_rate"       // all of its keys together make more requests than they may
+
+	Overloaded Code = "overloaded" // too much waits already, whosever it is
 )
+
+// IsRefusal reports whether nothing was accepted for the sake of what is there already: a
+// quota of the tenant, or the backlog.
+func (c Code) IsRefusal() bool {
+	switch c {
+	case QuotaPending, QuotaBytes, QuotaDeliveries, QuotaRequests, QuotaRate, Overloaded:
+		return true
+	default:
+		return false
+	}
+}
 
 // Error is a failure that is explained to the caller.
 type Error struct {
@@ -26,6 +47,8 @@ type Error struct {
 	// Pointer is the JSON pointer (RFC 6901) of the field at fault, if one is.
 	Pointer string
 	Detail  string
+	// RetryAfter is when to try again: 0 where nobody knows.
+	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string {

@@ -10,7 +10,7 @@ import (
 var (
 	idPattern     = regexp.MustCompile(`^[A-Za-z0-9_:-]{1,128}$`)
 	importPattern = regexp.MustCompile(`^[A-Za-z0-9_:.-]{1,128}$`)
-	tenantPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	tenantPattern = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
 )
 
 // DefaultTenant is the tenant of requests that name none.
@@ -34,10 +34,11 @@ func ValidateImport(pointer, name string) error {
 	return nil
 }
 
-// ValidateTenant checks that the name of a tenant is 1 to 64 of A-Z a-z 0-9 _ -.
+// ValidateTenant checks that the name of a tenant is 1 to 64 of a-z 0-9 _ -: no two names
+// differ by case alone.
 func ValidateTenant(name string) error {
 	if !tenantPattern.MatchString(name) {
-		return Errorf(Invalid, "", "a tenant is 1 to 64 of A-Z a-z 0-9 _ -")
+		return Errorf(Invalid, "", "a tenant is 1 to 64 of a-z 0-9 _ -")
 	}
 	return nil
 }

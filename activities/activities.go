@@ -48,7 +48,10 @@ type Activities struct {
 	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
 	// their own.
 	MaxInFlight int
-	Log         *slog.Logger
+	// MaxReschedules is after how many attempts at a message its receiver no longer puts it
+	// off by less than an hour. 0: it always may.
+	MaxReschedules int
+	Log            *slog.Logger
 	// Now is the clock by which attempts expire.
 	Now func() time.Time
 

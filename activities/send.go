@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/postdate/postdate"
@@ -47,6 +48,7 @@ func (a *Activities) attempt(ctx context.Context, s protocol.DeliveryTask, numbe
 	ctx = context.WithoutCancel(ctx)
 	attempt, target, err := a.deliver(ctx, s)
 	attempt.Number = number
+	attempt = a.spaceOut(ctx, attempt)
 	a.report(ctx, s, target, attempt, err)
 	return attempt, err
 }
@@ -216,7 +218,9 @@ func (a *Activities) logAttempt(ctx context.Context, s protocol.DeliveryTask, ta
 		level = slog.LevelWarn
 	}
 	if attempt.Error != "" {
-		attrs = append(attrs, slog.String("error", attempt.Error))
+		// What follows may be the receiver's words: they are the tenant's to read.
+		ours, _, _ := strings.Cut(attempt.Error, ": ")
+		attrs = append(attrs, slog.String("error", ours))
 	}
 	if err != nil {
 		level = slog.LevelError

@@ -183,3 +183,20 @@ func TestSend_KnowsAnEndpointThatWasMadeElsewhereJustNow(t *testing.T) {
 	require.NoError(t, f.run(protocol.SendActivity, task(postdate.Destination{Endpoint: "ep_new"}), &made))
 	require.Equal(t, postdate.Accepted, made.Outcome)
 }
+
+// The operator's log says what happened in our words: what a receiver says is the tenant's to
+// read.
+func TestSend_KeepsReceiversWordsOutOfTheLog(t *testing.T) {
+	t.Parallel()
+	f := newFakes(t)
+	f.answer = func(context.Context, postdate.Message, postdate.Target) (postdate.Attempt, error) {
+		return postdate.Attempt{
+			At: now, Outcome: postdate.Accepted, Status: 200, Response: "words of the answer",
+			Error: `postdate-reschedule was not understood: "words of the header" is neither a time nor a duration`,
+		}, nil
+	}
+	made := f.send(task(postdate.Destination{URL: "https://b.example/hooks"}))
+	require.Contains(t, made.Error, "words of the header")
+	require.NotContains(t, f.log.String(), "words of")
+	require.Contains(t, f.log.String(), `"error":"postdate-reschedule was not understood"`)
+}

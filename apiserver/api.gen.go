@@ -1284,6 +1284,41 @@ type PutCalendar struct {
 // QueuePosition Where a delivery that is `waiting` stands in its endpoint's queue.
 type QueuePosition = postdate.QueuePosition
 
+// Quota defines model for Quota.
+type Quota struct {
+	// Limit What may be used. Absent where there is no limit.
+	//
+	// Example: 1000000
+	Limit *int64 `json:"limit,omitempty"`
+
+	// Used What is used. Absent of what only a single request uses.
+	//
+	// Example: 1200
+	Used *int64 `json:"used,omitempty"`
+}
+
+// Quotas What a tenant may use, and what it uses.
+type Quotas struct {
+	// DeliveriesPerRequest The deliveries that one request's events make. Beyond it `quota_deliveries`.
+	DeliveriesPerRequest Quota `json:"deliveries_per_request"`
+
+	// KeptBytes About how many bytes the data of those messages have, and what is kept with them. Beyond it `quota_bytes`.
+	KeptBytes Quota `json:"kept_bytes"`
+
+	// PendingMessages Messages that were accepted and have not ended, of an event one for each subscriber. Beyond it `quota_pending`.
+	PendingMessages Quota `json:"pending_messages"`
+
+	// RequestsPerSecond Requests with all keys of the tenant together, within the last second. Beyond it `quota_rate`.
+	RequestsPerSecond Quota `json:"requests_per_second"`
+
+	// RequestsUnderWay Requests with the tenant's keys that are under way, this one too. Beyond it `quota_requests`.
+	RequestsUnderWay Quota `json:"requests_under_way"`
+
+	// Reschedules After how many attempts at one message its receiver no longer puts it off (`postdate-reschedule`) by less than
+	// an hour. The attempts say so.
+	Reschedules Quota `json:"reschedules"`
+}
+
 // RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
 // second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
 type RateLimit = postdate.RateLimit
@@ -1765,6 +1800,9 @@ type ServerInterface interface {
 	// GetOperation Get the progress of what is done by filter
 	// (GET /v1/operations/{id})
 	GetOperation(ctx echo.Context, id ID) error
+	// GetQuota Get the quotas and what is used of them
+	// (GET /v1/quota)
+	GetQuota(ctx echo.Context) error
 	// ListSchedules List schedules
 	// (GET /v1/schedules)
 	ListSchedules(ctx echo.Context, params ListSchedulesParams) error
@@ -2372,6 +2410,15 @@ func (w *ServerInterfaceWrapper) GetOperation(ctx echo.Context) error {
 	return err
 }
 
+// GetQuota converts echo context to params.
+func (w *ServerInterfaceWrapper) GetQuota(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetQuota(ctx)
+	return err
+}
+
 // ListSchedules converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSchedules(ctx echo.Context) error {
 	var err error
@@ -2773,6 +2820,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/keys", wrapper.CreateKey, options.OperationMiddlewares["createKey"]...)
 	router.DELETE(options.BaseURL+"/v1/keys/:id", wrapper.RevokeKey, options.OperationMiddlewares["revokeKey"]...)
 	router.GET(options.BaseURL+"/v1/operations/:id", wrapper.GetOperation, options.OperationMiddlewares["getOperation"]...)
+	router.GET(options.BaseURL+"/v1/quota", wrapper.GetQuota, options.OperationMiddlewares["getQuota"]...)
 	router.GET(options.BaseURL+"/v1/schedules", wrapper.ListSchedules, options.OperationMiddlewares["listSchedules"]...)
 	router.POST(options.BaseURL+"/v1/schedules", wrapper.CreateSchedule, options.OperationMiddlewares["createSchedule"]...)
 	router.DELETE(options.BaseURL+"/v1/schedules/:id", wrapper.CancelSchedule, options.OperationMiddlewares["cancelSchedule"]...)
@@ -3589,6 +3637,27 @@ func (response GetOperation200JSONResponse) VisitGetOperationResponse(w http.Res
 	return err
 }
 
+type GetQuotaRequestObject struct {
+}
+
+type GetQuotaResponseObject interface {
+	VisitGetQuotaResponse(w http.ResponseWriter) error
+}
+
+type GetQuota200JSONResponse Quotas
+
+func (response GetQuota200JSONResponse) VisitGetQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSchedulesRequestObject struct {
 	Params ListSchedulesParams
 }
@@ -4115,6 +4184,9 @@ type StrictServerInterface interface {
 	// GetOperation Get the progress of what is done by filter
 	// (GET /v1/operations/{id})
 	GetOperation(ctx context.Context, request GetOperationRequestObject) (GetOperationResponseObject, error)
+	// GetQuota Get the quotas and what is used of them
+	// (GET /v1/quota)
+	GetQuota(ctx context.Context, request GetQuotaRequestObject) (GetQuotaResponseObject, error)
 	// ListSchedules List schedules
 	// (GET /v1/schedules)
 	ListSchedules(ctx context.Context, request ListSchedulesRequestObject) (ListSchedulesResponseObject, error)
@@ -5206,6 +5278,29 @@ func (sh *strictHandler) GetOperation(ctx echo.Context, id ID) error {
 		return err
 	} else if validResponse, ok := response.(GetOperationResponseObject); ok {
 		return validResponse.VisitGetOperationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetQuota operation middleware
+func (sh *strictHandler) GetQuota(ctx echo.Context) error {
+	var request GetQuotaRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetQuota(ctx.Request().Context(), request.(GetQuotaRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetQuota")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetQuotaResponseObject); ok {
+		return validResponse.VisitGetQuotaResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

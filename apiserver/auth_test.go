@@ -224,3 +224,11 @@ func TestTenants_SeeTheirOwnEventsOnly(t *testing.T) {
 	require.False(t, mine.Duplicate, "an id is one tenant's")
 	require.Empty(t, mine.Deliveries, "and so are subscriptions")
 }
+
+// No two tenants' names differ by case alone.
+func TestAuth_TenantsAreInLowerCase(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	a.do(http.MethodGet, "/v1/endpoints", "", "Postdate-Tenant", "acme_1-b").is(http.StatusOK)
+	a.do(http.MethodGet, "/v1/endpoints", "", "Postdate-Tenant", "Acme_1-b").problem(http.StatusUnprocessableEntity, postdate.Invalid)
+}

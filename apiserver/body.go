@@ -62,6 +62,13 @@ func readBodyOf(c echo.Context, most int) ([]byte, error) {
 	if err != nil {
 		return nil, postdate.Errorf(malformed, "", "the body cannot be read: %s", err)
 	}
+	size := len(body)
+	if packed {
+		size = maxBody
+	}
+	if err := takeRoom(c, size); err != nil {
+		return nil, err
+	}
 	if packed && len(body) > 0 {
 		if body, err = unpack(body, most); err != nil {
 			return nil, err

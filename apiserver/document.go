@@ -19,6 +19,16 @@ import (
 // data passes through (10,000), and far above what is in use.
 const maxDepth = 128
 
+const (
+	// maxMembers bounds the members of one object, and maxUnknown those of a whole body that
+	// its schema does not have: so that what is refused costs no more than what is taken. No
+	// object that a schema describes has half as many.
+	maxMembers = 1000
+	maxUnknown = 100
+	// maxValues bounds the values of a body, except those of opaque members.
+	maxValues = 50_000
+)
+
 // opaqueExtension marks a schema in the specification whose values are not inspected.
 const opaqueExtension = "x-opaque"
 
@@ -53,6 +63,8 @@ type documentReader struct {
 	form    []byte
 	// copied is how much of body is in form already.
 	copied int64
+	// values and unknown count what was read.
+	values, unknown int
 }
 
 func newDocumentReader(body []byte) (*documentReader, error) {
@@ -91,6 +103,10 @@ func (r *documentReader) end(err error) error {
 
 // value reads a value of that schema: nil is none.
 func (r *documentReader) value(schema *openapi3.Schema) error {
+	r.values++
+	if r.values > maxValues {
+		return postdate.Errorf(postdate.Invalid, "", "has more than %d values", maxValues)
+	}
 	switch r.decoder.PeekKind() {
 	case '{':
 		return r.object(schema)
@@ -119,6 +135,9 @@ func (r *documentReader) object(schema *openapi3.Schema) error {
 			return postdate.Errorf(postdate.Invalid, string(r.decoder.StackPointer()), "appears twice")
 		}
 		seen[name] = true
+		if err := r.count(schema, name, len(seen)); err != nil {
+			return err
+		}
 		member := memberOf(schema, name)
 		if isOpaque(member) {
 			err = r.opaque()
@@ -141,13 +160,36 @@ func (r *documentReader) array(schema *openapi3.Schema) error {
 	if schema != nil && schema.Items != nil {
 		items = schema.Items.Value
 	}
-	for r.decoder.PeekKind() != ']' {
+	for n := uint64(1); r.decoder.PeekKind() != ']'; n++ {
+		if schema != nil && schema.MaxItems != nil && n > *schema.MaxItems {
+			return postdate.Errorf(postdate.Invalid, r.parent(), "has at most %d items", *schema.MaxItems)
+		}
 		if err := r.value(items); err != nil {
 			return err
 		}
 	}
 	_, err := r.decoder.ReadToken()
 	return err
+}
+
+// count refuses an object for its members, of which there are n by now.
+func (r *documentReader) count(schema *openapi3.Schema, name string, n int) error {
+	if n > maxMembers {
+		return postdate.Errorf(postdate.Invalid, r.parent(), "has more than %d members", maxMembers)
+	}
+	if schema != nil && schema.Properties[name] == nil && schema.AdditionalProperties.Has != nil && !*schema.AdditionalProperties.Has {
+		r.unknown++
+		if r.unknown > maxUnknown {
+			return postdate.Errorf(postdate.Invalid, r.parent(), "has members that are not known, and there are more than %d in all", maxUnknown)
+		}
+	}
+	return nil
+}
+
+// parent is the object or array that has what was read last.
+func (r *documentReader) parent() string {
+	pointer := string(r.decoder.StackPointer())
+	return pointer[:max(0, strings.LastIndexByte(pointer, '/'))]
 }
 
 // enter reads the beginning of an object or of an array.

@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/postdate/postdate/internal/ingest"
@@ -45,8 +46,9 @@ func (s *server) publish(ctx context.Context, in incoming, key string) (Publishe
 	if in.err != nil {
 		return Published{}, in.err
 	}
-	published, err := s.Ingester.PublishBatch(ctx, ingest.Batch{
+	published, err := s.publishAll(ctx, ingest.Batch{
 		Tenant: tenantOf(ctx), Events: []postdate.Event{in.event}, Key: key, TraceParent: traceParent(ctx),
+		Limited: true,
 	})
 	if err != nil {
 		return Published{}, err
@@ -55,9 +57,19 @@ func (s *server) publish(ctx context.Context, in incoming, key string) (Publishe
 	return Published{ID: result.ID, Duplicate: result.Duplicate, Deliveries: refsOf(result.Deliveries)}, result.Err
 }
 
+// publishAll publishes a batch, and measures that it makes too many deliveries. The other
+// quotas are measured where they refuse.
+func (s *server) publishAll(ctx context.Context, batch ingest.Batch) ([]ingest.Published, error) {
+	published, err := s.Ingester.PublishBatch(ctx, batch)
+	if slices.ContainsFunc(published, func(p ingest.Published) bool { return postdate.CodeOf(p.Err) == postdate.QuotaDeliveries }) {
+		s.Quotas.CountRefusal(ctx, batch.Tenant, postdate.QuotaDeliveries)
+	}
+	return published, err
+}
+
 // publishBatch publishes the events that are not refused, and returns a result for each.
 func (s *server) publishBatch(ctx context.Context, events []incoming, key string) (PublishedBatch, error) {
-	batch := ingest.Batch{Tenant: tenantOf(ctx), Key: key, TraceParent: traceParent(ctx)}
+	batch := ingest.Batch{Tenant: tenantOf(ctx), Key: key, TraceParent: traceParent(ctx), Limited: true}
 	answers := make([]ingest.Published, len(events))
 	var places []int
 	for place, in := range events {
@@ -67,8 +79,11 @@ func (s *server) publishBatch(ctx context.Context, events []incoming, key string
 		}
 		batch.Events, places = append(batch.Events, in.event), append(places, place)
 	}
-	published, err := s.Ingester.PublishBatch(ctx, batch)
+	published, err := s.publishAll(ctx, batch)
 	if err != nil {
+		return PublishedBatch{}, err
+	}
+	if err := allRefused(published, len(events)); err != nil {
 		return PublishedBatch{}, err
 	}
 	for i, result := range published {
@@ -82,6 +97,20 @@ func (s *server) publishBatch(ctx context.Context, events []incoming, key string
 		}
 	}
 	return PublishedBatch{Data: results}, nil
+}
+
+// allRefused is why each of so many events was refused, where that is what the tenant has
+// already, or the backlog.
+func allRefused(published []ingest.Published, events int) error {
+	if len(published) < events || events == 0 {
+		return nil
+	}
+	for _, result := range published {
+		if !postdate.CodeOf(result.Err).IsRefusal() {
+			return nil
+		}
+	}
+	return published[0].Err
 }
 
 // within points an error about a field of one event to the field in the batch.

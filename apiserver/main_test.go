@@ -33,6 +33,7 @@ import (
 	"github.com/postdate/postdate/internal/executions"
 	"github.com/postdate/postdate/internal/ingest"
 	"github.com/postdate/postdate/internal/pacer"
+	"github.com/postdate/postdate/internal/quotas"
 	"github.com/postdate/postdate/internal/recurrences"
 	"github.com/postdate/postdate/internal/tenants"
 	"github.com/postdate/postdate/protocol"
@@ -157,7 +158,12 @@ func config(c client.Client) apiserver.Config {
 	if c != temporal {
 		s = newTenants(c)
 	}
+	unlimited, err := quotas.New(quotas.Config{Executions: newExecutions(c)})
+	if err != nil {
+		panic(err) // it measures nothing
+	}
 	return apiserver.Config{
+		Quotas:   unlimited,
 		Ingester: newIngester(c, s), Deliveries: newDeliveries(c, s), Recurrences: newRecurrences(c, s), Tenants: s, Namespace: namespace, UIURL: uiURL,
 		AdminKeys: []string{adminKey},
 		Log:       enginetest.Quiet,

@@ -3,7 +3,9 @@ package apiserver
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 	"go.temporal.io/api/serviceerror"
@@ -33,7 +35,13 @@ var statusOf = map[postdate.Code]int{
 	unsupportedMediaType:     http.StatusUnsupportedMediaType,
 	postdate.Invalid:         http.StatusUnprocessableEntity,
 	postdate.TooManyRequests: http.StatusTooManyRequests,
+	postdate.QuotaPending:    http.StatusTooManyRequests,
+	postdate.QuotaBytes:      http.StatusTooManyRequests,
+	postdate.QuotaDeliveries: http.StatusTooManyRequests,
+	postdate.QuotaRequests:   http.StatusTooManyRequests,
+	postdate.QuotaRate:       http.StatusTooManyRequests,
 	postdate.Unavailable:     http.StatusServiceUnavailable,
+	postdate.Overloaded:      http.StatusServiceUnavailable,
 }
 
 // statusGone is what the log says of a caller that did not wait for the answer.
@@ -111,6 +119,9 @@ func (s *server) answerError(err error, c echo.Context) {
 		header.Set(echo.HeaderWWWAuthenticate, `Bearer realm="postdate"`)
 	case http.StatusServiceUnavailable:
 		header.Set(echo.HeaderRetryAfter, "1")
+	}
+	if refusal, ok := errors.AsType[*postdate.Error](err); ok && refusal.RetryAfter > 0 {
+		header.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(refusal.RetryAfter.Seconds()))))
 	}
 	c.Response().WriteHeader(p.Status)
 	_ = c.Echo().JSONSerializer.Serialize(c, p, "") // fails only with a caller that has gone

@@ -7,11 +7,19 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
+
+	"github.com/postdate/postdate"
 )
+
+// maxParameters bounds the parameters of a query: no operation has half as many.
+const maxParameters = 50
 
 // validateQuery refuses a query that cannot be parsed completely. net/url drops the
 // parameters that it cannot parse, and a filter that is dropped would match everything.
 func validateQuery(raw string) error {
+	if strings.Count(raw, "&") >= maxParameters {
+		return postdate.Errorf(postdate.Invalid, "", "the query has more than %d parameters", maxParameters)
+	}
 	var faults []FieldError
 	for parameter := range strings.SplitSeq(raw, "&") {
 		name, value, _ := strings.Cut(parameter, "=")

@@ -24,14 +24,14 @@ func (s *server) createRecurring(ctx context.Context, r CreateScheduleRequestObj
 	if err == nil {
 		in.Task = recurringTask(ctx, schedule)
 		var created postdate.RecurringSchedule
-		if created, err = s.Recurrences.Create(ctx, in); err == nil {
+		if created, err = s.startRecurring(ctx, in); err == nil {
 			return CreateSchedule201JSONResponse{
 				Body:    s.recurringOf(created),
 				Headers: CreateSchedule201ResponseHeaders{Location: "/v1/schedules/" + in.ID},
 			}, nil
 		}
 	}
-	if !errors.Is(err, executions.ErrExists) && postdate.CodeOf(err) != postdate.Invalid {
+	if !errors.Is(err, executions.ErrExists) && postdate.CodeOf(err) != postdate.Invalid && !postdate.CodeOf(err).IsRefusal() {
 		return nil, err
 	}
 	// It may have been accepted when it first came, and be refused by now.
@@ -43,6 +43,20 @@ func (s *server) createRecurring(ctx context.Context, r CreateScheduleRequestObj
 		return nil, taken(in.ID)
 	}
 	return nil, err
+}
+
+// startRecurring starts a recurring schedule, unless a quota refuses it: it is a message that
+// is kept, as each of its ticks' deliveries is.
+func (s *server) startRecurring(ctx context.Context, in protocol.RecurrenceInput) (postdate.RecurringSchedule, error) {
+	release, err := s.Quotas.Admit(ctx, in.Tenant(), 1, int64(len(in.Task.Shipment.Message.Data)))
+	if err != nil {
+		return postdate.RecurringSchedule{}, err
+	}
+	created, err := s.Recurrences.Create(ctx, in)
+	if err != nil {
+		release()
+	}
+	return created, err
 }
 
 // taken refuses an id that another schedule has.

@@ -55,15 +55,21 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 	}
 	in := deliverInput(ctx, schedule, now)
 	in.Local = local
-	start := s.Ingester.Start
+	accept := s.Ingester.Accept
 	if !named {
-		start = s.Ingester.StartUnnamed
+		accept = s.Ingester.AcceptUnnamed
 	}
-	created, err := start(ctx, in, accepted)
-	if errors.Is(err, executions.ErrExists) {
+	created, err := accept(ctx, in, accepted)
+	switch {
+	case errors.Is(err, executions.ErrExists):
 		return s.repeated(ctx, schedule.ID, accepted.Digest)
-	}
-	if err != nil {
+	case err != nil && named && postdate.CodeOf(err).IsRefusal():
+		// What was accepted before is answered, whatever the tenant may have besides.
+		if before, unknown := s.repeated(ctx, schedule.ID, accepted.Digest); postdate.CodeOf(unknown) != postdate.NotFound {
+			return before, unknown
+		}
+		return nil, err
+	case err != nil:
 		return nil, err
 	}
 	return CreateSchedule201JSONResponse{

@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/github.com/labstack/echo/otelecho"
 
 	"github.com/postdate/postdate/internal/deliveries"
+	"github.com/postdate/postdate/internal/quotas"
 	"github.com/postdate/postdate/internal/recurrences"
 	"github.com/postdate/postdate/internal/tenants"
 )
@@ -45,6 +46,16 @@ type Config struct {
 	// RateLimit is how many requests a second each key of a tenant may make by
 	// this process: twice as many at once. 0: as many as it likes.
 	RateLimit int
+	// TenantRateLimit is the same for all keys of a tenant together.
+	TenantRateLimit int
+	// TenantRequests is how many requests a tenant may have under way in this process, with
+	// its own keys. 0: as many as it likes.
+	TenantRequests int
+	// Quotas bound what a tenant keeps. RequestDeliveries is how many deliveries one request
+	// may make, and Reschedules after how many attempts a receiver no longer puts a message
+	// off by less than an hour: both hold elsewhere, and are shown here. 0: no bound.
+	Quotas                         *quotas.Store
+	RequestDeliveries, Reschedules int
 
 	// AllowHTTP allows destinations of plain http.
 	AllowHTTP bool
@@ -76,6 +87,10 @@ type server struct {
 	imports    *imports
 	// scheduleSchema is the form of a schedule in a batch or an import.
 	scheduleSchema *openapi3.Schema
+
+	tenantLimits *limits
+	underWay     *underWay
+	validating   *validating
 }
 
 var _ StrictServerInterface = (*server)(nil)
@@ -90,7 +105,7 @@ func New(c Config) (http.Handler, error) {
 	e.HTTPErrorHandler = s.answerError
 	e.Use(
 		otelecho.Middleware("postdate", otelecho.WithPropagators(traceContext), otelecho.WithSkipper(isUntraced)),
-		s.observe, s.authenticate, s.limit, s.authorize, s.validate,
+		s.observe, s.authenticate, s.bound, s.limit, s.authorize, s.validate,
 	)
 	routes := withHead{e}
 	RegisterHandlers(routes, cloudEventsServer{ServerInterface: NewStrictHandler(s, nil), server: s})
@@ -109,8 +124,8 @@ func (e withHead) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc)
 }
 
 func newServer(c Config) (*server, error) {
-	if c.Ingester == nil || c.Deliveries == nil || c.Recurrences == nil || c.Tenants == nil || len(c.AdminKeys) == 0 || slices.Contains(c.AdminKeys, "") {
-		return nil, errors.New("the API needs Ingester, Deliveries, Recurrences, Tenants and AdminKeys")
+	if c.Ingester == nil || c.Deliveries == nil || c.Recurrences == nil || c.Tenants == nil || c.Quotas == nil || len(c.AdminKeys) == 0 || slices.Contains(c.AdminKeys, "") {
+		return nil, errors.New("the API needs Ingester, Deliveries, Recurrences, Tenants, Quotas and AdminKeys")
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -123,7 +138,11 @@ func newServer(c Config) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{Config: c, operations: operations, limits: newLimits(c.RateLimit), guesses: newGuesses(), imports: newImports()}
+	s := &server{
+		Config: c, operations: operations, limits: newLimits(c.RateLimit), guesses: newGuesses(), imports: newImports(),
+		tenantLimits: newLimits(c.TenantRateLimit), underWay: newUnderWay(c.TenantRequests),
+		validating: newValidating(),
+	}
 	s.scheduleSchema = operations[route{http.MethodPost, pathSchedules}].schema(echo.MIMEApplicationJSON)
 	for _, key := range c.AdminKeys {
 		s.keyHashes = append(s.keyHashes, hash(key))

@@ -94,23 +94,36 @@ func (s *server) validate(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := unquoteKey(c.Request().Header); err != nil {
 			return err
 		}
-		body, options, err := acceptBody(c, op)
+		body, err := s.validateBody(c, op)
 		if err != nil {
 			return err
-		}
-		faults := parameterFaults(c, op)
-		form := formFaults(c, op, options)
-		form = slices.DeleteFunc(form, func(fault FieldError) bool { // the other detail is clearer
-			return slices.ContainsFunc(faults, func(said FieldError) bool { return said.Pointer == fault.Pointer })
-		})
-		if faults = append(faults, form...); len(faults) > 0 {
-			return invalid(faults)
 		}
 		if body != nil {
 			setBody(c.Request(), body) // with all that is opaque
 		}
 		return next(c)
 	}
+}
+
+// validateBody reads and returns the body of a request, and refuses what the specification
+// does not allow. Others wait while too much is read and validated.
+func (s *server) validateBody(c echo.Context, op *operation) (body []byte, err error) {
+	room := s.validating.enter()
+	defer room.leave()
+	c.Set(roomKey, room)
+	body, options, err := acceptBody(c, op)
+	if err != nil {
+		return nil, err
+	}
+	faults := parameterFaults(c, op)
+	form := formFaults(c, op, options)
+	form = slices.DeleteFunc(form, func(fault FieldError) bool { // the other detail is clearer
+		return slices.ContainsFunc(faults, func(said FieldError) bool { return said.Pointer == fault.Pointer })
+	})
+	if faults = append(faults, form...); len(faults) > 0 {
+		return nil, invalid(faults)
+	}
+	return body, nil
 }
 
 // acceptBody reads and returns the body of a request, and leaves in the request the form
@@ -175,6 +188,9 @@ func pathValue(c echo.Context, value string) string {
 	return value // not reached: net/http has decoded the path
 }
 
+// maxFaults bounds the faults that an answer names.
+const maxFaults = 100
+
 // invalid is the problem of a request with faults, of which there is at least one.
 func invalid(faults []FieldError) Problem {
 	slices.SortStableFunc(faults, func(a, b FieldError) int { return strings.Compare(a.Pointer, b.Pointer) })
@@ -182,7 +198,7 @@ func invalid(faults []FieldError) Problem {
 	if more := len(faults) - 1; more > 0 {
 		detail += fmt.Sprintf(", and %d more", more)
 	}
-	return Problem{Code: postdate.Invalid, Detail: detail, Errors: faults}
+	return Problem{Code: postdate.Invalid, Detail: detail, Errors: faults[:min(len(faults), maxFaults)]}
 }
 
 // fieldErrors shortens the errors of the validation.
@@ -248,10 +264,17 @@ func fieldError(e *openapi3.SchemaError) FieldError {
 	return FieldError{Pointer: pointer(path...), Detail: detail}
 }
 
-// pointer is the JSON pointer (RFC 6901) to what is found by names.
+// maxName bounds what an answer says of a name that is not known.
+const maxName = 200
+
+// pointer is the JSON pointer (RFC 6901) to what is found by names, of which long ones are
+// cut off: none that is known is.
 func pointer(names ...string) string {
 	var text strings.Builder
 	for _, name := range names {
+		if len(name) > maxName {
+			name = strings.ToValidUTF8(name[:maxName], "") + "…"
+		}
 		text.WriteString("/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
 	}
 	return text.String()

@@ -1284,6 +1284,41 @@ type PutCalendar struct {
 // QueuePosition Where a delivery that is `waiting` stands in its endpoint's queue.
 type QueuePosition = postdate.QueuePosition
 
+// Quota defines model for Quota.
+type Quota struct {
+	// Limit What may be used. Absent where there is no limit.
+	//
+	// Example: 1000000
+	Limit *int64 `json:"limit,omitempty"`
+
+	// Used What is used. Absent of what only a single request uses.
+	//
+	// Example: 1200
+	Used *int64 `json:"used,omitempty"`
+}
+
+// Quotas What a tenant may use, and what it uses.
+type Quotas struct {
+	// DeliveriesPerRequest The deliveries that one request's events make. Beyond it `quota_deliveries`.
+	DeliveriesPerRequest Quota `json:"deliveries_per_request"`
+
+	// KeptBytes About how many bytes the data of those messages have, and what is kept with them. Beyond it `quota_bytes`.
+	KeptBytes Quota `json:"kept_bytes"`
+
+	// PendingMessages Messages that were accepted and have not ended, of an event one for each subscriber. Beyond it `quota_pending`.
+	PendingMessages Quota `json:"pending_messages"`
+
+	// RequestsPerSecond Requests with all keys of the tenant together, within the last second. Beyond it `quota_rate`.
+	RequestsPerSecond Quota `json:"requests_per_second"`
+
+	// RequestsUnderWay Requests with the tenant's keys that are under way, this one too. Beyond it `quota_requests`.
+	RequestsUnderWay Quota `json:"requests_under_way"`
+
+	// Reschedules After how many attempts at one message its receiver no longer puts it off (`postdate-reschedule`) by less than
+	// an hour. The attempts say so.
+	Reschedules Quota `json:"reschedules"`
+}
+
 // RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
 // second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
 type RateLimit = postdate.RateLimit
@@ -2177,6 +2212,17 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/operations/{id} (the `GetOperation` operationId).
 	GetOperation(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetQuota Get the quotas and what is used of them
+	//
+	// Answers what this tenant may use, and what it uses now. A quota without `limit` has none.
+	//
+	// `pending_messages` and `kept_bytes` are counted by the engine, at most a second ago unless counting takes long:
+	// messages that many share an execution with are estimated, and so are bytes, within a third. All else is of the
+	// process that answers.
+	//
+	// Corresponds with GET /v1/quota (the `GetQuota` operationId).
+	GetQuota(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListSchedules List schedules
 	//
@@ -3300,6 +3346,27 @@ func (c *Client) RevokeKey(ctx context.Context, id ID, reqEditors ...RequestEdit
 // Corresponds with GET /v1/operations/{id} (the `GetOperation` operationId).
 func (c *Client) GetOperation(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetOperationRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetQuota Get the quotas and what is used of them
+//
+// Answers what this tenant may use, and what it uses now. A quota without `limit` has none.
+//
+// `pending_messages` and `kept_bytes` are counted by the engine, at most a second ago unless counting takes long:
+// messages that many share an execution with are estimated, and so are bytes, within a third. All else is of the
+// process that answers.
+//
+// Corresponds with GET /v1/quota (the `GetQuota` operationId).
+func (c *Client) GetQuota(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetQuotaRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -5134,6 +5201,33 @@ func NewGetOperationRequest(server string, id ID) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetQuotaRequest constructs an http.Request for the GetQuota method
+func NewGetQuotaRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/quota")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListSchedulesRequest constructs an http.Request for the ListSchedules method
 func NewListSchedulesRequest(server string, params *ListSchedulesParams) (*http.Request, error) {
 	var err error
@@ -6397,6 +6491,19 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/operations/{id} (the `GetOperation` operationId).
 	GetOperationWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetOperationResponse, error)
+
+	// GetQuotaWithResponse Get the quotas and what is used of them
+	//
+	// Answers what this tenant may use, and what it uses now. A quota without `limit` has none.
+	//
+	// `pending_messages` and `kept_bytes` are counted by the engine, at most a second ago unless counting takes long:
+	// messages that many share an execution with are estimated, and so are bytes, within a third. All else is of the
+	// process that answers.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/quota (the `GetQuota` operationId).
+	GetQuotaWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetQuotaResponse, error)
 
 	// ListSchedulesWithResponse List schedules
 	//
@@ -8038,6 +8145,47 @@ func (r GetOperationResponse) ContentType() string {
 	return ""
 }
 
+type GetQuotaResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Quotas
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetQuotaResponse) GetJSON200() *Quotas {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetQuotaResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetQuotaResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetQuotaResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetQuotaResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListSchedulesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -9418,6 +9566,25 @@ func (c *ClientWithResponses) GetOperationWithResponse(ctx context.Context, id I
 	return ParseGetOperationResponse(rsp)
 }
 
+// GetQuotaWithResponse Get the quotas and what is used of them
+//
+// Answers what this tenant may use, and what it uses now. A quota without `limit` has none.
+//
+// `pending_messages` and `kept_bytes` are counted by the engine, at most a second ago unless counting takes long:
+// messages that many share an execution with are estimated, and so are bytes, within a third. All else is of the
+// process that answers.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/quota (the `GetQuota` operationId).
+func (c *ClientWithResponses) GetQuotaWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetQuotaResponse, error) {
+	rsp, err := c.GetQuota(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetQuotaResponse(rsp)
+}
+
 // ListSchedulesWithResponse List schedules
 //
 // Lists schedules, newest first: by when each was started. That order does not change while they end, so a walk
@@ -10705,6 +10872,32 @@ func ParseGetOperationResponse(rsp *http.Response) (*GetOperationResponse, error
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Operation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetQuotaResponse parses an HTTP response from a GetQuotaWithResponse call
+func ParseGetQuotaResponse(rsp *http.Response) (*GetQuotaResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetQuotaResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Quotas
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

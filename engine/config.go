@@ -65,6 +65,9 @@ type Config struct {
 	// SearchAttributes are registered, and indexed; what is registered already
 	// stays.
 	SearchAttributes map[string]enumspb.IndexedValueType
+	// CountBy names search attributes by which open executions are counted: they get an
+	// index together, so that what has ended costs such a count nothing.
+	CountBy []string
 
 	// Logger logs the engine's warnings and errors, and its information at debug level.
 	// slog.Default when nil.

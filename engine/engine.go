@@ -62,11 +62,11 @@ func (e *Engine) start(ctx context.Context, c Config) error {
 	if e.store, err = openStore(ctx, c); err != nil {
 		return err
 	}
-	columns, err := ensureNamespace(ctx, c, e.store)
+	aliases, err := ensureNamespace(ctx, c, e.store)
 	if err != nil {
 		return fmt.Errorf("namespace %s: %s", c.Namespace, oneLine(err))
 	}
-	if err := leanVisibility(ctx, e.store, columns); err != nil {
+	if err := leanVisibility(ctx, e.store, aliases, c.CountBy); err != nil {
 		return fmt.Errorf("visibility database: %s", oneLine(err))
 	}
 

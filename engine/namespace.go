@@ -22,10 +22,10 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// ensureNamespace creates or changes the namespace to match c, and returns the visibility
-// columns of its search attributes. It writes to the database before the server starts:
+// ensureNamespace creates or changes the namespace to match c, and returns its
+// search attributes by their visibility columns. It writes to the database before the server starts:
 // the server would take seconds to notice a change through its API.
-func ensureNamespace(ctx context.Context, c Config, s *store) ([]string, error) {
+func ensureNamespace(ctx context.Context, c Config, s *store) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	metadata, closeMetadata, err := openMetadata(s)
@@ -47,21 +47,21 @@ func ensureNamespace(ctx context.Context, c Config, s *store) ([]string, error) 
 		return nil, err
 	}
 	if ns.GetRetention().AsDuration() == c.Retention && maps.Equal(aliases, ns.GetCustomSearchAttributeAliases()) {
-		return columns(aliases), nil
+		return aliases, nil
 	}
 	ns.Retention, ns.CustomSearchAttributeAliases = durationpb.New(c.Retention), aliases
 	version, err := metadata.GetMetadata(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return columns(aliases), metadata.UpdateNamespace(ctx, &persistence.UpdateNamespaceRequest{
+	return aliases, metadata.UpdateNamespace(ctx, &persistence.UpdateNamespaceRequest{
 		Namespace:           found.Namespace,
 		IsGlobalNamespace:   found.IsGlobalNamespace,
 		NotificationVersion: version.NotificationVersion,
 	})
 }
 
-func createNamespace(ctx context.Context, c Config, metadata persistence.MetadataManager) ([]string, error) {
+func createNamespace(ctx context.Context, c Config, metadata persistence.MetadataManager) (map[string]string, error) {
 	aliases, err := addAliases(nil, c.SearchAttributes)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func createNamespace(ctx context.Context, c Config, metadata persistence.Metadat
 	ns.Detail.Config.Retention = durationpb.New(c.Retention)
 	ns.Detail.Config.CustomSearchAttributeAliases = aliases
 	_, err = metadata.CreateNamespace(ctx, &persistence.CreateNamespaceRequest{Namespace: ns.Detail})
-	return columns(aliases), err
+	return aliases, err
 }
 
 func openMetadata(s *store) (persistence.MetadataManager, func(), error) {
@@ -120,5 +120,3 @@ func addAliases(have map[string]string, want map[string]enumspb.IndexedValueType
 	}
 	return aliases, nil
 }
-
-func columns(aliases map[string]string) []string { return slices.Sorted(maps.Keys(aliases)) }

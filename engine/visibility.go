@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,19 +24,26 @@ var kept = []string{
 var indexStatement = regexp.MustCompile(
 	`(?is)^CREATE INDEX\s+(\w+)\s+ON executions_visibility\s+(USING GIN\s+)?\(namespace_id,\s*(\w+)`)
 
-// leanVisibility leaves the visibility database with the indexes that are used:
-// kept, and those of the columns in fields. It creates again an index that it dropped
-// earlier and that is used now.
-func leanVisibility(ctx context.Context, s *store, fields []string) error {
+// leanVisibility leaves the visibility database with the indexes that are used: kept, those
+// of the columns that have aliases, and one of what is counted by. It creates again an index
+// that it dropped earlier and that is used now.
+func leanVisibility(ctx context.Context, s *store, aliases map[string]string, countBy []string) error {
 	db, err := s.openVisibility()
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 
-	stmts, err := indexChanges(s.visibilitySchema, fields)
+	stmts, err := indexChanges(s.visibilitySchema, slices.Sorted(maps.Keys(aliases)))
 	if err != nil {
 		return err
+	}
+	if len(countBy) > 0 {
+		index, err := counting(aliases, countBy)
+		if err != nil {
+			return err
+		}
+		stmts = append(stmts, index)
 	}
 	return inTx(ctx, db, append(stmts, s.tuneVisibility...))
 }
@@ -47,6 +56,24 @@ const division = "TemporalNamespaceDivision"
 func byStart(name, column string) string {
 	return "CREATE INDEX IF NOT EXISTS postdate_" + name + "_start ON executions_visibility (namespace_id, " +
 		column + ", start_time) WHERE " + column + " IS NOT NULL"
+}
+
+// counting creates the index by which open executions are counted: by the columns of these
+// attributes, of which all that are counted have the first, and of Temporal's own conditions.
+// Those on the attributes come first: lists, which have none on all of them, keep to the
+// indexes that have their order.
+func counting(aliases map[string]string, countBy []string) (string, error) {
+	named := make([]string, len(countBy))
+	for column, name := range aliases {
+		if place := slices.Index(countBy, name); place >= 0 {
+			named[place] = column
+		}
+	}
+	if place := slices.Index(named, ""); place >= 0 {
+		return "", fmt.Errorf("%s is to be counted by, and is no search attribute", countBy[place])
+	}
+	return "CREATE INDEX IF NOT EXISTS postdate_count ON executions_visibility (namespace_id, " + strings.Join(named, ", ") +
+		", status, workflow_type_name, " + division + ") WHERE " + named[0] + " IS NOT NULL", nil
 }
 
 func indexChanges(schema string, fields []string) ([]string, error) {

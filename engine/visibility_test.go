@@ -105,7 +105,7 @@ func TestVisibility_KeepsTheIndexesThatAreUsed(t *testing.T) {
 
 func TestVisibility_SearchesTheIndexThatNarrowsMost(t *testing.T) {
 	t.Parallel()
-	e := start(t, Config{DataDir: t.TempDir(), SearchAttributes: attributes})
+	e := start(t, Config{DataDir: t.TempDir(), SearchAttributes: attributes, CountBy: []string{"Tenant", "State"}})
 	const tenant = "Keyword02 = 'acme'"
 	for where, index := range map[string]string{
 		"true":                     "default_idx",
@@ -115,6 +115,7 @@ func TestVisibility_SearchesTheIndexThatNarrowsMost(t *testing.T) {
 		tenant + " AND workflow_id LIKE 'schedule/acme/%' ESCAPE '!'":                                                                              "postdate_by_keyword_02",
 		tenant + " AND start_time > '2030-01-01' AND start_time <= '2030-02-01'":                                                                   "postdate_by_keyword_02_start",
 		tenant + " AND start_time > '2030-01-01' AND start_time <= '2030-02-01' AND workflow_type_name IN ('Deliver', 'Dispatch') AND status != 6": "postdate_by_keyword_02_start",
+		tenant + " AND start_time > '2030-01-01' AND start_time <= '2030-02-01' AND workflow_type_name IN ('Deliver', 'Dispatch') AND status = 1":  "postdate_by_keyword_02_start",
 		"status = 1": "by_status",
 		"workflow_type_name = 'Tenant' AND status = 1":         "by_workflow_type",
 		"workflow_id LIKE 'tenant/%' ESCAPE '!'":               "by_workflow_id",
@@ -136,6 +137,24 @@ func TestVisibility_CountsWhatIsDueByItsTime(t *testing.T) {
 	require.Contains(t, explain(t, e, `SELECT count(*) FROM executions_visibility WHERE namespace_id = 'n'
 		AND (Keyword01 = 'acme 2030-01-01T00:00:00Z' AND status = 1) AND TemporalNamespaceDivision IS NULL`),
 		" USING INDEX postdate_by_keyword_01")
+}
+
+// TestVisibility_CountsWhatIsOpenAlone has a tenant's open executions counted among
+// themselves, and not among those that have ended.
+func TestVisibility_CountsWhatIsOpenAlone(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{DataDir: t.TempDir(), SearchAttributes: attributes, CountBy: []string{"Tenant", "State"}})
+	for _, by := range []string{"Keyword01 IS NULL", "Keyword01 = '4'", "Keyword01 IN ('4', '8')"} {
+		require.Contains(t, explain(t, e, `SELECT count(*) FROM executions_visibility WHERE namespace_id = 'n'
+			AND (Keyword02 = 'acme' AND `+by+` AND workflow_type_name IN ('Deliver', 'Dispatch') AND status = 1) AND TemporalNamespaceDivision IS NULL`),
+			" USING INDEX postdate_count (namespace_id=? AND Keyword02=? AND Keyword01=? AND status=?", by)
+	}
+}
+
+func TestVisibility_CountsByWhatIsASearchAttribute(t *testing.T) {
+	t.Parallel()
+	_, err := Start(t.Context(), Config{Memory: true, SearchAttributes: attributes, CountBy: []string{"Tenant", "Shoe"}})
+	require.ErrorContains(t, err, "Shoe")
 }
 
 // plan is how SQLite goes about a list, as the server asks for it.

@@ -207,7 +207,12 @@ func (l list) attribute(key temporal.SearchAttributeKeyKeywordList) temporal.Sea
 
 // attributes are the search attributes with which the Dispatch of input in starts.
 func (in DispatchInput) attributes() temporal.SearchAttributes {
-	return temporal.NewSearchAttributes(append(in.Lists(), AttrTenant.ValueSet(in.Events[0].Message.Tenant))...)
+	data := 0
+	for _, event := range in.Events {
+		data += len(event.Message.Data)
+	}
+	attributes := append(in.Lists(), AttrTenant.ValueSet(in.Events[0].Message.Tenant))
+	return temporal.NewSearchAttributes(append(attributes, sizeAttributes(data)...)...)
 }
 
 // Size is about how many bytes in has.

@@ -100,10 +100,10 @@ func (in LineInput) attributes() temporal.SearchAttributes {
 	for _, entry := range in.Entries {
 		own.Add(in.Endpoint, entry)
 	}
-	return temporal.NewSearchAttributes(
+	return temporal.NewSearchAttributes(append(sizeAttributes(own.bytes),
 		AttrTenant.ValueSet(in.Tenant), AttrEndpoint.ValueSet([]string{in.Endpoint}), AttrState.ValueSet(string(postdate.Waiting)),
 		own.types.attribute(AttrMessageType), own.entities.attribute(AttrEntity),
-	)
+	)...)
 }
 
 // summary says in one line what in carries, for Temporal's Web UI.

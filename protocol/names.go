@@ -119,10 +119,14 @@ var (
 	AttrBurst = temporal.NewSearchAttributeKeyKeyword("Crowd")
 	// AttrImport is set on the schedules of an import that has a name.
 	AttrImport = temporal.NewSearchAttributeKeyKeyword("Import")
+	// AttrSize is set on executions that were started with much data: see [SizeClass].
+	AttrSize = temporal.NewSearchAttributeKeyKeyword("Size")
 )
 
 // SearchAttributes lists all search attributes, which must be registered with Temporal.
-var SearchAttributes = []temporal.SearchAttributeKey{AttrTenant, AttrEntity, AttrEndpoint, AttrMessageType, AttrState, AttrBurst, AttrImport}
+var SearchAttributes = []temporal.SearchAttributeKey{
+	AttrTenant, AttrEntity, AttrEndpoint, AttrMessageType, AttrState, AttrBurst, AttrImport, AttrSize,
+}
 
 // BurstOf names the deliveries of a tenant that are due in the same second.
 func BurstOf(tenant string, due time.Time) string {

@@ -183,13 +183,15 @@ func (in ScheduleGroupInput) Memo() GroupedSchedules {
 // attributes are the search attributes with which the ScheduleGroup of input in starts.
 func (in ScheduleGroupInput) attributes() temporal.SearchAttributes {
 	var own ScheduleGroupCapacity
+	data := 0
 	for _, entry := range in.Entries {
 		own.Add(DeliverInput{Shipment: entry.Shipment}, 0)
+		data += len(entry.Shipment.Message.Data)
 	}
-	return temporal.NewSearchAttributes(
+	return temporal.NewSearchAttributes(append(sizeAttributes(data),
 		AttrTenant.ValueSet(in.Tenant), own.endpoints.attribute(AttrEndpoint), own.types.attribute(AttrMessageType),
 		own.entities.attribute(AttrEntity),
-	)
+	)...)
 }
 
 // summary says in one line what in carries, for Temporal's Web UI.

@@ -30,6 +30,7 @@ func DeliverOptions(in DeliverInput, accepted Accepted, now time.Time) client.St
 	if in.Import != "" {
 		attributes = append(attributes, AttrImport.ValueSet(in.Import))
 	}
+	attributes = append(attributes, sizeAttributes(len(message.Data))...)
 	options := onceOptions(DeliveryID(message.Tenant, in.Shipment.ID()), TaskQueue, message.Tenant)
 	options.StartDelay = max(0, in.WakeAt(now).Sub(now))
 	options.TypedSearchAttributes = temporal.NewSearchAttributes(attributes...)

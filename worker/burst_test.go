@@ -1,14 +1,17 @@
 package worker_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/eventually"
 	"github.com/postdate/postdate/protocol"
 )
 
@@ -38,4 +41,31 @@ func TestRescheduledOutOfABurst(t *testing.T) {
 	fields := described.GetWorkflowExecutionInfo().GetSearchAttributes().GetIndexedFields()
 	require.Contains(t, fields, protocol.AttrTenant.GetName())
 	require.NotContains(t, fields, protocol.AttrBurst.GetName())
+}
+
+// What is changed counts by the bytes that it has then.
+func TestChangedToMoreData(t *testing.T) {
+	t.Parallel()
+	d := deliver(t, time.Hour, answers(postdate.Accepted, 200))
+	size := func() string {
+		t.Helper()
+		described, err := engineClient.DescribeWorkflowExecution(t.Context(), d.run.GetID(), "")
+		require.NoError(t, err)
+		var shown string
+		if payload := described.GetWorkflowExecutionInfo().GetSearchAttributes().GetIndexedFields()[protocol.AttrSize.GetName()]; payload != nil {
+			require.NoError(t, converter.GetDefaultDataConverter().FromPayload(payload, &shown))
+		}
+		return shown
+	}
+	require.Empty(t, size())
+	change := func(data string) {
+		t.Helper()
+		_, err := d.update(protocol.UpdateReschedule, postdate.Change{Data: []byte(`"` + data + `"`)})
+		require.NoError(t, err)
+	}
+	change(strings.Repeat("x", 5<<10))
+	record(t, d)
+	eventually.True(t, func() bool { return size() == "4" }, 10*time.Second, 10*time.Millisecond)
+	change("small")
+	eventually.True(t, func() bool { return size() == "" }, 10*time.Second, 10*time.Millisecond)
 }

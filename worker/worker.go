@@ -37,7 +37,10 @@ type Config struct {
 	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
 	// their own.
 	MaxInFlight int
-	Log         *slog.Logger
+	// MaxReschedules is after how many attempts at a message its receiver no longer puts it
+	// off by less than an hour. 0: it always may.
+	MaxReschedules int
+	Log            *slog.Logger
 	// Slots bounds the deliveries that are attempted at once. A start that finds no slot
 	// free goes through the task queue.
 	Slots int
@@ -105,7 +108,8 @@ func New(c Config) *Worker {
 	acts := &activities.Activities{
 		Sender: c.Sender, Tenants: c.Tenants, Starter: c.Ingester, Publisher: c.Ingester, Queue: c.Ingester,
 		Deliveries: c.Deliveries, Postponer: c.Deliveries, AttemptLog: c.Deliveries, Limiter: c.Limiter, Recurrences: c.Recurrences, MaxInFlight: c.MaxInFlight,
-		Log: c.Log, Now: time.Now,
+		MaxReschedules: c.MaxReschedules,
+		Log:            c.Log, Now: time.Now,
 	}
 	workflows.Register(w.deliveries)
 	acts.Register(w.deliveries)

@@ -271,6 +271,7 @@ func (d *delivery) end(ctx workflow.Context) (*protocol.DeliverResult, error) {
 		}
 		d.showState(ctx, "")
 		leaveBurst(ctx)
+		d.showSize(ctx)
 		if d.Line = d.line; d.dequeued || d.woken {
 			d.Line = ""
 			d.Shipment.Dequeued = d.Shipment.Dequeued || d.woken

@@ -3,6 +3,7 @@ package workflows
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -148,6 +149,21 @@ func leaveBurst(ctx workflow.Context) {
 	_ = workflow.UpsertTypedSearchAttributes(ctx, protocol.AttrBurst.ValueUnset()) // fails on no attributes at all, only
 }
 
+// showSize sets the search attribute by which what the tenant keeps is counted, where the data
+// were changed: the next run carries over what is set.
+func (d *delivery) showSize(ctx workflow.Context) {
+	shown, _ := workflow.GetTypedSearchAttributes(ctx).GetKeyword(protocol.AttrSize)
+	size := protocol.SizeOf(len(d.Shipment.Message.Data))
+	if size == shown || workflow.GetVersion(ctx, "show-size", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return
+	}
+	update := protocol.AttrSize.ValueSet(size)
+	if size == "" {
+		update = protocol.AttrSize.ValueUnset()
+	}
+	_ = workflow.UpsertTypedSearchAttributes(ctx, update) // fails on no attributes at all, only
+}
+
 // setState sets the search attribute State of an execution; an empty one unsets it.
 func setState(ctx workflow.Context, state postdate.State) {
 	update := protocol.AttrState.ValueSet(string(state))
@@ -174,10 +190,17 @@ func (d *delivery) enqueueRequest() protocol.EnqueueRequest {
 // announcement is what is published of a delivery that died at that moment. It has the
 // same id however often the same death is announced.
 func (d *delivery) announcement(at time.Time) protocol.Announcement {
-	m, to := d.Shipment.Message, d.Shipment.To
+	m, to, reason := d.Shipment.Message, d.Shipment.To, d.reason
+	if len(d.Attempts) > 0 {
+		last := d.Attempts.Last()
+		if said := last.Summary(); strings.HasSuffix(reason, said) {
+			last.Response = "" // the operator reads it, and receivers' text is not for the operator
+			reason = strings.TrimSuffix(reason, said) + last.Summary()
+		}
+	}
 	letter := deadLetter{
 		Tenant: m.Tenant, ID: d.Shipment.ID(), Type: m.Type, Entity: m.Entity, Endpoint: to.Endpoint,
-		Attempts: d.Attempts.Next() - 1, Reason: d.reason,
+		Attempts: d.Attempts.Next() - 1, Reason: reason,
 	}
 	data, _ := json.Marshal(letter) //workflowcheck:ignore strings and a number are always encoded alike, and always can be
 	return protocol.Announcement{

@@ -129,6 +129,19 @@ func TestDeliver_AnnouncesADeadLetterOnce(t *testing.T) {
 		"attempts":1,"reason":"the receiver is gone: HTTP 410 Gone"}`, string(news.Data))
 }
 
+// What a receiver answered is the tenant's to read: the operator is told the rest.
+func TestDeliver_AnnouncesADeadLetterWithoutItsReceiversWords(t *testing.T) {
+	t.Parallel()
+	e := newDeliverEnv(t, postdate.Attempt{Outcome: postdate.Gone, Status: 410, Response: "call 555-1234: your operator's key has expired"})
+	e.directory.operator.Endpoints = []postdate.Endpoint{{ID: "ep_op", EventTypes: []string{"*"}}}
+	e.directory.set(postdate.Enabled)
+	e.deliver(0, toEndpoint)
+	reason, _ := e.requireEnded(postdate.Dead)
+	require.Equal(t, "the receiver is gone: HTTP 410 Gone: call 555-1234: your operator's key has expired", reason)
+	require.Len(t, e.engine.news(), 1)
+	require.Contains(t, string(e.engine.news()[0].Data), `"reason":"the receiver is gone: HTTP 410 Gone"`)
+}
+
 func TestDeliver_DiesAsItWouldWhereThatCannotBeAnnounced(t *testing.T) {
 	t.Parallel()
 	e := newDeliverEnv(t, postdate.Attempt{Outcome: postdate.Gone, Status: 410})

@@ -43,6 +43,14 @@ type config struct {
 
 	TenantBurstPerSecond int `env:"TENANT_BURST_PER_SECOND" envDefault:"250" doc:"Of what a tenant has due within one second, how many executions are woken then (up to a hundred schedules without ids share one), and in each second that follows, so that thousands which are due at one moment do not hold up the other tenants. 0: all of them at once."`
 
+	TenantRateLimit   int           `env:"TENANT_RATE_LIMIT" envDefault:"200" doc:"How many requests a second all keys of a tenant together may make of one process, and twice as many at once. 0: no limit but that of each key. The operator's key is never limited."`
+	TenantRequests    int           `env:"TENANT_REQUESTS" envDefault:"256" doc:"How many requests a tenant may have under way at once in one process, with its own keys. 0: as many as it likes."`
+	TenantPending     int           `env:"TENANT_PENDING_MESSAGES" envDefault:"1000000" doc:"How many messages a tenant may have pending: accepted, and neither delivered nor ended otherwise. Of an event each delivery counts. 0: as many as it likes."`
+	TenantKeptMiB     int           `env:"TENANT_KEPT_MIB" envDefault:"10240" doc:"How many mebibytes of pending messages a tenant may keep, as they are estimated. 0: as many as it likes."`
+	TenantDeliveries  int           `env:"TENANT_REQUEST_DELIVERIES" envDefault:"10000" doc:"How many deliveries the events of one request may make: their number times that of their subscribers. 0: as many as one request can."`
+	TenantReschedules int           `env:"TENANT_RESCHEDULES" envDefault:"1000" doc:"After how many attempts at one message its receiver no longer puts it off, by postdate-reschedule, by less than an hour. 0: it always may. The same everywhere."`
+	MaxBacklog        time.Duration `env:"MAX_BACKLOG" envDefault:"15m" doc:"From which age of the oldest task that waits for a worker on what is due now is refused with 503. 0: never."`
+
 	MaxInFlight     int           `env:"MAX_IN_FLIGHT" envDefault:"100" doc:"How many attempts at one endpoint are under way at once where it has no max_in_flight of its own, so that a slow one does not take a worker's slots from the others: 1 to 10000. The same everywhere."`
 	WorkerSlots     int           `env:"WORKER_SLOTS" envDefault:"1000" doc:"How many attempts one process makes at once, at all receivers together. No tenant gets so many of them that none are free for another: one alone has at most three quarters. Each needs a file."`
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"20s" doc:"How long requests and attempts under way are waited for when the process is told to stop. What is cut off is done again."`
@@ -103,6 +111,7 @@ func (c config) validate() error {
 	if c.TenantBurstPerSecond < 0 {
 		complain("TENANT_BURST_PER_SECOND", "not negative")
 	}
+	c.validateQuotas(complain)
 	if c.MaxInFlight < 1 || c.MaxInFlight > postdate.MaxInFlight {
 		complain("MAX_IN_FLIGHT", fmt.Sprintf("from 1 to %d", postdate.MaxInFlight))
 	}

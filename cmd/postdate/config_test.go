@@ -41,6 +41,9 @@ that cannot be meant stops the start with a line that names the variable.
 |---|---|---|
 `)
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[config]()) {
+		if !field.IsExported() {
+			continue
+		}
 		standard := "none"
 		if value := field.Tag.Get("envDefault"); value != "" {
 			standard = "`" + value + "`"
@@ -69,6 +72,13 @@ func TestLoadConfig_NamesTheVariableAtFault(t *testing.T) {
 		"POSTDATE_MAX_IN_FLIGHT=0":               "POSTDATE_MAX_IN_FLIGHT: from 1 to 10000",
 		"POSTDATE_MAX_IN_FLIGHT=10001":           "POSTDATE_MAX_IN_FLIGHT: from 1 to 10000",
 		"POSTDATE_WORKER_SLOTS=0":                "POSTDATE_WORKER_SLOTS: at least 1",
+		"POSTDATE_TENANT_RATE_LIMIT=-1":          "POSTDATE_TENANT_RATE_LIMIT: not negative",
+		"POSTDATE_TENANT_REQUESTS=-1":            "POSTDATE_TENANT_REQUESTS: not negative",
+		"POSTDATE_TENANT_PENDING_MESSAGES=-1":    "POSTDATE_TENANT_PENDING_MESSAGES: not negative",
+		"POSTDATE_TENANT_KEPT_MIB=-1":            "POSTDATE_TENANT_KEPT_MIB: not negative",
+		"POSTDATE_TENANT_REQUEST_DELIVERIES=-1":  "POSTDATE_TENANT_REQUEST_DELIVERIES: not negative",
+		"POSTDATE_TENANT_RESCHEDULES=many":       "POSTDATE_TENANT_RESCHEDULES",
+		"POSTDATE_MAX_BACKLOG=10s":               "POSTDATE_MAX_BACKLOG: at least 1m, or 0",
 		"POSTDATE_SHUTDOWN_TIMEOUT=soon":         "POSTDATE_SHUTDOWN_TIMEOUT",
 		"POSTDATE_RETENTION=1h":                  "POSTDATE_RETENTION: at least 24h",
 		"POSTDATE_SQLITE_SYNCHRONOUS=off":        `POSTDATE_SQLITE_SYNCHRONOUS: "full" or "normal"`,

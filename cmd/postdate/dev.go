@@ -20,6 +20,7 @@ import (
 
 	"github.com/postdate/postdate/engine"
 	"github.com/postdate/postdate/internal/codec"
+	"github.com/postdate/postdate/protocol"
 )
 
 const defaultData = ".postdate"
@@ -122,6 +123,7 @@ func (d dev) engineConfig(c config, log *slog.Logger) engine.Config {
 		UICodec:   "http://" + reachable(c.HTTPAddr) + codec.Path,
 		Namespace: client.DefaultNamespace, Retention: c.Retention,
 		SearchAttributes: searchAttributes(),
+		CountBy:          []string{protocol.AttrTenant.GetName(), protocol.AttrSize.GetName()},
 		Logger:           log,
 	}
 }

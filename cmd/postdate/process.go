@@ -76,8 +76,14 @@ func (p process) run(ctx context.Context) error {
 	defer temporal.Close()
 
 	guards := p.guards(ctx)
-	s := p.stores(temporal, check)
+	s, err := p.stores(temporal, check)
+	if err != nil {
+		return err
+	}
 	defer s.tenants.Close()
+	if p.api {
+		go s.backlog.Run(ctx)
+	}
 	if p.worker {
 		limiter := pacer.New(pacer.Config{
 			Temporal: temporal, Tenants: s.tenants, MaxInFlight: p.MaxInFlight, Slots: p.WorkerSlots,
@@ -90,8 +96,8 @@ func (p process) run(ctx context.Context) error {
 		}
 		defer w.Stop()
 	}
-	handler, err := p.handler(temporal, apiserver.Config{ //nolint:contextcheck // nothing there outlives the start
-		Ingester: s.ingester, Deliveries: s.deliveries, Tenants: s.tenants, Recurrences: s.recurrences, Namespace: p.temporal.Namespace,
+	handler, err := p.handler(apiserver.Config{ //nolint:contextcheck // nothing there outlives the start
+		Ingester: s.ingester, Deliveries: s.deliveries, Tenants: s.tenants, Recurrences: s.recurrences, Quotas: s.quotas, Namespace: p.temporal.Namespace,
 		Metrics: metrics, CheckURL: guards.checkURL, Stopping: ctx.Done(),
 	}, ring)
 	if err != nil {
@@ -100,6 +106,8 @@ func (p process) run(ctx context.Context) error {
 	go p.awaitReady(ctx, temporal)
 	server := &http.Server{
 		Handler: checkHost(handler, p.HTTPAddr, p.AllowedHosts), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		// A query is as long as a header at most, and what is refused is to cost little.
+		MaxHeaderBytes: 128 << 10,
 		// A body that comes slowly holds a connection for so long. When it is over
 		// the request's context ends too, so no handler may need longer.
 		ReadTimeout: 2 * time.Minute,
@@ -187,9 +195,11 @@ type stores struct {
 	deliveries *deliveries.Store
 	// recurrences starts and reads deliveries by the other two.
 	recurrences *recurrences.Store
+
+	limits
 }
 
-func (p process) stores(temporal client.Client, check *encryptionCheck) stores {
+func (p process) stores(temporal client.Client, check *encryptionCheck) (stores, error) {
 	configured := tenants.New(tenants.Config{
 		Temporal:      temporal,
 		DefaultSecret: postdate.Secret(p.SigningSecret),
@@ -205,14 +215,22 @@ func (p process) stores(temporal client.Client, check *encryptionCheck) stores {
 		Namespace:     p.temporal.Namespace,
 		EagerStart:    p.worker,
 	})
+	bounds, err := p.limits(temporal, started)
+	if err != nil {
+		return stores{}, err
+	}
 	s := stores{
 		tenants: configured,
+		limits:  bounds,
 		ingester: ingest.New(ingest.Config{
 			Temporal:             temporal,
 			Executions:           started,
 			Tenants:              configured,
 			MaxInFlight:          p.MaxInFlight,
 			TenantBurstPerSecond: p.TenantBurstPerSecond,
+			Quotas:               bounds.quotas,
+			MaxRequestDeliveries: p.TenantDeliveries,
+			Backlog:              bounds.backlog.Check,
 			Log:                  p.log,
 			Now:                  time.Now,
 		}),
@@ -234,7 +252,7 @@ func (p process) stores(temporal client.Client, check *encryptionCheck) stores {
 	s.recurrences = recurrences.New(recurrences.Config{
 		Temporal: temporal, Executions: started, Tenants: configured, Starter: s.ingester, Deliveries: s.deliveries, Now: time.Now,
 	})
-	return s
+	return s, nil
 }
 
 func (p process) workerConfig(temporal client.Client, s stores, limiter *pacer.Pacer, g guards) worker.Config {
@@ -244,13 +262,14 @@ func (p process) workerConfig(temporal client.Client, s stores, limiter *pacer.P
 			Guard: g.everybody, TenantGuards: g.tenants,
 			UserAgent: "Postdate/" + version,
 		}),
-		Tenants:     s.tenants,
-		Ingester:    s.ingester,
-		Deliveries:  s.deliveries,
-		Recurrences: s.recurrences,
-		Limiter:     limiter,
-		MaxInFlight: p.MaxInFlight,
-		Log:         p.log,
+		Tenants:        s.tenants,
+		Ingester:       s.ingester,
+		Deliveries:     s.deliveries,
+		Recurrences:    s.recurrences,
+		Limiter:        limiter,
+		MaxInFlight:    p.MaxInFlight,
+		MaxReschedules: p.TenantReschedules,
+		Log:            p.log,
 		// Those that wait for a permit need one too: attempts are bounded by the limiter.
 		Slots:       2 * p.WorkerSlots,
 		StopTimeout: p.ShutdownTimeout,
@@ -259,11 +278,13 @@ func (p process) workerConfig(temporal client.Client, s stores, limiter *pacer.P
 
 // handler is what the process answers over HTTP: the API, or, of a worker
 // alone, its health and metrics. The API is as c has it and the settings say.
-func (p process) handler(temporal client.Client, c apiserver.Config, ring *codec.Ring) (http.Handler, error) {
+func (p process) handler(c apiserver.Config, ring *codec.Ring) (http.Handler, error) {
 	if !p.api {
-		return workerHandler(temporal, c.Metrics), nil
+		return workerHandler(c.Deliveries.Ready, c.Metrics), nil
 	}
 	c.AdminKeys, c.RateLimit = p.adminKeys(), p.RateLimit
+	c.TenantRateLimit, c.TenantRequests = p.TenantRateLimit, p.TenantRequests
+	c.RequestDeliveries, c.Reschedules = p.TenantDeliveries, p.TenantReschedules
 	c.AllowHTTP = p.AllowHTTP
 	c.UIURL, c.Version = p.UIURL, version
 	c.Log, c.Now = p.log, time.Now

@@ -28,6 +28,7 @@ until temporal operator search-attribute create --namespace "$TEMPORAL_NAMESPACE
 	--name State --type Keyword \
 	--name Burst --type Keyword \
 	--name Import --type Keyword \
+	--name Size --type Keyword \
 	--name Entity --type KeywordList \
 	--name Endpoint --type KeywordList \
 	--name MessageType --type KeywordList; do

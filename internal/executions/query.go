@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/postdate/postdate/protocol"
@@ -23,6 +24,14 @@ func Quote(text string) string { return "'" + text + "'" }
 
 // QuoteTime makes a time a string of Temporal's query language.
 func QuoteTime(t time.Time) string { return Quote(t.UTC().Format(time.RFC3339Nano)) }
+
+// FirstOpen returns the latest open executions that satisfy a condition: n at most.
+func (c *Client) FirstOpen(ctx context.Context, condition string, n int32) ([]*workflowpb.WorkflowExecutionInfo, error) {
+	found, err := c.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		Namespace: c.namespace, Query: condition + " AND ExecutionStatus = 'Running'", PageSize: n,
+	})
+	return found.GetExecutions(), err
+}
 
 // CountOpen counts the open executions that satisfy a condition. The count is a little
 // behind, as all of Temporal's lists are.

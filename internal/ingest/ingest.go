@@ -34,8 +34,16 @@ type Config struct {
 	// TenantBurstPerSecond is how many of one tenant's deliveries that are due in the
 	// same second start per second. 0: all of them at once.
 	TenantBurstPerSecond int
-	Log                  *slog.Logger
-	Now                  func() time.Time
+	// Quotas bound what callers may have accepted: nothing does where it is nil.
+	Quotas Quotas
+	// MaxRequestDeliveries bounds the deliveries that the events of one request make: their
+	// number times that of their subscribers. 0: no bound.
+	MaxRequestDeliveries int
+	// Backlog refuses what callers want that is due at a time, where too much waits already:
+	// nothing is refused where it is nil.
+	Backlog func(due time.Time) error
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // Ingester starts deliveries and events. It is safe for concurrent use.
@@ -44,6 +52,9 @@ type Ingester struct {
 	executions  *executions.Client
 	tenants     Tenants
 	maxInFlight int
+	quotas      Quotas
+	maxRequest  int
+	backlog     func(due time.Time) error
 	log         *slog.Logger
 	now         func() time.Time
 
@@ -60,11 +71,20 @@ func New(c Config) *Ingester {
 		executions:  c.Executions,
 		tenants:     c.Tenants,
 		maxInFlight: cmp.Or(c.MaxInFlight, postdate.DefaultInFlight),
+		quotas:      c.Quotas,
+		maxRequest:  c.MaxRequestDeliveries,
+		backlog:     c.Backlog,
 		log:         c.Log,
 		now:         c.Now,
 		batcher:     newBatcher[batchKey](fitting),
 		schedules:   newBatcher[second](fittingSchedules),
 		queues:      newQueueBuilder(),
+	}
+	if i.quotas == nil {
+		i.quotas = unlimited{}
+	}
+	if i.backlog == nil {
+		i.backlog = func(time.Time) error { return nil }
 	}
 	if i.log == nil {
 		i.log = slog.Default()

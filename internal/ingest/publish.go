@@ -23,6 +23,9 @@ type Batch struct {
 	// Key is the caller's Idempotency-Key: it stands for the ids that were not given.
 	Key         string
 	TraceParent string
+	// Limited: a caller wants it, and the tenant's quotas hold. What is published for the
+	// sake of something that was accepted is not limited.
+	Limited bool
 
 	group string // the id of the group that Key, or what is published, stands for
 }
@@ -72,6 +75,7 @@ type publishRun struct {
 	at      time.Time
 	tenant  *postdate.Tenant
 	results []Published
+	refusal error // why nothing new is accepted: nil where it is
 }
 
 // maxParallel is how many starts one request makes side by side.
@@ -88,6 +92,7 @@ func (i *Ingester) PublishBatch(ctx context.Context, b Batch) ([]Published, erro
 		b.group = protocol.KeyedGroup(b.Tenant, b.Key)
 	}
 	r := &publishRun{Ingester: i, Batch: b, at: i.now().UTC(), tenant: tenant, results: make([]Published, len(b.Events))}
+	r.refusal = r.check()
 	var starting errgroup.Group
 	starting.SetLimit(maxParallel)
 	for _, indexes := range r.byExecution() {
@@ -155,13 +160,23 @@ func (r *publishRun) publish(ctx context.Context, indexes []int) {
 // publishUnnamed publishes the events at these indexes in executions that may carry
 // events of other requests too.
 func (r *publishRun) publishUnnamed(ctx context.Context, indexes []int) {
-	items := make([]*item, len(indexes))
+	items := make([]*item, 0, len(indexes))
+	admitted, releases := make([]int, 0, len(indexes)), make([]func(), 0, len(indexes))
 	for n, publication := range r.publications(indexes) {
-		items[n] = newItem(publication, r.at)
+		release, err := r.admit(ctx, publication)
+		if err != nil {
+			r.setResults(indexes[n:n+1], []protocol.Publication{publication}, false, err)
+			continue
+		}
+		items = append(items, newItem(publication, r.at))
+		admitted, releases = append(admitted, indexes[n]), append(releases, release)
 	}
 	r.batch(ctx, r.Tenant, items)
-	for n, index := range indexes {
+	for n, index := range admitted {
 		err := <-items[n].started
+		if err != nil {
+			releases[n]()
+		}
 		r.setResults([]int{index}, []protocol.Publication{items[n].event}, false, err)
 	}
 }
@@ -170,16 +185,31 @@ func (r *publishRun) publishUnnamed(ctx context.Context, indexes []int) {
 // or finds the one that an earlier request started.
 func (r *publishRun) start(ctx context.Context, workflowID string, ids []string, indexes []int) {
 	in := r.input(ids, indexes)
-	duplicate := false
-	err := errTooMany
-	if deliveriesOf(in.Events) <= maxDeliveries {
-		_, err = r.executions.Start(ctx, protocol.DispatchOptions(workflowID, in), protocol.DispatchWorkflow, in)
-	}
-	if errors.Is(err, executions.ErrExists) {
-		duplicate = true
-		in.Events, err = r.findExisting(ctx, workflowID, nameOf(r.Events[indexes[0]]), in)
+	err, duplicate := r.startOnce(ctx, workflowID, in), false
+	if errors.Is(err, executions.ErrExists) || postdate.CodeOf(err).IsRefusal() {
+		// What was accepted before is found whatever the tenant may have besides.
+		found, findErr := r.findExisting(ctx, workflowID, nameOf(r.Events[indexes[0]]), in)
+		if errors.Is(err, executions.ErrExists) || postdate.CodeOf(findErr) != postdate.NotFound {
+			in.Events, err, duplicate = found, findErr, true
+		}
 	}
 	r.setResults(indexes, in.Events, duplicate, err)
+}
+
+// startOnce starts an execution, unless a quota refuses it.
+func (r *publishRun) startOnce(ctx context.Context, workflowID string, in protocol.DispatchInput) error {
+	if deliveriesOf(in.Events) > maxDeliveries {
+		return errTooMany
+	}
+	release, err := r.admit(ctx, in.Events...)
+	if err != nil {
+		return err
+	}
+	_, err = r.executions.Start(ctx, protocol.DispatchOptions(workflowID, in), protocol.DispatchWorkflow, in)
+	if err != nil {
+		release()
+	}
+	return err
 }
 
 // setResults sets the results of the events at these indexes.

@@ -22,8 +22,8 @@ import (
 func explain(err error, target *url.URL, limit time.Duration, connected bool) string {
 	host, address := target.Hostname(), hostPort(target)
 
-	if refused, ok := errors.AsType[*guard.RefusedError](err); ok {
-		return refused.Error()
+	if errors.Is(err, guard.ErrRefused) { // to which one is nobody's business: it may be one of ours
+		return host + " does not lead to a public address"
 	}
 	if sentence := explainName(err, host); sentence != "" {
 		return sentence

@@ -158,19 +158,15 @@ func TestSend_DialsNoAddressOfOurs(t *testing.T) {
 	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
 	require.NoError(t, err)
 	strict := New(Config{})
-	for host, want := range map[string]string{
-		"127.0.0.1":          "address 127.0.0.1 is loopback",
-		"[::ffff:127.0.0.1]": "address 127.0.0.1 is loopback",
-		"0.0.0.0":            "address 0.0.0.0 is unspecified",
-		"10.0.0.1":           "address 10.0.0.1 is private",
-		"169.254.169.254":    "address 169.254.169.254 is the metadata service",
+	for host, name := range map[string]string{
+		"127.0.0.1": "127.0.0.1", "[::ffff:127.0.0.1]": "::ffff:127.0.0.1", "0.0.0.0": "0.0.0.0", "10.0.0.1": "10.0.0.1",
+		"169.254.169.254": "169.254.169.254",
 	} {
 		a := send(t, strict, target("http://"+host+":"+port+path))
-		requireFailed(t, a, want)
-		require.Contains(t, a.Error, "POSTDATE_ALLOW_NETWORKS")
+		requireFailed(t, a, name+" does not lead to a public address")
 	}
 	other := New(Config{Guard: guard.New(guard.Config{Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})})
-	requireFailed(t, send(t, other, target(server.URL+path)), "address 127.0.0.1 is loopback")
+	requireFailed(t, send(t, other, target(server.URL+path)), "127.0.0.1 does not lead to a public address")
 }
 
 // A proxy would dial for us, where no guard sees it.
