@@ -82,27 +82,36 @@ func (c counter) carried(ctx context.Context, condition string, several int) (in
 	}
 	deliveries := 0
 	for _, info := range latest {
-		var group protocol.Group
-		if err := c.ReadMemo(info, protocol.MemoGroup, &group); err != nil {
+		n, err := c.carriedBy(info)
+		if err != nil {
 			return 0, err
 		}
-		for _, event := range group.Events {
-			deliveries += len(event.Endpoints)
-		}
-		var schedules protocol.GroupedSchedules
-		if err := c.ReadMemo(info, protocol.MemoSchedules, &schedules); err != nil {
-			return 0, err
-		}
-		for _, schedule := range schedules.Schedules {
-			if schedule.CancelledAt.IsZero() {
-				deliveries++
-			}
-		}
+		deliveries += n
 	}
 	if len(latest) < sampled {
 		return deliveries, nil
 	}
 	return deliveries * max(several, len(latest)) / len(latest), nil
+}
+
+// carriedBy is how many deliveries a group or a line carries.
+func (c counter) carriedBy(info *workflowpb.WorkflowExecutionInfo) (deliveries int, err error) {
+	if info.GetType().GetName() == protocol.ScheduleGroupWorkflow {
+		var group protocol.GroupedSchedules
+		err = c.ReadMemo(info, protocol.MemoSchedules, &group)
+		for _, schedule := range group.Schedules {
+			if schedule.CancelledAt.IsZero() {
+				deliveries++
+			}
+		}
+		return deliveries, err
+	}
+	var group protocol.Group
+	err = c.ReadMemo(info, protocol.MemoGroup, &group)
+	for _, event := range group.Events {
+		deliveries += len(event.Endpoints)
+	}
+	return deliveries, err
 }
 
 // bytes is about how many bytes a tenant's large executions keep, of which there are so many.

@@ -31,8 +31,10 @@ type fakeTemporal struct {
 	classes map[string]int // of them, by size class
 	groups  []int          // the deliveries of each group
 	fails   error
-	takes   time.Duration
-	counts  atomic.Int64 // how often single ones were counted
+	// ofSchedules: the groups are of schedules, in each of which one more was cancelled.
+	ofSchedules bool
+	takes       time.Duration
+	counts      atomic.Int64 // how often single ones were counted
 }
 
 func (f *fakeTemporal) set(change func(*fakeTemporal)) {
@@ -53,7 +55,7 @@ func (f *fakeTemporal) CountOpen(_ context.Context, condition string) (int, erro
 	}
 	isLarge := strings.Contains(condition, "Size IN ('4', '8', ")
 	switch {
-	case strings.Contains(condition, "WorkflowType IN ('Dispatch', 'Line')"):
+	case strings.Contains(condition, "WorkflowType IN ('Dispatch', 'Line', 'ScheduleGroup')"):
 		if isLarge {
 			return 0, f.fails
 		}
@@ -73,16 +75,23 @@ func (f *fakeTemporal) FirstOpen(_ context.Context, _ string, n int32) ([]*workf
 	found := make([]*workflowpb.WorkflowExecutionInfo, min(int(n), len(f.groups)))
 	for i := range found {
 		found[i] = &workflowpb.WorkflowExecutionInfo{HistoryLength: int64(i), Execution: &commonpb.WorkflowExecution{}}
+		if f.ofSchedules {
+			found[i].Type = &commonpb.WorkflowType{Name: protocol.ScheduleGroupWorkflow}
+		}
 	}
 	return found, f.fails
 }
 
 func (f *fakeTemporal) ReadMemo(info *workflowpb.WorkflowExecutionInfo, _ string, into any) error {
-	group, ok := into.(*protocol.Group)
-	if !ok {
+	n := f.groups[info.GetHistoryLength()]
+	switch group := into.(type) {
+	case *protocol.Group:
+		group.Events = []protocol.GroupedEvent{{Endpoints: make([]string, n)}}
+	case *protocol.GroupedSchedules:
+		group.Schedules = append(make([]protocol.GroupedSchedule, n), protocol.GroupedSchedule{CancelledAt: time.Now()})
+	default:
 		return errors.New("not a group")
 	}
-	group.Events = []protocol.GroupedEvent{{Endpoints: make([]string, f.groups[info.GetHistoryLength()])}}
 	return nil
 }
 
@@ -209,6 +218,12 @@ func TestUsage_EstimatesGroupsByThoseThatItReads(t *testing.T) {
 		used, err := newStore(t, temporal, quotas.Amount{}).Usage(t.Context(), tenant)
 		require.NoError(t, err)
 		require.Equal(t, int64(5+6), used.Messages)
+
+		temporal.ofSchedules = true
+		used, err = newStore(t, temporal, quotas.Amount{}).Usage(t.Context(), tenant)
+		require.NoError(t, err)
+		require.Equal(t, int64(5+6), used.Messages)
+		temporal.ofSchedules = false
 
 		temporal.groups = nil
 		for n := range 1000 {
