@@ -128,7 +128,8 @@ func TestImport_OfTheSameTwiceAtOnceMakesEachOnce(t *testing.T) {
 	for _, i := range both {
 		for line := i.next(); line != nil; line = i.next() {
 			require.Contains(t, []int{http.StatusOK, http.StatusCreated}, line.Status, line.Detail)
-			if ids[line.ID]++; line.Status == http.StatusCreated {
+			ids[line.ID]++
+			if line.Status == http.StatusCreated {
 				created++
 			}
 		}
