@@ -30,7 +30,9 @@ func (f Filter) Validate() error {
 		pointer, value string
 		validate       func(pointer, value string) error
 	}{
-		{"/endpoint", f.Endpoint, validateName}, {"/entity", f.Entity, validateName}, {"/type", f.Type, validateType},
+		{"/endpoint", f.Endpoint, validateName},
+		{"/entity", f.Entity, validateName},
+		{"/type", f.Type, validateType},
 		{"/import", f.Import, ValidateImport},
 	} {
 		if field.value == "" {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"golang.org/x/sync/errgroup"
@@ -104,9 +105,16 @@ func (s *server) createOne(ctx context.Context, schedule *newSchedule) {
 	if schedule.err = ctx.Err(); schedule.err != nil {
 		return
 	}
-	answer, err := s.CreateSchedule(ctx, CreateScheduleRequestObject{
-		Params: CreateScheduleParams{IdempotencyKey: schedule.key}, Body: &schedule.body,
-	})
+	request := CreateScheduleRequestObject{Params: CreateScheduleParams{IdempotencyKey: schedule.key}, Body: &schedule.body}
+	answer, err := s.CreateSchedule(ctx, request)
+	// What has an id can be created again: where the engine is busy, who sends waits for it.
+	for pause := firstPause; pause <= lastPause && problemOf(err).Code == postdate.Unavailable && schedule.isNamed() && ctx.Err() == nil; pause *= 2 {
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+			answer, err = s.CreateSchedule(ctx, request)
+		}
+	}
 	switch answer := answer.(type) {
 	case CreateSchedule201JSONResponse:
 		schedule.id = answer.Body.ID
@@ -115,6 +123,12 @@ func (s *server) createOne(ctx context.Context, schedule *newSchedule) {
 	}
 	schedule.err = err
 }
+
+// firstPause and lastPause are how long it is waited before a schedule is created again.
+const firstPause, lastPause = 100 * time.Millisecond, 2 * time.Second
+
+// isNamed reports whether creating it again finds what was created before.
+func (s *newSchedule) isNamed() bool { return s.key != "" || s.body.ID != "" }
 
 // readSchedule reads a schedule and holds it to its form, as validate does with a request.
 func (s *server) readSchedule(text []byte) (schedule newSchedule) {

@@ -81,7 +81,7 @@ func TestContract_RefusesUnknownFieldsOfEveryRequest(t *testing.T) {
 	t.Parallel()
 	for path, item := range contract.Paths.Map() {
 		for method, op := range item.Operations() {
-			if op.RequestBody == nil {
+			if op.RequestBody == nil || op.OperationID == "importSchedules" { // each of its lines is a request of another
 				continue
 			}
 			schema := op.RequestBody.Value.Content.Get("application/json").Schema.Value

@@ -42,7 +42,7 @@ func statuses(lines []apiserver.ImportedLine) (numbers, statuses []int) {
 func TestImport_AnswersEachLineInItsPlace(t *testing.T) { //nolint:tparallel // its cases share a door
 	t.Parallel()
 	d := newDoor(t)
-	for name, c := range map[string]struct {
+	for name, c := range map[string]struct { //nolint:paralleltest // they share a door
 		body     string
 		numbers  []int
 		statuses []int
@@ -54,7 +54,8 @@ func TestImport_AnswersEachLineInItsPlace(t *testing.T) { //nolint:tparallel // 
 		"blank lines are counted":  {"\n \n" + line + "\n\r\n\n" + line + "\n\n", []int{3, 6}, []int{201, 201}},
 		"a bad one stops nothing": {
 			line + "\nnot JSON\n" + `{"type":"t","delay":"-1h"}` + "\n" + `{"typ":"t"}` + "\n{\n" + line + line + "\n[]\n" + line + "\n",
-			[]int{1, 2, 3, 4, 5, 6, 7, 8}, []int{201, 400, 422, 422, 400, 400, 422, 201},
+			[]int{1, 2, 3, 4, 5, 6, 7, 8},
+			[]int{201, 400, 422, 422, 400, 400, 422, 201},
 		},
 		"half a character": {"{\"type\":\"\xff\"}\n" + line, []int{1, 2}, []int{400, 201}},
 		"too long":         {`{"type":"` + strings.Repeat("x", 300<<10) + "\"}\n" + line, []int{1, 2}, []int{413, 201}},
@@ -63,7 +64,7 @@ func TestImport_AnswersEachLineInItsPlace(t *testing.T) { //nolint:tparallel // 
 			`{"type":"t","recurrence":{"cron":"0 9 * * *"}}`, []int{1}, []int{422},
 		},
 	} {
-		t.Run(name, func(t *testing.T) { //nolint:paralleltest // they share a door
+		t.Run(name, func(t *testing.T) {
 			lines, w := d.of(t).imported("", c.body)
 			numbers, statuses := statuses(lines)
 			require.Equal(t, c.numbers, numbers, w.Body.String())

@@ -121,6 +121,10 @@ func (e *acceptAll) ListWorkflow(_ context.Context, r *workflowservice.ListWorkf
 	return &workflowservice.ListWorkflowExecutionsResponse{}, nil
 }
 
+func (e *acceptAll) CountWorkflow(context.Context, *workflowservice.CountWorkflowExecutionsRequest) (*workflowservice.CountWorkflowExecutionsResponse, error) {
+	return &workflowservice.CountWorkflowExecutionsResponse{}, nil
+}
+
 type encoded struct{ value any }
 
 func (e encoded) HasValue() bool { return true }

@@ -97,7 +97,8 @@ func (f *flaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case f.taken[number] == "":
 			status, f.taken[number] = http.StatusCreated, lines.Text()
 		}
-		if answered++; answered > f.most {
+		answered++
+		if answered > f.most {
 			panic(http.ErrAbortHandler) // it is taken, and not answered
 		}
 		fmt.Fprintf(w, "{\"line\":%d,\"status\":%d}\n", number, status)
