@@ -254,6 +254,11 @@ func (s *server) acceptSchedule(ctx context.Context, schedule *postdate.Schedule
 		return nil
 	case to.Endpoint != "":
 		return s.acceptEndpoint(ctx, schedule)
+	case to.Stream != "":
+		if err := s.Streams.Check(tenantOf(ctx), to.Stream); err != nil {
+			return postdate.Errorf(postdate.Invalid, "/to/stream", "%s", err)
+		}
+		return nil
 	case s.CheckURL != nil:
 		u, err := url.Parse(to.URL)
 		if err == nil {

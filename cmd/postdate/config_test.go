@@ -41,6 +41,9 @@ that cannot be meant stops the start with a line that names the variable.
 |---|---|---|
 `)
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[config]()) {
+		if field.Tag.Get("env") == "" {
+			continue
+		}
 		standard := "none"
 		if value := field.Tag.Get("envDefault"); value != "" {
 			standard = "`" + value + "`"

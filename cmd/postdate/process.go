@@ -22,6 +22,7 @@ import (
 	"github.com/postdate/postdate/internal/deliveries"
 	"github.com/postdate/postdate/internal/pacer"
 	"github.com/postdate/postdate/internal/recurrences"
+	"github.com/postdate/postdate/internal/streams"
 	"github.com/postdate/postdate/internal/tenants"
 	"github.com/postdate/postdate/senders/webhook"
 	"github.com/postdate/postdate/worker"
@@ -76,7 +77,14 @@ func (p process) run(ctx context.Context) error {
 	defer temporal.Close()
 
 	guards := p.guards(ctx)
+	configured, err := p.openStreams()
+	if err != nil {
+		return err
+	}
+	defer configured.Close()
+	go configured.Watch(ctx)
 	s := p.stores(temporal, check)
+	s.streams = configured
 	defer s.tenants.Close()
 	if p.worker {
 		limiter := pacer.New(pacer.Config{
@@ -92,7 +100,7 @@ func (p process) run(ctx context.Context) error {
 	}
 	handler, err := p.handler(temporal, apiserver.Config{ //nolint:contextcheck // nothing there outlives the start
 		Ingester: s.ingester, Deliveries: s.deliveries, Tenants: s.tenants, Recurrences: s.recurrences, Namespace: p.temporal.Namespace,
-		Metrics: metrics, CheckURL: guards.checkURL,
+		Metrics: metrics, CheckURL: guards.checkURL, Streams: s.streams,
 	}, ring)
 	if err != nil {
 		return err
@@ -187,6 +195,7 @@ type stores struct {
 	deliveries *deliveries.Store
 	// recurrences starts and reads deliveries by the other two.
 	recurrences *recurrences.Store
+	streams     *streams.Streams
 }
 
 func (p process) stores(temporal client.Client, check *encryptionCheck) stores {
@@ -240,10 +249,13 @@ func (p process) stores(temporal client.Client, check *encryptionCheck) stores {
 func (p process) workerConfig(temporal client.Client, s stores, limiter *pacer.Pacer, g guards) worker.Config {
 	return worker.Config{
 		Client: temporal,
-		Sender: webhook.New(webhook.Config{
-			Guard: g.everybody, TenantGuards: g.tenants,
-			UserAgent: "Postdate/" + version,
-		}),
+		Sender: sender{
+			urls: webhook.New(webhook.Config{
+				Guard: g.everybody, TenantGuards: g.tenants,
+				UserAgent: "Postdate/" + version,
+			}),
+			streams: s.streams,
+		},
 		Tenants:     s.tenants,
 		Ingester:    s.ingester,
 		Deliveries:  s.deliveries,
@@ -261,7 +273,7 @@ func (p process) workerConfig(temporal client.Client, s stores, limiter *pacer.P
 // alone, its health and metrics. The API is as c has it and the settings say.
 func (p process) handler(temporal client.Client, c apiserver.Config, ring *codec.Ring) (http.Handler, error) {
 	if !p.api {
-		return workerHandler(temporal, c.Metrics), nil
+		return workerHandler(temporal, c.Metrics, c.Streams), nil
 	}
 	c.AdminKeys, c.RateLimit = p.adminKeys(), p.RateLimit
 	c.AllowHTTP = p.AllowHTTP
