@@ -9,6 +9,7 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/streams"
+	"github.com/postdate/postdate/senders/kafka"
 	"github.com/postdate/postdate/senders/nats"
 	"github.com/postdate/postdate/senders/webhook"
 )
@@ -42,7 +43,8 @@ func (c config) readStreams() ([]streams.Config, error) {
 
 // openers make the brokers of each kind.
 var openers = map[postdate.StreamKind]streams.Open{
-	postdate.NATS: nats.Open,
+	postdate.Kafka: kafka.Open,
+	postdate.NATS:  nats.Open,
 }
 
 // openStreams makes the streams that are configured. It waits for no connection.
