@@ -11,6 +11,7 @@ import (
 	"github.com/postdate/postdate/internal/streams"
 	"github.com/postdate/postdate/senders/kafka"
 	"github.com/postdate/postdate/senders/nats"
+	"github.com/postdate/postdate/senders/rabbitmq"
 	"github.com/postdate/postdate/senders/webhook"
 )
 
@@ -43,8 +44,9 @@ func (c config) readStreams() ([]streams.Config, error) {
 
 // openers make the brokers of each kind.
 var openers = map[postdate.StreamKind]streams.Open{
-	postdate.Kafka: kafka.Open,
-	postdate.NATS:  nats.Open,
+	postdate.Kafka:    kafka.Open,
+	postdate.NATS:     nats.Open,
+	postdate.RabbitMQ: rabbitmq.Open,
 }
 
 // openStreams makes the streams that are configured. It waits for no connection.

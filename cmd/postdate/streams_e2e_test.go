@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,6 +16,8 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/postdate/postdate/internal/eventually"
 )
@@ -182,4 +187,55 @@ func TestAnEndpointCanBeAStream(t *testing.T) {
 
 	status, answer = p.call(http.MethodPatch, "/v1/endpoints/"+id, map[string]any{"url": "https://crm.example/hooks"})
 	require.Equal(t, http.StatusUnprocessableEntity, status, answer)
+}
+
+func TestMessagesGoToKafka(t *testing.T) {
+	t.Parallel()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "payments"))
+	require.NoError(t, err)
+	t.Cleanup(cluster.Close)
+	file := filepath.Join(t.TempDir(), "streams.json")
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil,
+		`[{"name": "payments", "url": "kafka://%s", "topic": "payments", "tenants": ["*"]}]`, cluster.ListenAddrs()[0]), 0o600))
+	p := newDevProcess(t, "POSTDATE_STREAMS=@"+file)
+	missing := map[string]bool{}
+	for i := range 100 {
+		id := fmt.Sprintf("due-%d", i)
+		missing[id] = true
+		request := schedule(id, "1s", "")
+		request["to"] = map[string]any{"stream": "payments"}
+		status, answer := p.call(http.MethodPost, "/v1/schedules", request)
+		require.Equal(t, http.StatusCreated, status, answer)
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.ConsumeTopics("payments"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	records := 0
+	for len(missing) > 0 {
+		require.NoError(t, ctx.Err(), "%d of 100 did not arrive", len(missing))
+		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			records++
+			for _, h := range r.Headers {
+				if h.Key == "webhook-id" {
+					delete(missing, string(h.Value))
+				}
+			}
+		})
+	}
+	require.Equal(t, 100, records, "each arrives once")
+}
+
+func TestStreamsThatCannotBeMeantStopTheStart(t *testing.T) {
+	t.Parallel()
+	for setting, want := range map[string]string{
+		`POSTDATE_STREAMS=[{"name":"a","url":"redis://:s3cret@r","tenants":["*"]}]`: `configuration: POSTDATE_STREAMS: stream 1 ("a"): url: the scheme "redis" is not known`,
+		`POSTDATE_STREAMS=@/nowhere.json`:                                           `configuration: POSTDATE_STREAMS: open /nowhere.json`,
+		`POSTDATE_STREAMS_FILE=/nowhere.json`:                                       `configuration: POSTDATE_STREAMS_FILE: open /nowhere.json`,
+	} {
+		_, err := loadConfig([]string{setting})
+		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), "s3cret")
+	}
 }

@@ -225,7 +225,7 @@ func (b *Broker) Probe(ctx context.Context) error {
 	request := kmsg.NewPtrMetadataRequest()
 	request.AllowAutoTopicCreation = false
 	topic := kmsg.NewMetadataRequestTopic()
-	topic.Topic = kmsg.StringPtr(b.config.Topic)
+	topic.Topic = new(b.config.Topic)
 	request.Topics = append(request.Topics, topic)
 	response, err := request.RequestWith(ctx, b.client)
 	if err != nil {

@@ -182,7 +182,7 @@ func TestSend_SaysThatTheCredentialsAreWrong(t *testing.T) {
 	credentials := func(password string) string {
 		return topic + `,"mechanism":"plain","username":"postdate","password":"` + password + `"`
 	}
-	sender, broker := open(t, cluster.ListenAddrs()[0], credentials("s3cret"))
+	sender, _ := open(t, cluster.ListenAddrs()[0], credentials("s3cret"))
 	a := send(t, sender, message, target, 10*time.Second)
 	require.Equal(t, postdate.Failed, a.Outcome)
 	require.Equal(t, "no connection to the broker: it closes the connection: are TLS, mechanism, username and password right?", a.Error)
@@ -194,7 +194,7 @@ func TestSend_SaysThatTheCredentialsAreWrong(t *testing.T) {
 		response.ErrorCode = kerr.SaslAuthenticationFailed.Code
 		return response, nil, true
 	})
-	sender, broker = open(t, cluster.ListenAddrs()[0], credentials("s3cret"))
+	sender, broker := open(t, cluster.ListenAddrs()[0], credentials("s3cret"))
 	a = send(t, sender, message, target, 10*time.Second)
 	require.Equal(t, postdate.Failed, a.Outcome)
 	require.Contains(t, a.Error, "SASL_AUTHENTICATION_FAILED")
@@ -244,7 +244,7 @@ func TestSend_WaitsForTheAnswerOfTheAttemptBefore(t *testing.T) {
 	cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 		produced <- struct{}{}
 		cluster.SleepControl(func() { <-answer })
-		return nil, nil, false
+		return nil, nil, false //nolint:nilnil // as kfake has it: go on as usual
 	})
 	slow, other := message, message
 	slow.ID, other.ID = "pr_2", "pr_3"
