@@ -86,7 +86,7 @@ func (r router) Send(ctx context.Context, m postdate.Message, to postdate.Target
 	return r[to.Stream].Send(ctx, m, to)
 }
 
-func TestSender(t *testing.T) {
+func TestSender(t *testing.T) { //nolint:paralleltest // they share a broker, which some of them stop
 	sendertest.Run(t, func(t *testing.T) sendertest.Harness {
 		t.Helper()
 		name, ch := queue(t, nil)
@@ -117,7 +117,7 @@ func TestSender(t *testing.T) {
 	})
 }
 
-func TestRabbitMQ_WritesTheAttributesIntoHeaders(t *testing.T) {
+func TestRabbitMQ_WritesTheAttributesIntoHeaders(t *testing.T) { //nolint:paralleltest // they share a broker, which some of them stop
 	name, ch := queue(t, nil)
 	sender, broker := open(t, address(t), name, "")
 	require.NoError(t, broker.Probe(t.Context()))
@@ -133,7 +133,7 @@ func TestRabbitMQ_WritesTheAttributesIntoHeaders(t *testing.T) {
 	require.Equal(t, `{"n":1.10}`, string(got.Body))
 	require.Equal(t, "application/json", got.ContentType)
 	require.Equal(t, "pr_1-expiry", got.MessageId)
-	require.Equal(t, uint8(amqp.Persistent), got.DeliveryMode)
+	require.Equal(t, amqp.Persistent, got.DeliveryMode)
 	require.NotEmpty(t, got.Expiration)
 	for header, want := range map[string]any{
 		"cloudEvents_specversion": "1.0", "cloudEvents_id": "pr_1-expiry", "cloudEvents_type": "payment_request.due",
@@ -150,7 +150,7 @@ func TestRabbitMQ_WritesTheAttributesIntoHeaders(t *testing.T) {
 	require.Contains(t, string(got.Body), `"data":{"n":1.10}`)
 }
 
-func TestRabbitMQ_SaysWhyNothingWasStored(t *testing.T) {
+func TestRabbitMQ_SaysWhyNothingWasStored(t *testing.T) { //nolint:paralleltest // they share a broker, which some of them stop
 	name, _ := queue(t, amqp.Table{"x-max-length": 1, "x-overflow": "reject-publish"})
 	sender, _ := open(t, address(t), name, "")
 	require.Equal(t, postdate.Accepted, send(t, sender, message, target, 10*time.Second).Outcome)
@@ -182,7 +182,7 @@ func TestRabbitMQ_SaysWhyNothingWasStored(t *testing.T) {
 	require.EqualError(t, broker.Probe(t.Context()), `the broker has no queue "no-queue"`)
 }
 
-func TestRabbitMQ_SaysThatTheCredentialsAreWrong(t *testing.T) {
+func TestRabbitMQ_SaysThatTheCredentialsAreWrong(t *testing.T) { //nolint:paralleltest // they share a broker, which some of them stop
 	name, _ := queue(t, nil)
 	sender, broker := open(t, strings.Replace(address(t), "guest:guest", "guest:s3cret", 1), name, "")
 	a := send(t, sender, message, target, 10*time.Second)
@@ -193,7 +193,7 @@ func TestRabbitMQ_SaysThatTheCredentialsAreWrong(t *testing.T) {
 	require.ErrorContains(t, broker.Probe(t.Context()), "username or password not allowed")
 }
 
-func TestRabbitMQ_SlowsDownWhereTheBrokerBlocks(t *testing.T) {
+func TestRabbitMQ_SlowsDownWhereTheBrokerBlocks(t *testing.T) { //nolint:paralleltest // they share a broker, which some of them stop
 	name, _ := queue(t, nil)
 	sender, _ := open(t, address(t), name, "")
 	require.Equal(t, postdate.Accepted, send(t, sender, message, target, 10*time.Second).Outcome)
@@ -209,7 +209,7 @@ func TestRabbitMQ_SlowsDownWhereTheBrokerBlocks(t *testing.T) {
 	}, 30*time.Second, 50*time.Millisecond, "it did not go on")
 }
 
-func TestRabbitMQ_GoesOnWhenTheBrokerIsBack(t *testing.T) {
+func TestRabbitMQ_GoesOnWhenTheBrokerIsBack(t *testing.T) { //nolint:paralleltest // they share a broker, which some of them stop
 	name, _ := queue(t, nil)
 	sender, _ := open(t, address(t), name, "")
 	require.Equal(t, postdate.Accepted, send(t, sender, message, target, 10*time.Second).Outcome)

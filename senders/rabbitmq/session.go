@@ -58,29 +58,35 @@ type connection struct {
 // session returns a session that is open, and connects where there is none.
 func (c *connection) session(ctx context.Context) (*session, error) {
 	for {
-		c.mu.Lock()
-		switch {
-		case c.current != nil && !c.current.conn.IsClosed():
-			defer c.mu.Unlock()
-			return c.current, nil
-		case c.closed:
-			defer c.mu.Unlock()
-			return nil, &streams.PublishError{Reason: "the connection was closed, for the process stops"}
-		case c.dialled == nil && c.failed != nil && time.Since(c.failAt) < redialAfter:
-			defer c.mu.Unlock()
-			return nil, &streams.PublishError{Reason: "no connection to the broker: " + words(c.failed)}
-		case c.dialled == nil:
-			c.dialled = make(chan struct{})
-			go c.dial(c.dialled)
+		current, dialled, err := c.currentOrDial()
+		if current != nil || err != nil {
+			return current, err
 		}
-		dialled := c.dialled
-		c.mu.Unlock()
 		select {
 		case <-dialled:
 		case <-ctx.Done():
 			return nil, fmt.Errorf("no connection to the broker yet: %w", ctx.Err())
 		}
 	}
+}
+
+// currentOrDial returns the session that is open, or the end of a dial to wait for, or why
+// there is neither.
+func (c *connection) currentOrDial() (current *session, dialled <-chan struct{}, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.current != nil && !c.current.conn.IsClosed():
+		return c.current, nil, nil
+	case c.closed:
+		return nil, nil, &streams.PublishError{Reason: "the connection was closed, for the process stops"}
+	case c.dialled == nil && c.failed != nil && time.Since(c.failAt) < redialAfter:
+		return nil, nil, &streams.PublishError{Reason: "no connection to the broker: " + words(c.failed)}
+	case c.dialled == nil:
+		c.dialled = make(chan struct{})
+		go c.dial(c.dialled)
+	}
+	return nil, c.dialled, nil
 }
 
 // dial connects once.
@@ -113,9 +119,11 @@ func newSession(conn *amqp.Connection) *session {
 	blockings := conn.NotifyBlocked(make(chan amqp.Blocking, 1))
 	go func() {
 		for b := range blockings { // it is closed with the connection
-			if s.blocked.Store(nil); b.Active {
-				s.blocked.Store(&b.Reason)
+			reason := &b.Reason
+			if !b.Active {
+				reason = nil
 			}
+			s.blocked.Store(reason)
 		}
 	}()
 	return s
