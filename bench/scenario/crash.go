@@ -106,16 +106,24 @@ func (r *run) crash(ctx context.Context, start time.Time) (killed []time.Time, d
 			return nil, nil, err
 		}
 		now := time.Now()
-		if err := r.postdate.Kill(); err != nil {
+		if err := r.killAndStart(ctx); err != nil {
 			return nil, nil, err
 		}
-		if err := r.postdate.Start(ctx); err != nil {
-			return nil, nil, err
-		}
-		r.postdate.OnCrash(r.fail)
 		killed, down = append(killed, now), append(down, time.Since(now))
 	}
 	return killed, down, nil
+}
+
+// killAndStart kills postdate, and starts it again at once on the same data.
+func (r *run) killAndStart(ctx context.Context) error {
+	if err := r.postdate.Kill(); err != nil {
+		return err
+	}
+	if err := r.postdate.Start(ctx); err != nil {
+		return err
+	}
+	r.postdate.OnCrash(r.fail)
+	return nil
 }
 
 // open starts the receiver, and registers its endpoint if it has one.

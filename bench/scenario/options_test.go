@@ -63,8 +63,8 @@ func TestOptions_PickTheScenariosThatThereIsTimeFor(t *testing.T) {
 	require.Equal(t, []string{"due_at_once_30000", "far_future"}, picked(named))
 	named.Quick = true
 	require.Equal(t, []string{"due_at_once_30000", "far_future"}, picked(named))
-	require.Equal(t, []string{"due_spread", "due_in_2s"}, LeftOut(Quick)[:2])
-	require.Equal(t, []string{"due_at_once_30000", "slow_crm_3", "outage", "rate_50", "crash"}, LeftOut(Full))
+	require.Equal(t, []string{"due_spread", "recurrences", "due_in_2s"}, LeftOut(Quick)[:3])
+	require.Equal(t, []string{"due_at_once_30000", "recurrences_crash", "slow_crm_3", "outage", "rate_50", "crash"}, LeftOut(Full))
 }
 
 func TestOptions_WithQuickOnlyImmediateHasRivals(t *testing.T) {

@@ -47,6 +47,8 @@ var scenarios = []scenario{
 		name: "due_at_once_30000", extent: ByName, run: burst{times: 10}.run,
 		rivals: []string{system.Batch1SQLite, system.Batch16SQLite},
 	},
+	{name: "recurrences", extent: Full, run: recurrences{ticks: 1}.run},
+	{name: "recurrences_crash", extent: ByName, run: recurrences{ticks: 2, kill: true}.run},
 	{name: "due_in_2s", extent: Full, run: dueIn2s},
 	{name: "steady", extent: Quick, run: steady, postgresRivals: []string{system.RiverPostgres}},
 	{name: "fan_out_1", extent: Full, run: fanOut{endpoints: 1, percent: 50, named: true}.run},
