@@ -43,10 +43,10 @@ race: ## Run the same tests with the race detector in Temporal's server too: slo
 	CGO_ENABLED=1 go test -race -timeout 30m ./...
 
 .PHONY: test-integration
-test-integration: ## Run the tests that need PostgreSQL, MariaDB and Node.js (installed where missing), and check docker-compose.yml
+test-integration: ## Run the tests that need PostgreSQL, MariaDB, RabbitMQ and Node.js (installed where missing), and check docker-compose.yml
 	go -C deploy/composetest test -count=1 ./...
 	go -C bench/river test -count=1 ./...
-	scripts/with-postgres scripts/with-mysql scripts/test-integration
+	scripts/with-postgres scripts/with-mysql scripts/with-rabbitmq scripts/test-integration
 
 .PHONY: lint
 lint: $(GOLANGCI) $(WORKFLOWCHECK) ## Lint, and check that workflows are deterministic

@@ -12,7 +12,7 @@ type Outcome string
 
 // The outcomes of an attempt.
 const (
-	// Accepted: 2xx.
+	// Accepted: 2xx, or the broker's word that it has stored the message.
 	Accepted Outcome = "accepted"
 	// Rescheduled: 2xx with postdate-reschedule. The same message is sent again, then.
 	Rescheduled Outcome = "rescheduled"
@@ -22,6 +22,8 @@ const (
 	Aborted Outcome = "aborted"
 	// Gone: 410, or "webhook-delivery: disable". The receiver wants nothing any more.
 	Gone Outcome = "gone"
+	// Refused: the message can never be sent there. It is too large for the broker.
+	Refused Outcome = "refused"
 )
 
 // Attempted reports whether an attempt was made: the zero outcome means that none
@@ -38,6 +40,8 @@ func (o Outcome) End() (State, string) {
 		return Dead, "the receiver asked to stop"
 	case Gone:
 		return Dead, "the receiver is gone"
+	case Refused:
+		return Dead, "it can never be sent there"
 	case Failed:
 	}
 	return Retrying, "failed"
@@ -66,8 +70,11 @@ type Attempt struct {
 	// Error says why no answer came, or what was wrong with the one that did. It
 	// holds no part of the destination but its host, for a path may be a secret.
 	Error string `json:"error,omitempty"`
-	// Response is the beginning of the answer's body: at most [MaxResponse] bytes.
+	// Response is the beginning of the answer's body, at most [MaxResponse] bytes, or
+	// where a broker has stored the message.
 	Response string `json:"response,omitempty"`
+	// Busy: a broker asked for less, as 429 does.
+	Busy bool `json:"busy,omitempty"`
 	// RetryAfter is how long the receiver asked to be left alone, at most [MaxRetryAfter].
 	RetryAfter Duration `json:"retry_after,omitempty"`
 	// Disable: the receiver asked for its endpoint to be disabled.

@@ -39,10 +39,12 @@ const (
 	Disabled EndpointState = "disabled" // by its own answers: 410, or failures for too long
 )
 
-// Endpoint is a registered URL and what it subscribed to.
+// Endpoint is a registered receiver, a URL or a stream, and what it subscribed to.
 type Endpoint struct {
-	ID          string `json:"id"`
-	URL         string `json:"url"`
+	ID  string `json:"id"`
+	URL string `json:"url,omitempty"`
+	// Stream is the name of a stream, in place of a URL.
+	Stream      string `json:"stream,omitempty"`
 	Description string `json:"description,omitempty"`
 	// EventTypes are what it wants: whole types, "prefix.*", or "*".
 	EventTypes []string `json:"event_types"`
@@ -95,7 +97,7 @@ var reservedHeaders = map[string]bool{
 // Validate reports the first reason why nothing could ever be sent to e. Plain http
 // must be allowed.
 func (e Endpoint) Validate(allowHTTP bool) error {
-	if err := validateURL("/url", e.URL, allowHTTP); err != nil {
+	if err := e.validateReceiver(allowHTTP); err != nil {
 		return err
 	}
 	switch {
@@ -125,6 +127,19 @@ func (e Endpoint) Validate(allowHTTP bool) error {
 		return e.Retry.Validate()
 	}
 	return nil
+}
+
+// validateReceiver checks that e is a url or a stream.
+func (e Endpoint) validateReceiver(allowHTTP bool) error {
+	switch {
+	case e.Stream == "":
+		return validateURL("/url", e.URL, allowHTTP)
+	case e.URL != "":
+		return Errorf(Invalid, "/stream", "url and stream exclude each other")
+	case e.Mode == Standard:
+		return Errorf(Invalid, "/mode", "a stream gets CloudEvents: %q or %q", CloudEventsBinary, CloudEventsStructured)
+	}
+	return ValidateStreamName("/stream", e.Stream)
 }
 
 func validateHeaders(headers map[string]Secret) error {
@@ -167,12 +182,13 @@ func (e Endpoint) Subscribes(eventType string) bool {
 
 // Target is e as a sender sees it, at that moment.
 func (e Endpoint) Target(now time.Time) Target {
-	return Target{URL: e.URL, Headers: e.Headers, Mode: e.Mode, Secrets: e.Secrets.At(now)}
+	return Target{URL: e.URL, Stream: e.Stream, Headers: e.Headers, Mode: e.Mode, Secrets: e.Secrets.At(now)}
 }
 
 // EndpointPatch is what PATCH may alter of an endpoint. What is nil stays.
 type EndpointPatch struct {
 	URL         *string            `json:"url,omitempty"`
+	Stream      *string            `json:"stream,omitempty"`
 	Description *string            `json:"description,omitempty"`
 	EventTypes  []string           `json:"event_types,omitempty"`
 	Headers     *map[string]Secret `json:"headers,omitempty"`
@@ -188,6 +204,7 @@ type EndpointPatch struct {
 // Apply is e with p's changes.
 func (p EndpointPatch) Apply(e Endpoint) Endpoint {
 	set(&e.URL, p.URL)
+	set(&e.Stream, p.Stream)
 	set(&e.Description, p.Description)
 	set(&e.Headers, p.Headers)
 	set(&e.Timeout, p.Timeout)
@@ -218,11 +235,18 @@ func set[T any](field, value *T) {
 // Target is where a message goes, as a sender sees it: resolved for one attempt
 // and never kept.
 type Target struct {
-	URL     string
+	URL string
+	// Stream is the name of a stream, in place of a URL.
+	Stream  string
 	Headers map[string]Secret
 	Mode    Mode
 	// Secrets sign the message, each by the scheme that its prefix says.
 	Secrets []Secret
+	// DeliveryID is the id of the delivery within its tenant, by which brokers recognise
+	// repetitions. Empty: the message's.
+	DeliveryID string
+	// ExpiresAt is when the message is of no use any more. Zero: never.
+	ExpiresAt time.Time
 }
 
 // MarshalJSON refuses: a target is not kept.

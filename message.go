@@ -52,26 +52,32 @@ func (m *Message) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// Destination is where a message goes: to a url, to a registered endpoint or,
-// where it is empty, to those who are subscribed to its type when it is due.
+// Destination is where a message goes: to a url, to a registered endpoint, to a stream
+// or, where it is empty, to those who are subscribed to its type when it is due.
 type Destination struct {
 	URL      string `json:"url,omitempty"`
 	Endpoint string `json:"endpoint,omitempty"`
+	// Stream names a topic, subject or exchange of a broker, as the operator configured it.
+	Stream string `json:"stream,omitempty"`
 }
 
 // Subscribers reports whether d means the endpoints that are subscribed.
 func (d Destination) Subscribers() bool { return d == Destination{} }
 
 // Validate reports the first reason why nothing could be sent to d. Plain http must be
-// allowed. Whether the endpoint exists is not known here.
+// allowed. Whether the endpoint or the stream exists is not known here.
 func (d Destination) Validate(allowHTTP bool) error {
 	switch {
 	case d.Subscribers():
 		return nil
 	case d.URL != "" && d.Endpoint != "":
 		return Errorf(Invalid, "/to/endpoint", "url and endpoint exclude each other")
+	case d.Stream != "" && (d.URL != "" || d.Endpoint != ""):
+		return Errorf(Invalid, "/to/stream", "url, endpoint and stream exclude each other")
 	case d.Endpoint != "":
 		return ValidateID("/to/endpoint", d.Endpoint)
+	case d.Stream != "":
+		return ValidateStreamName("/to/stream", d.Stream)
 	default:
 		return validateURL("/to/url", d.URL, allowHTTP)
 	}

@@ -75,7 +75,7 @@ func (a *Activities) deliver(ctx context.Context, s protocol.DeliveryTask) (post
 	if err != nil {
 		return postdate.Attempt{}, postdate.Target{}, fmt.Errorf("look up where %s goes: %w", s.ID(), err)
 	}
-	target := postdate.Target{URL: s.To.URL, Mode: postdate.Standard, Secrets: tenant.Secrets.At(a.Now())}
+	target := bareTarget(s.To, tenant.Secrets.At(a.Now()))
 	switch {
 	case s.To.Endpoint == "":
 		attempt, err := a.sendToURL(ctx, s, target)
@@ -102,6 +102,15 @@ func (a *Activities) deliver(ctx context.Context, s protocol.DeliveryTask) (post
 		return tooLate(s, a.Now()), target, nil
 	}
 	return a.sendWithPermit(ctx, permit, s, endpoint)
+}
+
+// bareTarget is the target of a message to a bare url or a bare stream.
+func bareTarget(to postdate.Destination, secrets []postdate.Secret) postdate.Target {
+	target := postdate.Target{URL: to.URL, Stream: to.Stream, Mode: postdate.Standard, Secrets: secrets}
+	if to.Stream != "" {
+		target.Mode = postdate.CloudEventsBinary
+	}
+	return target
 }
 
 // noPermit says that no attempt was made, since no permit came.
@@ -138,6 +147,7 @@ func (a *Activities) sendWithPermit(ctx context.Context, permit throttle.Permit,
 func (a *Activities) send(ctx context.Context, s protocol.DeliveryTask, target postdate.Target) (postdate.Attempt, error) {
 	ctx, stop := context.WithTimeout(ctx, cmp.Or(s.Timeout.Duration(), postdate.DefaultTimeout))
 	defer stop()
+	target.DeliveryID, target.ExpiresAt = s.ID(), s.ExpiresAt
 	attempt, err := a.Sender.Send(ctx, s.Message, target)
 	if err != nil {
 		return postdate.Attempt{}, err
@@ -199,7 +209,7 @@ func (a *Activities) logAttempt(ctx context.Context, s protocol.DeliveryTask, ta
 		slog.String("id", s.Message.ID),
 		slog.String("type", s.Message.Type),
 		slog.String("entity", s.Message.Entity),
-		slog.String("host", host(target.URL)),
+		where(target),
 		slog.Int("attempt", attempt.Number),
 		slog.String("outcome", string(attempt.Outcome)),
 		slog.Int("status", attempt.Status),
@@ -230,6 +240,14 @@ func (a *Activities) logAttempt(ctx context.Context, s protocol.DeliveryTask, ta
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
 	a.Log.LogAttrs(ctx, level, "attempt", attrs...)
+}
+
+// where is the host, or the stream, that target names.
+func where(target postdate.Target) slog.Attr {
+	if target.Stream != "" {
+		return slog.String("stream", target.Stream)
+	}
+	return slog.String("host", host(target.URL))
 }
 
 func host(rawURL string) string {

@@ -200,6 +200,7 @@ func (l *lineSend) attempt(ctx context.Context, place int, permit throttle.Permi
 	entry := l.Entries[place]
 	attempt, err := l.attemptWithPermit(ctx, permit, protocol.DeliveryTask{
 		DeliveryID: entry.DeliveryID, Message: *entry.Message, To: postdate.Destination{Endpoint: l.Endpoint}, DueAt: entry.At,
+		ExpiresAt: entry.ExpiresAt,
 	}, e)
 	if err != nil {
 		l.end(place)

@@ -32,9 +32,23 @@ func TestSend_SignsToABareURLWithTheTenantsSecrets(t *testing.T) {
 	require.Equal(t, 1, made.Number)
 	require.Equal(t, postdate.Target{
 		URL: "https://b.example/hooks", Mode: postdate.Standard, Secrets: []postdate.Secret{"whsec_new"},
+		DeliveryID: s.ID(),
 	}, *to)
 	require.InDelta(t, 3, left.Seconds(), 1)
 	require.Empty(t, f.reported)
+}
+
+func TestSend_PublishesToABareStreamAsACloudEvent(t *testing.T) {
+	t.Parallel()
+	f := newFakes(t)
+	to, _ := f.capture()
+	s := task(postdate.Destination{Stream: "payments"})
+	s.ExpiresAt = now.Add(time.Hour)
+	f.send(s)
+	require.Equal(t, postdate.Target{
+		Stream: "payments", Mode: postdate.CloudEventsBinary, Secrets: []postdate.Secret{"whsec_new"},
+		DeliveryID: s.ID(), ExpiresAt: s.ExpiresAt,
+	}, *to)
 }
 
 func TestSend_AsksTheDirectoryForAnEndpoint(t *testing.T) {
@@ -46,7 +60,9 @@ func TestSend_AsksTheDirectoryForAnEndpoint(t *testing.T) {
 	s := task(postdate.Destination{Endpoint: "ep_1"})
 	s.DeliveryID = "evt_1.ep_1"
 	require.Equal(t, postdate.Failed, f.send(s).Outcome)
-	require.Equal(t, e.Target(now), *to)
+	want := e.Target(now)
+	want.DeliveryID = "evt_1.ep_1"
+	require.Equal(t, want, *to)
 	require.InDelta(t, 4, left.Seconds(), 1)
 	require.Equal(t, map[string]postdate.Outcome{"ep_1": postdate.Failed}, f.reported)
 

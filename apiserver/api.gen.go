@@ -46,6 +46,9 @@ type Attempt struct {
 	// Example: 2027-01-01T09:00:00.003Z
 	At time.Time `json:"at"`
 
+	// Busy A broker asked for less, as 429 does.
+	Busy bool `json:"busy,omitempty,omitzero"`
+
 	// Duration How long it took, to the millisecond.
 	//
 	// Example: 120ms
@@ -61,17 +64,18 @@ type Attempt struct {
 	// Example: 1
 	Number int `json:"number"`
 
-	// Outcome - `accepted`: 2xx
+	// Outcome - `accepted`: 2xx, or a broker's word that it has stored the message
 	// - `rescheduled`: 2xx, and the receiver asked to be sent it again, later
 	// - `failed`: anything that another attempt may mend
 	// - `aborted`: the receiver asked to stop (`webhook-delivery: abort-message`)
 	// - `gone`: 410, or `webhook-delivery: disable`: the receiver wants nothing any more
+	// - `refused`: it can never be sent there: it is too large for the broker
 	//
 	//
 	// Example: failed
 	Outcome postdate.Outcome `json:"outcome"`
 
-	// Response The beginning of the answer's body, at most 16 KiB.
+	// Response The beginning of the answer's body, at most 16 KiB, or where a broker has stored the message.
 	//
 	// Example: try again later
 	Response string `json:"response,omitempty,omitzero"`
@@ -176,7 +180,7 @@ type Cancelled struct {
 // Example: {"mode":"all","within":"1h"}
 type CatchUp = postdate.CatchUp
 
-// ChangeEndpoint What is to change. What is missing stays.
+// ChangeEndpoint What is to change. What is missing stays. An endpoint stays a url or a stream.
 type ChangeEndpoint struct {
 	// Coalesce Whether, of the messages that wait for their turn, only the newest of each entity and type is sent.
 	Coalesce *bool `json:"coalesce,omitempty"`
@@ -216,6 +220,11 @@ type ChangeEndpoint struct {
 	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
 	Retry *Retry `json:"retry,omitempty"`
+
+	// Stream Another stream, of an endpoint that is a stream.
+	//
+	// Example: payments
+	Stream string `json:"stream,omitempty,omitzero"`
 
 	// Timeout How long one attempt may take. Default 15s, at most 1m.
 	//
@@ -271,7 +280,7 @@ type ChangeSchedule struct {
 // CloudEvent What only CloudEvents have, of an event that came as one.
 type CloudEvent = postdate.CloudEvent
 
-// CreateEndpoint A URL, and what it wants.
+// CreateEndpoint A `url` or a `stream`, and what it wants.
 type CreateEndpoint struct {
 	// Coalesce Whether, of the messages that wait for their turn, only the newest of each entity and type is sent. The others are cancelled. For receivers that want the last state, not every step.
 	Coalesce bool `json:"coalesce,omitempty,omitzero"`
@@ -324,6 +333,11 @@ type CreateEndpoint struct {
 	// Example: v1
 	Signature Scheme `json:"signature,omitempty,omitzero"`
 
+	// Stream A topic, subject or exchange of a broker, by the name that the operator gave it, in place of a `url`. Its messages are CloudEvents, in binary mode unless `mode` says `cloudevents_structured`, and are not signed.
+	//
+	// Example: payments
+	Stream string `json:"stream,omitempty,omitzero"`
+
 	// Timeout How long one attempt may take. Default 15s, at most 1m.
 	//
 	// Example: 15s
@@ -332,7 +346,7 @@ type CreateEndpoint struct {
 	// URL An absolute https URL. Plain http and addresses that are not public need the operator's leave.
 	//
 	// Example: https://crm.example/hooks
-	URL string `json:"url"`
+	URL string `json:"url,omitempty,omitzero"`
 }
 
 // CreateKey What the key may do, and for how long.
@@ -429,7 +443,7 @@ type CreateSchedule struct {
 	// Example: 15s
 	Timeout *postdate.Duration `json:"timeout,omitempty"`
 
-	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are
+	// To Where a message goes, to a `url`, to an `endpoint` or to a `stream`. Without a destination it is published to those who are
 	// subscribed when it is due; one that is empty is refused, and so is an empty `url`.
 	To *Destination `json:"to,omitempty"`
 
@@ -652,7 +666,7 @@ type DeliverySummary struct {
 	Type string `json:"type"`
 }
 
-// Destination Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are
+// Destination Where a message goes, to a `url`, to an `endpoint` or to a `stream`. Without a destination it is published to those who are
 // subscribed when it is due; one that is empty is refused, and so is an empty `url`.
 type Destination = postdate.Destination
 
@@ -664,7 +678,7 @@ type DestinationShown = postdate.Destination
 // Example: 1h30m
 type Duration = postdate.Duration
 
-// Endpoint A registered URL and what it wants.
+// Endpoint A registered receiver, a `url` or a `stream`, and what it wants.
 type Endpoint struct {
 	// Coalesce Whether only the newest of what waits is sent, by entity and type.
 	Coalesce  bool      `json:"coalesce,omitempty,omitzero"`
@@ -737,6 +751,11 @@ type Endpoint struct {
 	// Example: enabled
 	State EndpointState `json:"state"`
 
+	// Stream The stream that it is in place of a URL.
+	//
+	// Example: payments
+	Stream string `json:"stream,omitempty,omitzero"`
+
 	// Timeout A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
 	//
 	// Example: 1h30m
@@ -744,7 +763,7 @@ type Endpoint struct {
 	UpdatedAt time.Time `json:"updated_at"`
 
 	// URL Example: https://crm.example/hooks
-	URL string `json:"url"`
+	URL string `json:"url,omitempty,omitzero"`
 }
 
 // EndpointDeleted What became of what was under way.
@@ -771,7 +790,7 @@ type EndpointList struct {
 // Example: enabled
 type EndpointState = postdate.EndpointState
 
-// EndpointWithSecret A registered URL and, this once, the secret of its messages.
+// EndpointWithSecret A registered receiver and, this once, the secret of its messages.
 type EndpointWithSecret struct {
 	// Coalesce Whether only the newest of what waits is sent, by entity and type.
 	Coalesce  bool      `json:"coalesce,omitempty,omitzero"`
@@ -849,6 +868,11 @@ type EndpointWithSecret struct {
 	// Example: enabled
 	State EndpointState `json:"state"`
 
+	// Stream The stream that it is in place of a URL.
+	//
+	// Example: payments
+	Stream string `json:"stream,omitempty,omitzero"`
+
 	// Timeout A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
 	//
 	// Example: 1h30m
@@ -856,7 +880,7 @@ type EndpointWithSecret struct {
 	UpdatedAt time.Time `json:"updated_at"`
 
 	// URL Example: https://crm.example/hooks
-	URL string `json:"url"`
+	URL string `json:"url,omitempty,omitzero"`
 }
 
 // Event Something that happened.
@@ -1469,11 +1493,85 @@ type Status struct {
 	// Status Example: ok
 	Status string `json:"status"`
 
+	// Streams Of `/readyz`: how the operator's streams are. One that is unreachable does not make the process unready.
+	Streams []StreamReadiness `json:"streams,omitempty,omitzero"`
+
 	// Version The version of this process.
 	//
 	// Example: v1.0.0
 	Version string `json:"version"`
 }
+
+// Stream A topic, subject or exchange of a broker that the tenant may send to.
+type Stream struct {
+	// AsOf When the broker was asked last.
+	AsOf time.Time `json:"as_of,omitempty,omitzero"`
+
+	// Kind The kind of broker.
+	//
+	// Example: nats
+	Kind StreamKind `json:"kind"`
+
+	// Name What it is called in `to` and in endpoints.
+	//
+	// Example: payments
+	Name string `json:"name"`
+
+	// Reason Why it is not ready.
+	//
+	// Example: no connection to the broker: connection refused
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// State How the stream is, as this process saw it last.
+	//
+	// - `unknown`: the broker was not asked yet
+	// - `ready`: the broker has it
+	// - `unreachable`: the broker does not answer, or does not have it
+	//
+	//
+	// Example: ready
+	State StreamState `json:"state"`
+}
+
+// StreamKind The kind of broker.
+//
+// Example: nats
+type StreamKind = postdate.StreamKind
+
+// StreamList The streams that the tenant may use.
+type StreamList struct {
+	Data []Stream `json:"data"`
+}
+
+// StreamReadiness A stream, and how it is.
+type StreamReadiness struct {
+	// Kind The kind of broker.
+	//
+	// Example: nats
+	Kind StreamKind `json:"kind"`
+
+	// Name Example: payments
+	Name string `json:"name"`
+
+	// State How the stream is, as this process saw it last.
+	//
+	// - `unknown`: the broker was not asked yet
+	// - `ready`: the broker has it
+	// - `unreachable`: the broker does not answer, or does not have it
+	//
+	//
+	// Example: ready
+	State StreamState `json:"state"`
+}
+
+// StreamState How the stream is, as this process saw it last.
+//
+// - `unknown`: the broker was not asked yet
+// - `ready`: the broker has it
+// - `unreachable`: the broker does not answer, or does not have it
+//
+// Example: ready
+type StreamState = postdate.StreamState
 
 // TestResult What came of a test.
 type TestResult struct {
@@ -1848,6 +1946,12 @@ type ServerInterface interface {
 	// RotateSigningSecret Rotate the signing secret
 	// (POST /v1/signing_secret/rotate)
 	RotateSigningSecret(ctx echo.Context) error
+	// ListStreams List streams
+	// (GET /v1/streams)
+	ListStreams(ctx echo.Context) error
+	// TestStream Test a stream
+	// (POST /v1/streams/{name}/test)
+	TestStream(ctx echo.Context, name string) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -2741,6 +2845,31 @@ func (w *ServerInterfaceWrapper) RotateSigningSecret(ctx echo.Context) error {
 	return err
 }
 
+// ListStreams converts echo context to params.
+func (w *ServerInterfaceWrapper) ListStreams(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListStreams(ctx)
+	return err
+}
+
+// TestStream converts echo context to params.
+func (w *ServerInterfaceWrapper) TestStream(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TestStream(ctx, name)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -2836,6 +2965,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/schedules/preview", wrapper.PreviewSchedule, options.OperationMiddlewares["previewSchedule"]...)
 	router.GET(options.BaseURL+"/v1/signing_secret", wrapper.GetSigningSecret, options.OperationMiddlewares["getSigningSecret"]...)
 	router.POST(options.BaseURL+"/v1/signing_secret/rotate", wrapper.RotateSigningSecret, options.OperationMiddlewares["rotateSigningSecret"]...)
+	router.GET(options.BaseURL+"/v1/streams", wrapper.ListStreams, options.OperationMiddlewares["listStreams"]...)
+	router.POST(options.BaseURL+"/v1/streams/:name/test", wrapper.TestStream, options.OperationMiddlewares["testStream"]...)
 
 }
 
@@ -4086,6 +4217,49 @@ func (response RotateSigningSecret200JSONResponse) VisitRotateSigningSecretRespo
 	return err
 }
 
+type ListStreamsRequestObject struct {
+}
+
+type ListStreamsResponseObject interface {
+	VisitListStreamsResponse(w http.ResponseWriter) error
+}
+
+type ListStreams200JSONResponse StreamList
+
+func (response ListStreams200JSONResponse) VisitListStreamsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestStreamRequestObject struct {
+	Name string `json:"name"`
+}
+
+type TestStreamResponseObject interface {
+	VisitTestStreamResponse(w http.ResponseWriter) error
+}
+
+type TestStream200JSONResponse TestResult
+
+func (response TestStream200JSONResponse) VisitTestStreamResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetHealth Whether this process lives
@@ -4232,6 +4406,12 @@ type StrictServerInterface interface {
 	// RotateSigningSecret Rotate the signing secret
 	// (POST /v1/signing_secret/rotate)
 	RotateSigningSecret(ctx context.Context, request RotateSigningSecretRequestObject) (RotateSigningSecretResponseObject, error)
+	// ListStreams List streams
+	// (GET /v1/streams)
+	ListStreams(ctx context.Context, request ListStreamsRequestObject) (ListStreamsResponseObject, error)
+	// TestStream Test a stream
+	// (POST /v1/streams/{name}/test)
+	TestStream(ctx context.Context, request TestStreamRequestObject) (TestStreamResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -5839,6 +6019,54 @@ func (sh *strictHandler) RotateSigningSecret(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(RotateSigningSecretResponseObject); ok {
 		return validResponse.VisitRotateSigningSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListStreams operation middleware
+func (sh *strictHandler) ListStreams(ctx echo.Context) error {
+	var request ListStreamsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListStreams(ctx.Request().Context(), request.(ListStreamsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListStreams")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListStreamsResponseObject); ok {
+		return validResponse.VisitListStreamsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TestStream operation middleware
+func (sh *strictHandler) TestStream(ctx echo.Context, name string) error {
+	var request TestStreamRequestObject
+
+	request.Name = name
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TestStream(ctx.Request().Context(), request.(TestStreamRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestStream")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TestStreamResponseObject); ok {
+		return validResponse.VisitTestStreamResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

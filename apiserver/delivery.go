@@ -71,6 +71,7 @@ func attemptsOf(log postdate.Attempts) []Attempt {
 			Status:     a.Status,
 			Error:      a.Error,
 			Response:   a.Response,
+			Busy:       a.Busy,
 			RetryAfter: a.RetryAfter,
 		}
 	}

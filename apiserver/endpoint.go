@@ -12,8 +12,17 @@ import (
 
 // validateEndpoint refuses an endpoint that nothing could ever be sent to.
 func (s *server) validateEndpoint(ctx context.Context, e postdate.Endpoint) error {
-	if err := e.Validate(s.AllowHTTP); err != nil || s.CheckURL == nil {
+	if err := e.Validate(s.AllowHTTP); err != nil {
 		return err
+	}
+	if e.Stream != "" {
+		if err := s.Streams.Check(tenantOf(ctx), e.Stream); err != nil {
+			return postdate.Errorf(postdate.Invalid, "/stream", "%s", err)
+		}
+		return nil
+	}
+	if s.CheckURL == nil {
+		return nil
 	}
 	u, err := url.Parse(e.URL)
 	if err == nil {
@@ -33,6 +42,7 @@ func (s *server) endpointOf(body CreateEndpoint) (postdate.Endpoint, error) {
 	secret, err := secretOf(scheme, body.Secret)
 	return postdate.Endpoint{
 		URL:         body.URL,
+		Stream:      body.Stream,
 		Description: body.Description,
 		EventTypes:  body.EventTypes,
 		Headers:     secretsOf(body.Headers),
@@ -41,13 +51,21 @@ func (s *server) endpointOf(body CreateEndpoint) (postdate.Endpoint, error) {
 		RateLimit:   body.RateLimit,
 		MaxInFlight: body.MaxInFlight,
 		Coalesce:    body.Coalesce,
-		Mode:        cmp.Or(body.Mode, postdate.Standard),
+		Mode:        cmp.Or(body.Mode, defaultMode(body.Stream)),
 		Signature:   scheme,
 		Secrets:     postdate.ExpiringSecrets{{Secret: secret}},
 		State:       postdate.Enabled,
 		CreatedAt:   now,
 		UpdatedAt:   now,
 	}, err
+}
+
+// defaultMode is the mode of an endpoint that names none.
+func defaultMode(stream string) postdate.Mode {
+	if stream != "" {
+		return postdate.CloudEventsBinary
+	}
+	return postdate.Standard
 }
 
 // secretsOf are the values of headers, which may be secrets.
@@ -68,6 +86,9 @@ func patchOf(body ChangeEndpoint) postdate.EndpointPatch {
 	if body.URL != "" {
 		patch.URL = &body.URL
 	}
+	if body.Stream != "" {
+		patch.Stream = &body.Stream
+	}
 	if body.Headers != nil {
 		headers := secretsOf(body.Headers)
 		patch.Headers = &headers
@@ -83,6 +104,7 @@ func shownEndpoint(e postdate.Endpoint) Endpoint {
 	answer := Endpoint{
 		ID:           e.ID,
 		URL:          e.URL,
+		Stream:       e.Stream,
 		Description:  e.Description,
 		EventTypes:   e.EventTypes,
 		Headers:      slices.AppendSeq([]string{}, maps.Keys(e.Headers)),
@@ -111,7 +133,7 @@ func withSecret(e postdate.Endpoint) EndpointWithSecret {
 	answer := shownEndpoint(e)
 	secret, _ := shown(e.Secrets[0].Secret)
 	return EndpointWithSecret{
-		ID: answer.ID, URL: answer.URL, Description: answer.Description, EventTypes: answer.EventTypes, Headers: answer.Headers,
+		ID: answer.ID, URL: answer.URL, Stream: answer.Stream, Description: answer.Description, EventTypes: answer.EventTypes, Headers: answer.Headers,
 		Timeout: answer.Timeout, Retry: answer.Retry, Mode: answer.Mode, Signature: answer.Signature, PublicKey: answer.PublicKey,
 		RateLimit: answer.RateLimit, MaxInFlight: answer.MaxInFlight, Coalesce: answer.Coalesce,
 		State: answer.State, Reason: answer.Reason, FailingSince: answer.FailingSince,

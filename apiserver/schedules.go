@@ -271,6 +271,11 @@ func (s *server) checkSchedule(ctx context.Context, schedule *postdate.Schedule,
 	switch to := schedule.To; {
 	case to.Endpoint != "":
 		return s.acceptEndpoint(ctx, schedule)
+	case to.Stream != "":
+		if err := s.Streams.Check(tenantOf(ctx), to.Stream); err != nil {
+			return postdate.Errorf(postdate.Invalid, "/to/stream", "%s", err)
+		}
+		return nil
 	case to.URL != "" && s.CheckURL != nil:
 		u, err := url.Parse(to.URL)
 		if err == nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/postdate/postdate/internal/deliveries"
 	"github.com/postdate/postdate/internal/quotas"
 	"github.com/postdate/postdate/internal/recurrences"
+	"github.com/postdate/postdate/internal/streams"
 	"github.com/postdate/postdate/internal/tenants"
 )
 
@@ -64,6 +65,8 @@ type Config struct {
 	// that is checked when it is dialled.
 	CheckURL func(tenant string, u *url.URL) error
 
+	// Streams are what tenants may send to by name. Nil: there are none.
+	Streams *streams.Streams
 	// Metrics answers /metrics, where it is not nil.
 	Metrics http.Handler
 	// Log takes a line for each request: slog's default where it is nil.
@@ -132,6 +135,9 @@ func newServer(c Config) (*server, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Streams == nil {
+		c.Streams = &streams.Streams{}
 	}
 	c.UIURL = strings.TrimRight(c.UIURL, "/")
 	operations, err := loadOperations()

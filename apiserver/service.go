@@ -12,5 +12,9 @@ func (s *server) GetReadiness(ctx context.Context, _ GetReadinessRequestObject) 
 	if err := s.Deliveries.Ready(ctx); err != nil {
 		return nil, err
 	}
-	return GetReadiness200JSONResponse{Status: "ready", Version: s.Version}, nil
+	ready := GetReadiness200JSONResponse{Status: "ready", Version: s.Version}
+	for _, each := range s.Streams.All() {
+		ready.Streams = append(ready.Streams, StreamReadiness{Name: each.Name, Kind: each.Kind, State: each.State})
+	}
+	return ready, nil
 }

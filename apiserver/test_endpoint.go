@@ -19,45 +19,59 @@ func (s *server) TestEndpoint(ctx context.Context, r TestEndpointRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	polling, err := s.Deliveries.WorkerPolling(ctx)
+	attempt, id, err := s.test(ctx, s.endpointProbe(ctx, endpoint))
 	if err != nil {
 		return nil, err
 	}
-	if !polling {
-		return nil, postdate.Errorf(postdate.Unavailable, "", "no worker is running that could do it")
+	return TestEndpoint200JSONResponse{Delivery: id, Attempt: attempt}, nil
+}
+
+// test sends a probe, and returns the attempt and the id of the delivery.
+func (s *server) test(ctx context.Context, in protocol.DeliverInput) (attempt Attempt, id string, err error) {
+	polling, err := s.Deliveries.WorkerPolling(ctx)
+	if err != nil {
+		return Attempt{}, "", err
 	}
-	in := s.endpointProbe(ctx, endpoint)
-	id := in.Shipment.ID()
+	if !polling {
+		return Attempt{}, "", postdate.Errorf(postdate.Unavailable, "", "no worker is running that could do it")
+	}
+	id = in.Shipment.ID()
 	accepted := protocol.Accepted{To: in.Shipment.To, At: in.Shipment.DueAt}
 	if _, err := s.Ingester.Start(ctx, in, accepted); err != nil {
-		return nil, err
+		return Attempt{}, "", err
 	}
 	if err := s.awaitEnd(ctx, id); err != nil {
-		return nil, err
+		return Attempt{}, "", err
 	}
 	ended, err := s.Deliveries.Get(ctx, tenantOf(ctx), id)
 	if err != nil {
-		return nil, err
+		return Attempt{}, "", err
 	}
 	attempts := attemptsOf(ended.Attempts)
 	if len(attempts) == 0 {
-		return nil, postdate.Errorf(postdate.Conflict, "", "no attempt was made: %s", cmp.Or(ended.Reason, "the test was cancelled"))
+		return Attempt{}, "", postdate.Errorf(postdate.Conflict, "", "no attempt was made: %s", cmp.Or(ended.Reason, "the test was cancelled"))
 	}
-	return TestEndpoint200JSONResponse{Delivery: id, Attempt: attempts[len(attempts)-1]}, nil
+	return attempts[len(attempts)-1], id, nil
 }
 
 // endpointProbe is what a test sends: once.
 func (s *server) endpointProbe(ctx context.Context, endpoint postdate.Endpoint) protocol.DeliverInput {
+	in := s.probe(ctx, []byte(`{"endpoint":"`+endpoint.ID+`"}`))
+	in.Shipment.DeliveryID = postdate.DeliveryID(in.Shipment.Message.ID, endpoint.ID)
+	in.Shipment.To = postdate.Destination{Endpoint: endpoint.ID}
+	in.Shipment.Timeout = endpoint.Timeout
+	return in
+}
+
+// probe is a test that goes nowhere yet.
+func (s *server) probe(ctx context.Context, data []byte) protocol.DeliverInput {
 	now, event := s.Now().UTC(), "test_"+randomID()
 	in := protocol.DeliverInput{Retry: postdate.Retry{MaxAttempts: 1}.WithDefaults()}
-	in.Shipment.DeliveryID = postdate.DeliveryID(event, endpoint.ID)
-	in.Shipment.To = postdate.Destination{Endpoint: endpoint.ID}
+	in.Shipment.DeliveryID = event
 	in.Shipment.DueAt = now
-	in.Shipment.Timeout = endpoint.Timeout
 	in.Shipment.Test = true
 	in.Shipment.Message = postdate.Message{
-		ID: event, Tenant: tenantOf(ctx), Type: testType, Timestamp: now,
-		Data: []byte(`{"endpoint":"` + endpoint.ID + `"}`), TraceParent: traceParent(ctx),
+		ID: event, Tenant: tenantOf(ctx), Type: testType, Timestamp: now, Data: data, TraceParent: traceParent(ctx),
 	}
 	return in
 }

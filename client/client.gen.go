@@ -46,6 +46,9 @@ type Attempt struct {
 	// Example: 2027-01-01T09:00:00.003Z
 	At time.Time `json:"at"`
 
+	// Busy A broker asked for less, as 429 does.
+	Busy bool `json:"busy,omitempty,omitzero"`
+
 	// Duration How long it took, to the millisecond.
 	//
 	// Example: 120ms
@@ -61,17 +64,18 @@ type Attempt struct {
 	// Example: 1
 	Number int `json:"number"`
 
-	// Outcome - `accepted`: 2xx
+	// Outcome - `accepted`: 2xx, or a broker's word that it has stored the message
 	// - `rescheduled`: 2xx, and the receiver asked to be sent it again, later
 	// - `failed`: anything that another attempt may mend
 	// - `aborted`: the receiver asked to stop (`webhook-delivery: abort-message`)
 	// - `gone`: 410, or `webhook-delivery: disable`: the receiver wants nothing any more
+	// - `refused`: it can never be sent there: it is too large for the broker
 	//
 	//
 	// Example: failed
 	Outcome postdate.Outcome `json:"outcome"`
 
-	// Response The beginning of the answer's body, at most 16 KiB.
+	// Response The beginning of the answer's body, at most 16 KiB, or where a broker has stored the message.
 	//
 	// Example: try again later
 	Response string `json:"response,omitempty,omitzero"`
@@ -176,7 +180,7 @@ type Cancelled struct {
 // Example: {"mode":"all","within":"1h"}
 type CatchUp = postdate.CatchUp
 
-// ChangeEndpoint What is to change. What is missing stays.
+// ChangeEndpoint What is to change. What is missing stays. An endpoint stays a url or a stream.
 type ChangeEndpoint struct {
 	// Coalesce Whether, of the messages that wait for their turn, only the newest of each entity and type is sent.
 	Coalesce *bool `json:"coalesce,omitempty"`
@@ -216,6 +220,11 @@ type ChangeEndpoint struct {
 	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
 	Retry *Retry `json:"retry,omitempty"`
+
+	// Stream Another stream, of an endpoint that is a stream.
+	//
+	// Example: payments
+	Stream string `json:"stream,omitempty,omitzero"`
 
 	// Timeout How long one attempt may take. Default 15s, at most 1m.
 	//
@@ -271,7 +280,7 @@ type ChangeSchedule struct {
 // CloudEvent What only CloudEvents have, of an event that came as one.
 type CloudEvent = postdate.CloudEvent
 
-// CreateEndpoint A URL, and what it wants.
+// CreateEndpoint A `url` or a `stream`, and what it wants.
 type CreateEndpoint struct {
 	// Coalesce Whether, of the messages that wait for their turn, only the newest of each entity and type is sent. The others are cancelled. For receivers that want the last state, not every step.
 	Coalesce bool `json:"coalesce,omitempty,omitzero"`
@@ -324,6 +333,11 @@ type CreateEndpoint struct {
 	// Example: v1
 	Signature Scheme `json:"signature,omitempty,omitzero"`
 
+	// Stream A topic, subject or exchange of a broker, by the name that the operator gave it, in place of a `url`. Its messages are CloudEvents, in binary mode unless `mode` says `cloudevents_structured`, and are not signed.
+	//
+	// Example: payments
+	Stream string `json:"stream,omitempty,omitzero"`
+
 	// Timeout How long one attempt may take. Default 15s, at most 1m.
 	//
 	// Example: 15s
@@ -332,7 +346,7 @@ type CreateEndpoint struct {
 	// URL An absolute https URL. Plain http and addresses that are not public need the operator's leave.
 	//
 	// Example: https://crm.example/hooks
-	URL string `json:"url"`
+	URL string `json:"url,omitempty,omitzero"`
 }
 
 // CreateKey What the key may do, and for how long.
@@ -429,7 +443,7 @@ type CreateSchedule struct {
 	// Example: 15s
 	Timeout *postdate.Duration `json:"timeout,omitempty"`
 
-	// To Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are
+	// To Where a message goes, to a `url`, to an `endpoint` or to a `stream`. Without a destination it is published to those who are
 	// subscribed when it is due; one that is empty is refused, and so is an empty `url`.
 	To *Destination `json:"to,omitempty"`
 
@@ -652,7 +666,7 @@ type DeliverySummary struct {
 	Type string `json:"type"`
 }
 
-// Destination Where a message goes, to a `url` or to an `endpoint`. Without a destination it is published to those who are
+// Destination Where a message goes, to a `url`, to an `endpoint` or to a `stream`. Without a destination it is published to those who are
 // subscribed when it is due; one that is empty is refused, and so is an empty `url`.
 type Destination = postdate.Destination
 
@@ -664,7 +678,7 @@ type DestinationShown = postdate.Destination
 // Example: 1h30m
 type Duration = postdate.Duration
 
-// Endpoint A registered URL and what it wants.
+// Endpoint A registered receiver, a `url` or a `stream`, and what it wants.
 type Endpoint struct {
 	// Coalesce Whether only the newest of what waits is sent, by entity and type.
 	Coalesce  bool      `json:"coalesce,omitempty,omitzero"`
@@ -737,6 +751,11 @@ type Endpoint struct {
 	// Example: enabled
 	State EndpointState `json:"state"`
 
+	// Stream The stream that it is in place of a URL.
+	//
+	// Example: payments
+	Stream string `json:"stream,omitempty,omitzero"`
+
 	// Timeout A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
 	//
 	// Example: 1h30m
@@ -744,7 +763,7 @@ type Endpoint struct {
 	UpdatedAt time.Time `json:"updated_at"`
 
 	// URL Example: https://crm.example/hooks
-	URL string `json:"url"`
+	URL string `json:"url,omitempty,omitzero"`
 }
 
 // EndpointDeleted What became of what was under way.
@@ -771,7 +790,7 @@ type EndpointList struct {
 // Example: enabled
 type EndpointState = postdate.EndpointState
 
-// EndpointWithSecret A registered URL and, this once, the secret of its messages.
+// EndpointWithSecret A registered receiver and, this once, the secret of its messages.
 type EndpointWithSecret struct {
 	// Coalesce Whether only the newest of what waits is sent, by entity and type.
 	Coalesce  bool      `json:"coalesce,omitempty,omitzero"`
@@ -849,6 +868,11 @@ type EndpointWithSecret struct {
 	// Example: enabled
 	State EndpointState `json:"state"`
 
+	// Stream The stream that it is in place of a URL.
+	//
+	// Example: payments
+	Stream string `json:"stream,omitempty,omitzero"`
+
 	// Timeout A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
 	//
 	// Example: 1h30m
@@ -856,7 +880,7 @@ type EndpointWithSecret struct {
 	UpdatedAt time.Time `json:"updated_at"`
 
 	// URL Example: https://crm.example/hooks
-	URL string `json:"url"`
+	URL string `json:"url,omitempty,omitzero"`
 }
 
 // Event Something that happened.
@@ -1469,11 +1493,85 @@ type Status struct {
 	// Status Example: ok
 	Status string `json:"status"`
 
+	// Streams Of `/readyz`: how the operator's streams are. One that is unreachable does not make the process unready.
+	Streams []StreamReadiness `json:"streams,omitempty,omitzero"`
+
 	// Version The version of this process.
 	//
 	// Example: v1.0.0
 	Version string `json:"version"`
 }
+
+// Stream A topic, subject or exchange of a broker that the tenant may send to.
+type Stream struct {
+	// AsOf When the broker was asked last.
+	AsOf time.Time `json:"as_of,omitempty,omitzero"`
+
+	// Kind The kind of broker.
+	//
+	// Example: nats
+	Kind StreamKind `json:"kind"`
+
+	// Name What it is called in `to` and in endpoints.
+	//
+	// Example: payments
+	Name string `json:"name"`
+
+	// Reason Why it is not ready.
+	//
+	// Example: no connection to the broker: connection refused
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// State How the stream is, as this process saw it last.
+	//
+	// - `unknown`: the broker was not asked yet
+	// - `ready`: the broker has it
+	// - `unreachable`: the broker does not answer, or does not have it
+	//
+	//
+	// Example: ready
+	State StreamState `json:"state"`
+}
+
+// StreamKind The kind of broker.
+//
+// Example: nats
+type StreamKind = postdate.StreamKind
+
+// StreamList The streams that the tenant may use.
+type StreamList struct {
+	Data []Stream `json:"data"`
+}
+
+// StreamReadiness A stream, and how it is.
+type StreamReadiness struct {
+	// Kind The kind of broker.
+	//
+	// Example: nats
+	Kind StreamKind `json:"kind"`
+
+	// Name Example: payments
+	Name string `json:"name"`
+
+	// State How the stream is, as this process saw it last.
+	//
+	// - `unknown`: the broker was not asked yet
+	// - `ready`: the broker has it
+	// - `unreachable`: the broker does not answer, or does not have it
+	//
+	//
+	// Example: ready
+	State StreamState `json:"state"`
+}
+
+// StreamState How the stream is, as this process saw it last.
+//
+// - `unknown`: the broker was not asked yet
+// - `ready`: the broker has it
+// - `unreachable`: the broker does not answer, or does not have it
+//
+// Example: ready
+type StreamState = postdate.StreamState
 
 // TestResult What came of a test.
 type TestResult struct {
@@ -2487,6 +2585,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
 	RotateSigningSecret(ctx context.Context, body RotateSigningSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListStreams List streams
+	//
+	// Those that the tenant may use, and how they are. The operator configures them, by `POSTDATE_STREAMS`.
+	//
+	// Corresponds with GET /v1/streams (the `ListStreams` operationId).
+	ListStreams(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TestStream Test a stream
+	//
+	// Publishes a message of the type `postdate.test` to the stream, once, and answers what came of it. No worker: 503.
+	//
+	// Corresponds with POST /v1/streams/{name}/test (the `TestStream` operationId).
+	TestStream(ctx context.Context, name string, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // GetHealth Whether this process lives
@@ -3851,6 +3963,40 @@ func (c *Client) RotateSigningSecretWithBody(ctx context.Context, contentType st
 // Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
 func (c *Client) RotateSigningSecret(ctx context.Context, body RotateSigningSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRotateSigningSecretRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListStreams List streams
+//
+// Those that the tenant may use, and how they are. The operator configures them, by `POSTDATE_STREAMS`.
+//
+// Corresponds with GET /v1/streams (the `ListStreams` operationId).
+func (c *Client) ListStreams(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListStreamsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TestStream Test a stream
+//
+// Publishes a message of the type `postdate.test` to the stream, once, and answers what came of it. No worker: 503.
+//
+// Corresponds with POST /v1/streams/{name}/test (the `TestStream` operationId).
+func (c *Client) TestStream(ctx context.Context, name string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTestStreamRequest(c.Server, name)
 	if err != nil {
 		return nil, err
 	}
@@ -5969,6 +6115,67 @@ func NewRotateSigningSecretRequestWithBody(server string, contentType string, bo
 	return req, nil
 }
 
+// NewListStreamsRequest constructs an http.Request for the ListStreams method
+func NewListStreamsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/streams")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewTestStreamRequest constructs an http.Request for the TestStream method
+func NewTestStreamRequest(server string, name string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/streams/%s/test", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -6782,6 +6989,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
 	RotateSigningSecretWithResponse(ctx context.Context, body RotateSigningSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateSigningSecretResponse, error)
+
+	// ListStreamsWithResponse List streams
+	//
+	// Those that the tenant may use, and how they are. The operator configures them, by `POSTDATE_STREAMS`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/streams (the `ListStreams` operationId).
+	ListStreamsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListStreamsResponse, error)
+
+	// TestStreamWithResponse Test a stream
+	//
+	// Publishes a message of the type `postdate.test` to the stream, once, and answers what came of it. No worker: 503.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/streams/{name}/test (the `TestStream` operationId).
+	TestStreamWithResponse(ctx context.Context, name string, reqEditors ...RequestEditorFn) (*TestStreamResponse, error)
 }
 
 type GetHealthResponse struct {
@@ -8829,6 +9054,88 @@ func (r RotateSigningSecretResponse) ContentType() string {
 	return ""
 }
 
+type ListStreamsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StreamList
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListStreamsResponse) GetJSON200() *StreamList {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ListStreamsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListStreamsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListStreamsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListStreamsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type TestStreamResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TestResult
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TestStreamResponse) GetJSON200() *TestResult {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r TestStreamResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TestStreamResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TestStreamResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TestStreamResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetHealthWithResponse Whether this process lives
 //
 // Returns a wrapper object for the known response body format(s).
@@ -9993,6 +10300,36 @@ func (c *ClientWithResponses) RotateSigningSecretWithResponse(ctx context.Contex
 		return nil, err
 	}
 	return ParseRotateSigningSecretResponse(rsp)
+}
+
+// ListStreamsWithResponse List streams
+//
+// Those that the tenant may use, and how they are. The operator configures them, by `POSTDATE_STREAMS`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/streams (the `ListStreams` operationId).
+func (c *ClientWithResponses) ListStreamsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListStreamsResponse, error) {
+	rsp, err := c.ListStreams(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListStreamsResponse(rsp)
+}
+
+// TestStreamWithResponse Test a stream
+//
+// Publishes a message of the type `postdate.test` to the stream, once, and answers what came of it. No worker: 503.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/streams/{name}/test (the `TestStream` operationId).
+func (c *ClientWithResponses) TestStreamWithResponse(ctx context.Context, name string, reqEditors ...RequestEditorFn) (*TestStreamResponse, error) {
+	rsp, err := c.TestStream(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTestStreamResponse(rsp)
 }
 
 // ParseGetHealthResponse parses an HTTP response from a GetHealthWithResponse call
@@ -11319,6 +11656,58 @@ func ParseRotateSigningSecretResponse(rsp *http.Response) (*RotateSigningSecretR
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest RotatedSecret
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListStreamsResponse parses an HTTP response from a ListStreamsWithResponse call
+func ParseListStreamsResponse(rsp *http.Response) (*ListStreamsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListStreamsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StreamList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseTestStreamResponse parses an HTTP response from a TestStreamWithResponse call
+func ParseTestStreamResponse(rsp *http.Response) (*TestStreamResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TestStreamResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TestResult
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

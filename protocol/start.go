@@ -133,6 +133,8 @@ func destination(in DeliverInput) string {
 	switch {
 	case to.Endpoint != "":
 		return to.Endpoint
+	case to.Stream != "":
+		return to.Stream
 	case to.Subscribers():
 		return "subscribers"
 	}

@@ -161,7 +161,8 @@ func days(long time.Duration) string {
 type endpointEvent struct {
 	Tenant   string    `json:"tenant"`
 	Endpoint string    `json:"endpoint"`
-	Host     string    `json:"host"`
+	Host     string    `json:"host,omitempty"`
+	Stream   string    `json:"stream,omitempty"`
 	Reason   string    `json:"reason,omitempty"`
 	Since    time.Time `json:"failing_since,omitzero"`
 }
@@ -172,7 +173,7 @@ func (c *change) announce(eventType string, e postdate.Endpoint, reasonText stri
 	if c.name == postdate.OperatorTenant {
 		return
 	}
-	event := endpointEvent{Tenant: c.name, Endpoint: e.ID, Reason: reasonText, Since: e.FailingSince}
+	event := endpointEvent{Tenant: c.name, Endpoint: e.ID, Stream: e.Stream, Reason: reasonText, Since: e.FailingSince}
 	if u, err := url.Parse(e.URL); err == nil {
 		event.Host = reason(u.Host)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/codec"
+	"github.com/postdate/postdate/internal/streams"
 	"github.com/postdate/postdate/signature"
 )
 
@@ -33,6 +34,10 @@ type config struct {
 
 	AllowHTTP     bool           `env:"ALLOW_HTTP" envDefault:"false" doc:"Deliver to plain http urls too. \"dev\" always does."`
 	AllowNetworks []netip.Prefix `env:"ALLOW_NETWORKS" doc:"Networks that may be delivered to though they are not public, as prefixes with commas between: 10.1.0.0/16,fd00::/8. For loopback see --allow-loopback of \"dev\"."`
+
+	Streams     string `env:"STREAMS" doc:"The topics, subjects and exchanges of brokers that tenants may send to by name: a JSON list, or @ and the file that holds it. See streams.md. The same everywhere. Secret."`
+	StreamsFile string `env:"STREAMS_FILE" doc:"The file that holds that list, in place of it."`
+	streams     []streams.Config
 
 	UIURL string `env:"UI_URL" envDefault:"http://127.0.0.1:8233" doc:"Where people find the Temporal Web UI, for the links in answers. \"dev\" knows its own."`
 
@@ -83,6 +88,9 @@ func loadConfig(environ []string) (config, error) {
 		return config{}, fmt.Errorf("configuration: %w", oneLine(err))
 	}
 	c.fromEnvironment = c.AdminKey != ""
+	if c.streams, err = c.readStreams(); err != nil {
+		return config{}, fmt.Errorf("configuration: %w", err)
+	}
 	return c, c.validate()
 }
 

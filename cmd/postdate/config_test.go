@@ -41,7 +41,7 @@ that cannot be meant stops the start with a line that names the variable.
 |---|---|---|
 `)
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[config]()) {
-		if !field.IsExported() {
+		if field.Tag.Get("env") == "" {
 			continue
 		}
 		standard := "none"

@@ -2,16 +2,18 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/streams"
 )
 
 // workerHandler is what a worker alone answers: whether it is alive, whether it can work,
 // and its metrics, unless they are served elsewhere, on the paths where the API answers them
 // too. Whoever asks needs no key, so ready must not cost much however often it is called.
-func workerHandler(ready func(context.Context) error, metrics http.Handler) http.Handler {
+func workerHandler(ready func(context.Context) error, metrics http.Handler, configured *streams.Streams) http.Handler {
 	mux := http.NewServeMux()
 	if metrics != nil {
 		mux.Handle("GET /metrics", metrics)
@@ -23,7 +25,7 @@ func workerHandler(ready func(context.Context) error, metrics http.Handler) http
 		err := ready(r.Context())
 		switch {
 		case err == nil:
-			writeStatus(w, http.StatusOK, "ready")
+			writeReady(w, configured)
 		case postdate.CodeOf(err) == postdate.Unavailable:
 			writeStatus(w, http.StatusServiceUnavailable, err.Error())
 		default:
@@ -34,6 +36,26 @@ func workerHandler(ready func(context.Context) error, metrics http.Handler) http
 		writeStatus(w, http.StatusNotFound, `this is a worker alone: the API is answered by "postdate api" or "serve"`)
 	})
 	return mux
+}
+
+// writeReady says that the worker can work, and how the streams are. One that is
+// unreachable is no reason not to work.
+func writeReady(w http.ResponseWriter, configured *streams.Streams) {
+	type streamStatus struct {
+		Name  string               `json:"name"`
+		Kind  postdate.StreamKind  `json:"kind"`
+		State postdate.StreamState `json:"state"`
+	}
+	status := struct {
+		Status  string         `json:"status"`
+		Version string         `json:"version"`
+		Streams []streamStatus `json:"streams,omitempty"`
+	}{Status: "ready", Version: version}
+	for _, each := range configured.All() {
+		status.Streams = append(status.Streams, streamStatus{each.Name, each.Kind, each.State})
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(status) //nolint:errchkjson // strings: it cannot fail
 }
 
 func writeStatus(w http.ResponseWriter, code int, status string) {

@@ -22,6 +22,7 @@ import (
 	"github.com/postdate/postdate/internal/deliveries"
 	"github.com/postdate/postdate/internal/pacer"
 	"github.com/postdate/postdate/internal/recurrences"
+	"github.com/postdate/postdate/internal/streams"
 	"github.com/postdate/postdate/internal/tenants"
 	"github.com/postdate/postdate/senders/webhook"
 	"github.com/postdate/postdate/worker"
@@ -76,10 +77,17 @@ func (p process) run(ctx context.Context) error {
 	defer temporal.Close()
 
 	guards := p.guards(ctx)
+	configured, err := p.openStreams()
+	if err != nil {
+		return err
+	}
+	defer configured.Close()
+	go configured.Watch(ctx)
 	s, err := p.stores(temporal, check)
 	if err != nil {
 		return err
 	}
+	s.streams = configured
 	defer s.tenants.Close()
 	if p.api {
 		go s.backlog.Run(ctx)
@@ -98,7 +106,7 @@ func (p process) run(ctx context.Context) error {
 	}
 	handler, err := p.handler(apiserver.Config{ //nolint:contextcheck // nothing there outlives the start
 		Ingester: s.ingester, Deliveries: s.deliveries, Tenants: s.tenants, Recurrences: s.recurrences, Quotas: s.quotas, Namespace: p.temporal.Namespace,
-		Metrics: metrics, CheckURL: guards.checkURL, Stopping: ctx.Done(),
+		Metrics: metrics, CheckURL: guards.checkURL, Stopping: ctx.Done(), Streams: s.streams,
 	}, ring)
 	if err != nil {
 		return err
@@ -195,6 +203,7 @@ type stores struct {
 	deliveries *deliveries.Store
 	// recurrences starts and reads deliveries by the other two.
 	recurrences *recurrences.Store
+	streams     *streams.Streams
 
 	limits
 }
@@ -258,10 +267,13 @@ func (p process) stores(temporal client.Client, check *encryptionCheck) (stores,
 func (p process) workerConfig(temporal client.Client, s stores, limiter *pacer.Pacer, g guards) worker.Config {
 	return worker.Config{
 		Client: temporal,
-		Sender: webhook.New(webhook.Config{
-			Guard: g.everybody, TenantGuards: g.tenants,
-			UserAgent: "Postdate/" + version,
-		}),
+		Sender: sender{
+			urls: webhook.New(webhook.Config{
+				Guard: g.everybody, TenantGuards: g.tenants,
+				UserAgent: "Postdate/" + version,
+			}),
+			streams: s.streams,
+		},
 		Tenants:        s.tenants,
 		Ingester:       s.ingester,
 		Deliveries:     s.deliveries,
@@ -280,7 +292,7 @@ func (p process) workerConfig(temporal client.Client, s stores, limiter *pacer.P
 // alone, its health and metrics. The API is as c has it and the settings say.
 func (p process) handler(c apiserver.Config, ring *codec.Ring) (http.Handler, error) {
 	if !p.api {
-		return workerHandler(c.Deliveries.Ready, c.Metrics), nil
+		return workerHandler(c.Deliveries.Ready, c.Metrics, c.Streams), nil
 	}
 	c.AdminKeys, c.RateLimit = p.adminKeys(), p.RateLimit
 	c.TenantRateLimit, c.TenantRequests = p.TenantRateLimit, p.TenantRequests

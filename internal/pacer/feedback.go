@@ -14,7 +14,7 @@ const slowFailure = time.Second
 
 // addAttempt is f with one attempt more, which ended now.
 func addAttempt(f throttle.Feedback, attempt postdate.Attempt, now time.Time) throttle.Feedback {
-	if attempt.Status != 0 {
+	if attempt.Status != 0 || succeeded(attempt) {
 		f.Answered++
 		f.LatencyMS += attempt.DurationMS
 	}
@@ -45,6 +45,9 @@ func failed(attempt postdate.Attempt) bool {
 	if succeeded(attempt) {
 		return false
 	}
+	if attempt.Outcome == postdate.Refused {
+		return false
+	}
 	return attempt.Status == 0 || attempt.Status >= http.StatusInternalServerError ||
 		attempt.Status == http.StatusRequestTimeout || attempt.Status == http.StatusTooManyRequests
 }
@@ -55,14 +58,14 @@ func slowed(attempt postdate.Attempt) bool {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		return true
 	case 0:
-		return time.Duration(attempt.DurationMS)*time.Millisecond >= slowFailure
+		return attempt.Busy || time.Duration(attempt.DurationMS)*time.Millisecond >= slowFailure
 	}
 	return false
 }
 
 // asksForLess reports whether the receiver itself asked for less.
 func asksForLess(attempt postdate.Attempt) bool {
-	return !succeeded(attempt) && (attempt.RetryAfter > 0 ||
+	return !succeeded(attempt) && (attempt.Busy || attempt.RetryAfter > 0 ||
 		attempt.Status == http.StatusTooManyRequests || attempt.Status == http.StatusServiceUnavailable)
 }
 

@@ -103,3 +103,16 @@ func TestLease_TheResultOfAProbeIsReportedAtOnce(t *testing.T) {
 		second.permit.Release(accepted)
 	})
 }
+
+// A stream has no status: what its broker says stands in the outcome and in busy.
+func TestAddAttempt_ReadsAttemptsAtStreams(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2027, 1, 1, 9, 0, 0, 0, time.UTC)
+	stored := postdate.Attempt{Outcome: postdate.Accepted, DurationMS: 5}
+	require.Equal(t, throttle.Feedback{Succeeded: 1, Answered: 1, LatencyMS: 5}, addAttempt(throttle.Feedback{}, stored, now))
+	busy := postdate.Attempt{Outcome: postdate.Failed, Busy: true, DurationMS: 5}
+	require.Equal(t, throttle.Feedback{Failed: 1, Slowed: 1, Trailing: 1}, addAttempt(throttle.Feedback{}, busy, now))
+	require.True(t, asksForLess(busy))
+	refused := postdate.Attempt{Outcome: postdate.Refused}
+	require.Equal(t, throttle.Feedback{}, addAttempt(throttle.Feedback{}, refused, now), "it says nothing of the next message")
+}

@@ -64,7 +64,8 @@ func (l *limiter) blockedBeyond(at time.Time) bool {
 // holds for the message that got it, not for all that goes to its host.
 func (l *limiter) observe(attempt postdate.Attempt, now time.Time) {
 	attempt.RetryAfter = 0
-	if hung := attempt.Status == 0 && attempt.DurationMS >= hangsAfter.Milliseconds(); !hung {
+	hung := attempt.Status == 0 && !succeeded(attempt) && attempt.DurationMS >= hangsAfter.Milliseconds()
+	if !hung && !attempt.Busy {
 		attempt.Outcome = postdate.Accepted
 	}
 	before, _ := l.throttle.BreakerState(now)

@@ -97,8 +97,8 @@ func newPacer(c Config, s leaseSource) *Pacer {
 	return p
 }
 
-// Acquire returns a permit for attempts at an endpoint, or at the host of a bare url: an
-// endpoint that has nothing but the URL. It waits for one as long as the request says. Where
+// Acquire returns a permit for attempts at an endpoint, or at the host of a bare url or a
+// bare stream: an endpoint that has nothing but the URL or the stream. It waits for one as long as the request says. Where
 // none comes so soon it returns [throttle.ErrNoPermit]; for a bare url that is a
 // [throttle.NoPermitError].
 func (p *Pacer) Acquire(ctx context.Context, tenant string, e postdate.Endpoint, r throttle.PermitRequest) (throttle.Permit, error) {
@@ -148,6 +148,8 @@ func (p *Pacer) acquire(ctx context.Context, tenant string, e postdate.Endpoint,
 // keyOf is the key of the limiter for e, and reports whether that is a local one.
 func keyOf(tenant string, e postdate.Endpoint) (limiterKey, bool) {
 	switch {
+	case e.ID == "" && e.Stream != "":
+		return limiterKey{tenant, "stream " + e.Stream}, true
 	case e.ID == "":
 		return limiterKey{tenant, "host " + hostOf(e.URL)}, true
 	case e.State != postdate.Enabled: // its execution grants no leases

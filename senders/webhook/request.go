@@ -3,7 +3,6 @@ package webhook
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/cloudevent"
 	"github.com/postdate/postdate/internal/guard"
 	"github.com/postdate/postdate/signature"
 )
@@ -76,7 +76,7 @@ func escapeQuery(query string) string {
 func encode(m postdate.Message, mode postdate.Mode) ([]byte, http.Header) {
 	switch mode {
 	case postdate.CloudEventsStructured:
-		return structured(m), structuredHeaders
+		return cloudevent.Structured(m), structuredHeaders
 	case postdate.CloudEventsBinary:
 		return m.Data, binaryHeaders(m)
 	default:
@@ -91,7 +91,7 @@ var standardHeaders = http.Header{"Content-Type": {"application/json"}}
 func standard(m postdate.Message) []byte {
 	body := make([]byte, 0, len(m.Type)+len(m.Data)+80)
 	body = append(body, `{"type":`...)
-	body = appendString(body, m.Type)
+	body = cloudevent.AppendString(body, m.Type)
 	body = append(body, `,"timestamp":"`...)
 	body = m.Timestamp.UTC().AppendFormat(body, time.RFC3339Nano)
 	body = append(body, `","data":`...)
@@ -100,25 +100,4 @@ func standard(m postdate.Message) []byte {
 	}
 	body = append(body, m.Data...)
 	return append(body, '}')
-}
-
-// appendString appends text as a JSON string. What is meant for HTML only, the
-// escaping of <, > and &, is left out.
-func appendString(to []byte, text string) []byte {
-	for i := range len(text) {
-		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return appendEscaped(to, text)
-		}
-	}
-	to = append(to, '"')
-	to = append(to, text...)
-	return append(to, '"')
-}
-
-func appendEscaped(to []byte, text string) []byte {
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(text) //nolint:errchkjson // a string, into memory: it cannot fail
-	return append(to, bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))...)
 }
