@@ -248,7 +248,7 @@ func (s *sending) sweep(action protocol.SweepAction) {
 	eventually.True(s.t, func() bool { // a tenant has one operation at a time
 		err = s.store.StartOperation(s.t.Context(), s.tenant, fmt.Sprintf("swp-%d", given.Add(1)), in)
 		return postdate.CodeOf(err) != postdate.Conflict
-	}, time.Minute, 100*time.Millisecond, "the operation before never finished")
+	}, 2*time.Minute, 100*time.Millisecond, "the operation before never finished")
 	require.NoError(s.t, err)
 }
 
