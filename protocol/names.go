@@ -116,7 +116,7 @@ var (
 	AttrState = temporal.NewSearchAttributeKeyKeyword("State")
 	// AttrBurst is set on deliveries that start late because many of their tenant are due
 	// in the same second: see [BurstOf].
-	AttrBurst = temporal.NewSearchAttributeKeyKeyword("Crowd")
+	AttrBurst = temporal.NewSearchAttributeKeyKeyword("Burst")
 	// AttrImport is set on the schedules of an import that has a name.
 	AttrImport = temporal.NewSearchAttributeKeyKeyword("Import")
 	// AttrSize is set on executions that were started with much data: see [SizeClass].

@@ -29,6 +29,7 @@ import (
 	"github.com/postdate/postdate/internal/executions"
 	"github.com/postdate/postdate/internal/guard"
 	"github.com/postdate/postdate/internal/ingest"
+	"github.com/postdate/postdate/internal/quotas"
 	"github.com/postdate/postdate/internal/recurrences"
 	"github.com/postdate/postdate/internal/tenants"
 	"github.com/postdate/postdate/protocol"
@@ -171,8 +172,10 @@ func newDoor(tb testing.TB) *door {
 		Temporal: engine, Executions: started, Tenants: configured, Log: log, Now: clock,
 		WorkerPolling: func(context.Context) (bool, error) { return true, nil },
 	})
+	unlimited, err := quotas.New(quotas.Config{Executions: started, Now: clock})
+	require.NoError(tb, err)
 	handler, err := apiserver.New(apiserver.Config{
-		AdminKeys: []string{"key"}, Log: log, Tenants: configured, Now: clock,
+		AdminKeys: []string{"key"}, Quotas: unlimited, Log: log, Tenants: configured, Now: clock,
 		CheckURL: func(_ string, u *url.URL) error { return public.CheckURL(u) },
 		Ingester: ingester, Deliveries: store,
 		Recurrences: recurrences.New(recurrences.Config{
