@@ -45,12 +45,8 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 	}
 
 	if named {
-		recurs, err := s.Recurrences.Exists(ctx, tenantOf(ctx), schedule.ID)
-		if err != nil {
+		if err := s.refuseRecurring(ctx, schedule.ID); err != nil {
 			return nil, err
-		}
-		if recurs {
-			return nil, taken(schedule.ID)
 		}
 	}
 	in := deliverInput(ctx, schedule, now)
@@ -76,6 +72,15 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 		Body:    s.deliveryOf(created),
 		Headers: CreateSchedule201ResponseHeaders{Location: "/v1/schedules/" + created.ID},
 	}, nil
+}
+
+// refuseRecurring refuses an id that a recurring schedule has.
+func (s *server) refuseRecurring(ctx context.Context, id string) error {
+	recurs, err := s.Recurrences.Exists(ctx, tenantOf(ctx), id)
+	if err == nil && recurs {
+		err = taken(id)
+	}
+	return err
 }
 
 // repeated answers a request whose id is taken: by an earlier one like it, or by another.

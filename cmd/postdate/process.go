@@ -93,16 +93,11 @@ func (p process) run(ctx context.Context) error {
 		go s.backlog.Run(ctx)
 	}
 	if p.worker {
-		limiter := pacer.New(pacer.Config{
-			Temporal: temporal, Tenants: s.tenants, MaxInFlight: p.MaxInFlight, Slots: p.WorkerSlots,
-			Log: p.log, Now: time.Now,
-		})
-		defer limiter.Close() //nolint:contextcheck // it reports what the worker's last attempts came to
-		w := worker.New(p.workerConfig(temporal, s, limiter, guards))
-		if err := w.Start(); err != nil {
-			return fmt.Errorf("start the worker: %w", err)
+		stopWorker, err := p.startWorker(temporal, s, guards)
+		if err != nil {
+			return err
 		}
-		defer w.Stop()
+		defer stopWorker() //nolint:contextcheck // it reports what the worker's last attempts came to
 	}
 	handler, err := p.handler(apiserver.Config{ //nolint:contextcheck // nothing there outlives the start
 		Ingester: s.ingester, Deliveries: s.deliveries, Tenants: s.tenants, Recurrences: s.recurrences, Quotas: s.quotas, Namespace: p.temporal.Namespace,
@@ -121,6 +116,23 @@ func (p process) run(ctx context.Context) error {
 		ReadTimeout: 2 * time.Minute,
 	}
 	return serveUntil(ctx, server, p.limitConnections(socket), p.ShutdownTimeout)
+}
+
+// startWorker starts the worker. stop stops it, and reports what its last attempts came to.
+func (p process) startWorker(temporal client.Client, s stores, g guards) (stop func(), err error) {
+	limiter := pacer.New(pacer.Config{
+		Temporal: temporal, Tenants: s.tenants, MaxInFlight: p.MaxInFlight, Slots: p.WorkerSlots,
+		Log: p.log, Now: time.Now,
+	})
+	w := worker.New(p.workerConfig(temporal, s, limiter, g))
+	if err := w.Start(); err != nil {
+		limiter.Close()
+		return nil, fmt.Errorf("start the worker: %w", err)
+	}
+	return func() {
+		w.Stop()
+		limiter.Close()
+	}, nil
 }
 
 // clientOptions are those of the connection to Temporal, with what is kept there encrypted.
