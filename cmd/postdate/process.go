@@ -77,27 +77,24 @@ func (p process) run(ctx context.Context) error {
 	defer temporal.Close()
 
 	guards := p.guards(ctx)
-	configured, err := p.openStreams()
-	if err != nil {
-		return err
-	}
-	defer configured.Close()
-	go configured.Watch(ctx)
 	s, err := p.stores(temporal, check)
 	if err != nil {
 		return err
 	}
-	s.streams = configured
 	defer s.tenants.Close()
+	if s.streams, err = p.openStreams(ctx); err != nil {
+		return err
+	}
+	defer s.streams.Close()
 	if p.api {
 		go s.backlog.Run(ctx)
 	}
 	if p.worker {
-		stopWorker, err := p.startWorker(temporal, s, guards)
+		stopWorker, err := p.startWorker(temporal, s, guards) //nolint:contextcheck // it reports what its last attempts came to
 		if err != nil {
 			return err
 		}
-		defer stopWorker() //nolint:contextcheck // it reports what the worker's last attempts came to
+		defer stopWorker()
 	}
 	handler, err := p.handler(apiserver.Config{ //nolint:contextcheck // nothing there outlives the start
 		Ingester: s.ingester, Deliveries: s.deliveries, Tenants: s.tenants, Recurrences: s.recurrences, Quotas: s.quotas, Namespace: p.temporal.Namespace,

@@ -49,8 +49,9 @@ var openers = map[postdate.StreamKind]streams.Open{
 	postdate.RabbitMQ: rabbitmq.Open,
 }
 
-// openStreams makes the streams that are configured. It waits for no connection.
-func (p process) openStreams() (*streams.Streams, error) {
+// openStreams makes the streams that are configured, and watches them until ctx is done. It
+// waits for no connection.
+func (p process) openStreams(ctx context.Context) (*streams.Streams, error) {
 	configured, err := streams.New(p.streams, func(c streams.Config) (streams.Broker, error) {
 		open, ok := openers[c.Kind]
 		if !ok {
@@ -61,6 +62,7 @@ func (p process) openStreams() (*streams.Streams, error) {
 	if err != nil {
 		return nil, fmt.Errorf("streams: %w", err)
 	}
+	go configured.Watch(ctx)
 	return configured, nil
 }
 
