@@ -50,25 +50,43 @@ type operations struct {
 func (s *Store) runningOperation(ctx context.Context, tenant string) (string, error) {
 	if known, ok := s.operations.last.Load(tenant); ok {
 		last, _ := known.(string)
-		described, err := s.executions.Describe(ctx, protocol.SweepID(tenant, last), last)
-		if err == nil && executions.IsRunning(described.GetWorkflowExecutionInfo()) {
-			return last, nil
-		}
-		if err != nil && postdate.CodeOf(err) != postdate.NotFound {
-			return "", err
+		if running, err := s.isOperationRunning(ctx, tenant, last); err != nil || running {
+			return last, err
 		}
 		s.operations.last.Delete(tenant)
 	}
 	page, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: s.executions.Namespace(), PageSize: 1,
+		Namespace: s.executions.Namespace(), PageSize: maxOperations,
 		Query: executions.Equals(protocol.AttrTenant, tenant) + " AND WorkflowType = " + executions.Quote(protocol.SweepWorkflow) +
 			" AND ExecutionStatus = 'Running' AND WorkflowId STARTS_WITH " + executions.Quote(protocol.SweepID(tenant, operationPrefix)),
 	})
-	if err != nil || len(page.GetExecutions()) == 0 {
+	if err != nil {
 		return "", err
 	}
-	running := page.GetExecutions()[0].GetExecution().GetWorkflowId()
-	return strings.TrimPrefix(running, protocol.SweepID(tenant, "")), nil
+	for _, listed := range page.GetExecutions() {
+		id := strings.TrimPrefix(listed.GetExecution().GetWorkflowId(), protocol.SweepID(tenant, ""))
+		if running, err := s.isOperationRunning(ctx, tenant, id); err != nil || running {
+			return id, err
+		}
+	}
+	return "", nil
+}
+
+// maxOperations bounds the operations of a tenant that the list shows as running: one is,
+// and the list may be behind with a few before it.
+const maxOperations = 5
+
+// isOperationRunning reports whether an operation runs, by what is true now.
+func (s *Store) isOperationRunning(ctx context.Context, tenant, id string) (bool, error) {
+	described, err := s.executions.Describe(ctx, protocol.SweepID(tenant, id), id)
+	switch {
+	case err == nil:
+		return executions.IsRunning(described.GetWorkflowExecutionInfo()), nil
+	case postdate.CodeOf(err) == postdate.NotFound:
+		return false, nil
+	default:
+		return false, err
+	}
 }
 
 // operationPrefix begins the ids of the operations that callers start.

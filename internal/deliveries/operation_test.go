@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/deliverytest"
 	"github.com/postdate/postdate/internal/eventually"
+	"github.com/postdate/postdate/internal/executions"
 	"github.com/postdate/postdate/protocol"
 )
 
@@ -34,10 +36,14 @@ func TestOperation_RunsOneAtATimeForEachTenant(t *testing.T) {
 	require.Equal(t, postdate.Conflict, postdate.CodeOf(err))
 	require.ErrorContains(t, err, "swp_1 is under way")
 	require.NoError(t, cancel(other, "swp_2"), "another tenant has its own")
-	process := a.Process(deliverytest.Options{})
 	eventually.True(t, func() bool {
-		return postdate.CodeOf(cancel(process, "swp_3")) == postdate.Conflict
-	}, 15*time.Second, 20*time.Millisecond, "another process finds it in Temporal's list")
+		running, err := deliverytest.Temporal.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
+			Query: executions.Equals(protocol.AttrTenant, a.Name) + " AND WorkflowType = " + executions.Quote(protocol.SweepWorkflow) + " AND ExecutionStatus = 'Running'",
+		})
+		return err == nil && running.GetCount() == 1
+	}, 15*time.Second, 20*time.Millisecond)
+	err = cancel(a.Process(deliverytest.Options{}), "swp_3")
+	require.Equal(t, postdate.Conflict, postdate.CodeOf(err), "another process finds it in Temporal's list")
 
 	close(finish)
 	require.NoError(t, deliverytest.Temporal.GetWorkflow(t.Context(), protocol.SweepID(a.Name, "swp_1"), "").Get(t.Context(), nil))
