@@ -10,8 +10,9 @@ import (
 	"github.com/postdate/postdate/protocol"
 )
 
-// sendToURL sends s to a bare url or a bare stream. Where no permit comes soon it returns an error that has
-// Temporal retry later, since such a delivery has no line to wait in. That is no attempt.
+// sendToURL sends s to a bare url or a bare stream. Where no permit comes soon it returns an
+// error that has Temporal retry later, since such a delivery has no line to wait in. That is
+// no attempt.
 func (a *Activities) sendToURL(ctx context.Context, s protocol.DeliveryTask, target postdate.Target) (postdate.Attempt, error) {
 	permit, err := a.acquire(ctx, s.Message.Tenant, postdate.Endpoint{URL: s.To.URL, Stream: s.To.Stream}, throttle.PermitRequest{Since: s.DueAt})
 	refused, ok := errors.AsType[*throttle.NoPermitError](err)
