@@ -71,9 +71,14 @@ func (n *line) endedAt(place int) time.Time {
 		return at
 	}
 	if attempt := n.attempts[place]; attempt.Outcome == postdate.Accepted {
-		return attempt.At.Add(time.Duration(attempt.DurationMS) * time.Millisecond)
+		return endOf(attempt)
 	}
 	return asTime(n.info.GetCloseTime())
+}
+
+// endOf is when an attempt was over.
+func endOf(attempt postdate.Attempt) time.Time {
+	return attempt.At.Add(time.Duration(attempt.DurationMS) * time.Millisecond)
 }
 
 // before is how many entries wait in n before a place, and the place of the first.

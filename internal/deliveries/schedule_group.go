@@ -74,8 +74,8 @@ func (s *Store) readScheduled(ctx context.Context, tenant, group string, place i
 		if err != nil {
 			return nil, err
 		}
-		read, err := s.scheduledRecord(ctx, g, place)
-		if read != nil || err != nil {
+		read, there, err := s.scheduledRecord(ctx, g, place)
+		if there || err != nil {
 			return read, err
 		}
 		read, err = s.readOwn(ctx, tenant, id)
@@ -121,30 +121,30 @@ func (s *Store) readScheduleGroup(ctx context.Context, workflowID, id string) (*
 	return g, nil
 }
 
-// scheduledRecord is what a group has of the schedule at a place: nil where it has left.
-func (s *Store) scheduledRecord(ctx context.Context, g *scheduleGroup, place int) (*record, error) {
+// scheduledRecord is what a group has of the schedule at a place: there reports whether it
+// is still in it.
+func (s *Store) scheduledRecord(ctx context.Context, g *scheduleGroup, place int) (read *record, there bool, err error) {
 	if place >= len(g.input.Entries) {
-		return nil, executions.Unknown(postdate.GroupedScheduleID(g.input.ID, place))
+		return nil, false, executions.Unknown(postdate.GroupedScheduleID(g.input.ID, place))
 	}
 	at := slices.IndexFunc(g.memo.Schedules, func(schedule protocol.GroupedSchedule) bool { return schedule.Place == place })
 	if at < 0 {
-		return nil, nil //nolint:nilnil // it is elsewhere, which is no error
+		return nil, false, nil
 	}
 	state := stateIn(g.info, g.memo.Schedules[at], s.now())
-	read := &record{
+	read = &record{
 		info: g.info, task: g.task, scheduled: &state, sending: g.sending && state.state == postdate.Sending,
 		input: g.input.DeliverInput(place), accepted: g.input.Accepted(place),
 	}
 	if attempt, delivered := g.ended.Delivered[place]; delivered {
 		read.attempts = postdate.Attempts{attempt}
-		state.endedAt = attempt.At.Add(time.Duration(attempt.DurationMS) * time.Millisecond)
+		state.endedAt = endOf(attempt)
 	}
 	if state.state.Final() && state.state != postdate.Delivered && g.memo.Schedules[at].CancelledAt.IsZero() {
 		read.failure = "its group was ended by the operator, in Temporal"
 	}
-	var err error
 	read.tenant, err = s.tenants.Tenant(ctx, g.input.Tenant)
-	return read, err
+	return read, true, err
 }
 
 // scheduleGroupRows are the schedules that a group carries, in the order of their ids.

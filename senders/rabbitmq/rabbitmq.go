@@ -69,7 +69,7 @@ func (b *Broker) publish(ctx context.Context, ch *channel, r streams.Record) (co
 		err          error
 	}
 	sent := make(chan result, 1)
-	go func() { // a write may block, and heeds no ctx
+	go func() { // a write may block, whatever becomes of ctx
 		confirmation, err := ch.PublishWithDeferredConfirm(b.config.Exchange, b.config.RoutingKey, true, false, publishing(r))
 		sent <- result{confirmation, err}
 	}()

@@ -159,7 +159,8 @@ func (s *session) acquire(ctx context.Context) (*channel, error) {
 	return ch, nil
 }
 
-// open opens a channel that confirms what is published. The library does not heed ctx.
+// open opens a channel that confirms what is published. The library knows
+// no ctx.
 func (s *session) open(ctx context.Context) (*channel, error) {
 	type result struct {
 		ch  *channel
