@@ -29,6 +29,10 @@ help: ## List these commands
 run: build ## Build, and run everything in one process (needs only Go and make)
 	bin/postdate dev
 
+.PHONY: demo
+demo: build ## See a thousand payment requests expire, receivers fail, and Postdate be killed: under three minutes
+	go run ./examples/payments/demo $(DEMO_FLAGS)
+
 .PHONY: build
 build: ## Build bin/postdate
 	@[ -e bin/postdate ] || echo "The first build compiles Temporal's server: about nine minutes on two cores. After that it takes seconds."
@@ -43,7 +47,7 @@ race: ## Run the same tests with the race detector in Temporal's server too: slo
 	CGO_ENABLED=1 go test -race -timeout 30m ./...
 
 .PHONY: test-integration
-test-integration: ## Run the tests that need PostgreSQL, MariaDB, RabbitMQ and Node.js (installed where missing), and check docker-compose.yml
+test-integration: ## Run the tests that need PostgreSQL, MariaDB, RabbitMQ, Node.js and Chromium (installed where missing), and check docker-compose.yml
 	go -C deploy/composetest test -count=1 ./...
 	go -C bench/river test -count=1 ./...
 	scripts/with-postgres scripts/with-mysql scripts/with-rabbitmq scripts/test-integration

@@ -81,6 +81,9 @@ type Attempt struct {
 	Disable bool `json:"disable,omitempty"`
 	// RescheduleTo is when a Rescheduled message is to be sent again.
 	RescheduleTo time.Time `json:"reschedule_to,omitzero"`
+	// Canary is the id of the endpoint's canary to which it went. Empty: it has none, or it
+	// went to the primary.
+	Canary string `json:"canary,omitempty"`
 	// StopRecurrence: the receiver asked that no further tick be sent.
 	StopRecurrence bool `json:"stop_recurrence,omitempty"`
 }

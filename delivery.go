@@ -51,6 +51,9 @@ type Delivery struct {
 	// Local is the local time for which it is due, where it was scheduled by one.
 	Local    *LocalDue
 	Attempts Attempts
+	// Canary is the id of its endpoint's canary, where its last attempt went there or it
+	// waits there.
+	Canary string
 	// RequestDigest is the same for requests that ask for the same.
 	RequestDigest string
 	Execution     Execution

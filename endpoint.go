@@ -39,12 +39,15 @@ const (
 	Disabled EndpointState = "disabled" // by its own answers: 410, or failures for too long
 )
 
-// Endpoint is a registered receiver, a URL or a stream, and what it subscribed to.
+// Endpoint is a registered receiver, a URL, a stream or a queue to pull from, and what it
+// subscribed to.
 type Endpoint struct {
 	ID  string `json:"id"`
 	URL string `json:"url,omitempty"`
 	// Stream is the name of a stream, in place of a URL.
-	Stream      string `json:"stream,omitempty"`
+	Stream string `json:"stream,omitempty"`
+	// Pull: it has neither. Its deliveries wait until a consumer pulls them.
+	Pull        bool   `json:"pull,omitempty"`
 	Description string `json:"description,omitempty"`
 	// EventTypes are what it wants: whole types, "prefix.*", or "*".
 	EventTypes []string `json:"event_types"`
@@ -61,7 +64,12 @@ type Endpoint struct {
 	MaxInFlight int `json:"max_in_flight,omitempty"`
 	// Coalesce keeps, of the messages that wait for their turn, only the newest of
 	// each entity and type.
-	Coalesce  bool   `json:"coalesce,omitempty"`
+	Coalesce bool `json:"coalesce,omitempty"`
+	// Canary is another url of it, for some entities. Nil: it has none.
+	Canary *Canary `json:"canary,omitempty"`
+	// Key says where the data of a message have the key of its record, of an endpoint that is
+	// a stream: see [KeyIn]. Empty: the key is the entity, else the id.
+	Key       string `json:"key,omitempty"`
 	Mode      Mode   `json:"mode"`
 	Signature Scheme `json:"signature"`
 	// Secrets sign its messages: whsec_ for v1, whsk_ for v1a. Newest first.
@@ -123,15 +131,24 @@ func (e Endpoint) Validate(allowHTTP bool) error {
 	if err := e.validatePace(); err != nil {
 		return err
 	}
+	if e.Canary != nil {
+		if err := e.validateCanary(allowHTTP); err != nil {
+			return err
+		}
+	}
 	if e.Retry != nil {
 		return e.Retry.Validate()
 	}
 	return nil
 }
 
-// validateReceiver checks that e is a url or a stream.
+// validateReceiver checks that e is a url, a stream, or a queue to pull from.
 func (e Endpoint) validateReceiver(allowHTTP bool) error {
 	switch {
+	case e.Stream == "" && e.Key != "":
+		return Errorf(Invalid, "/key", "is for a stream: other messages have none")
+	case e.Pull:
+		return e.validatePull()
 	case e.Stream == "":
 		return validateURL("/url", e.URL, allowHTTP)
 	case e.URL != "":
@@ -139,7 +156,27 @@ func (e Endpoint) validateReceiver(allowHTTP bool) error {
 	case e.Mode == Standard:
 		return Errorf(Invalid, "/mode", "a stream gets CloudEvents: %q or %q", CloudEventsBinary, CloudEventsStructured)
 	}
+	if err := validateKey("/key", e.Key); err != nil {
+		return err
+	}
 	return ValidateStreamName("/stream", e.Stream)
+}
+
+// validatePull refuses what has no meaning where nothing is sent.
+func (e Endpoint) validatePull() error {
+	switch {
+	case e.URL != "":
+		return Errorf(Invalid, "/url", "pull and url exclude each other")
+	case e.Stream != "":
+		return Errorf(Invalid, "/stream", "pull and stream exclude each other")
+	case len(e.Headers) > 0:
+		return Errorf(Invalid, "/headers", "nothing is sent to an endpoint that is pulled from")
+	case e.Timeout != 0:
+		return Errorf(Invalid, "/timeout", "a pull says how long its lease lasts")
+	case e.Mode != Standard:
+		return Errorf(Invalid, "/mode", "what is pulled has one form: %q", Standard)
+	}
+	return nil
 }
 
 func validateHeaders(headers map[string]Secret) error {
@@ -182,7 +219,10 @@ func (e Endpoint) Subscribes(eventType string) bool {
 
 // Target is e as a sender sees it, at that moment.
 func (e Endpoint) Target(now time.Time) Target {
-	return Target{URL: e.URL, Stream: e.Stream, Headers: e.Headers, Mode: e.Mode, Secrets: e.Secrets.At(now)}
+	_, canary := SplitCanaryKey(e.ID)
+	return Target{
+		URL: e.URL, Stream: e.Stream, Headers: e.Headers, Mode: e.Mode, Key: e.Key, Secrets: e.Secrets.At(now), Canary: canary,
+	}
 }
 
 // EndpointPatch is what PATCH may alter of an endpoint. What is nil stays.
@@ -199,6 +239,9 @@ type EndpointPatch struct {
 	RateLimit   *RateLimit `json:"rate_limit,omitempty"`
 	MaxInFlight *int       `json:"max_in_flight,omitempty"`
 	Coalesce    *bool      `json:"coalesce,omitempty"`
+	// Canary replaces the canary; the zero value removes it.
+	Canary *Canary `json:"canary,omitempty"`
+	Key    *string `json:"key,omitempty"`
 }
 
 // Apply is e with p's changes.
@@ -211,10 +254,17 @@ func (p EndpointPatch) Apply(e Endpoint) Endpoint {
 	set(&e.Mode, p.Mode)
 	set(&e.MaxInFlight, p.MaxInFlight)
 	set(&e.Coalesce, p.Coalesce)
+	set(&e.Key, p.Key)
 	if p.RateLimit != nil {
 		e.RateLimit = p.RateLimit
 		if *p.RateLimit == (RateLimit{}) {
 			e.RateLimit = nil
+		}
+	}
+	if p.Canary != nil {
+		e.Canary = p.Canary
+		if p.Canary.IsZero() {
+			e.Canary = nil
 		}
 	}
 	if p.EventTypes != nil {
@@ -240,11 +290,17 @@ type Target struct {
 	Stream  string
 	Headers map[string]Secret
 	Mode    Mode
+	// Key says where the data have the record's key: see [KeyIn].
+	Key string
 	// Secrets sign the message, each by the scheme that its prefix says.
 	Secrets []Secret
 	// DeliveryID is the id of the delivery within its tenant, by which brokers recognise
 	// repetitions. Empty: the message's.
 	DeliveryID string
+	// Canary is the id of the endpoint's canary, where it goes there, and Mirror says that
+	// it is a copy.
+	Canary string
+	Mirror bool
 	// ExpiresAt is when the message is of no use any more. Zero: never.
 	ExpiresAt time.Time
 }

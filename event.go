@@ -20,6 +20,8 @@ type Event struct {
 	CloudEvent *CloudEvent `json:"cloudevent,omitempty"`
 	// Tick says for which tick it is, where a recurring schedule publishes it.
 	Tick *TickRef `json:"-"`
+	// Inbound is what it has of the request by which it came: see [Message].
+	Inbound *Inbound `json:"-"`
 }
 
 // Validate reports the first reason that e could not be published. An empty ID

@@ -20,6 +20,8 @@ type Health struct {
 
 	// InFlight is how many attempts were under way when the workers reported last.
 	InFlight int `json:"in_flight"`
+	// Leased is how many messages consumers of a queue to pull from have leased.
+	Leased int `json:"leased,omitempty"`
 	// Waiting is how many deliveries wait for their turn, and OldestWaiting since
 	// when the first of them does.
 	Waiting       int       `json:"waiting"`
@@ -40,6 +42,8 @@ type Health struct {
 	SuccessRatio *float64 `json:"success_ratio,omitempty"`
 	// AsOf is when workers reported last.
 	AsOf time.Time `json:"as_of,omitzero"`
+	// Canary compares it with its canary. Nil: it has none.
+	Canary *CanaryHealth `json:"canary,omitempty"`
 }
 
 // BreakerState is whether an endpoint's circuit breaker lets attempts through.

@@ -28,6 +28,9 @@ type Message struct {
 	CloudEvent *CloudEvent `json:"cloudevent,omitempty"`
 	// Tick says for which tick it is, where it comes of a recurring schedule.
 	Tick *TickRef `json:"tick,omitempty"`
+	// Inbound is what it has of the request by which it came, where a source took it in:
+	// then the data are that request's body, and need not be JSON.
+	Inbound *Inbound `json:"inbound,omitempty"`
 }
 
 // nestedData is the data of what was recorded with its data as a nested value. It is only

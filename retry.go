@@ -75,6 +75,12 @@ func (r Retry) Validate() error {
 	return nil
 }
 
+// isEmpty reports whether r says nothing.
+func (r Retry) isEmpty() bool {
+	return r.Schedule == nil && r.Jitter == nil && r.Initial == 0 && r.Factor == 0 && r.MaxInterval == 0 && r.MaxAttempts == 0 &&
+		r.MaxDuration == 0
+}
+
 // WithDefaults is r with all that it leaves open filled in.
 func (r Retry) WithDefaults() Retry {
 	jitter := 0.1

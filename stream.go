@@ -33,3 +33,16 @@ const (
 	StreamReady       StreamState = "ready"       // the broker has it
 	StreamUnreachable StreamState = "unreachable" // the broker does not answer, or does not have it
 )
+
+// ConsumptionState is how it goes with a stream from which messages come, as a process saw
+// it last.
+type ConsumptionState string
+
+// The states of a stream that is consumed.
+const (
+	ConsumptionUnknown     ConsumptionState = "unknown"     // it is not consumed here, or was not reached yet
+	ConsumptionReading     ConsumptionState = "reading"     // what comes is taken
+	ConsumptionSlowed      ConsumptionState = "slowed"      // records wait: for a quota, the backlog, Temporal or the dead letters
+	ConsumptionStopped     ConsumptionState = "stopped"     // a record cannot be taken, and holds up those behind it
+	ConsumptionUnreachable ConsumptionState = "unreachable" // the broker does not answer, or does not have it
+)

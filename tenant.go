@@ -26,7 +26,9 @@ const (
 	EndpointRecovered = "endpoint.recovered"
 	// EndpointOverloaded: a queue will not have drained before its messages expire.
 	EndpointOverloaded = "endpoint.overloaded"
-	DeliveryDead       = "delivery.dead"
+	// EndpointCanaryRolledBack: an endpoint's canary was worse than its primary, and gets nothing any more.
+	EndpointCanaryRolledBack = "endpoint.canary_rolled_back"
+	DeliveryDead             = "delivery.dead"
 )
 
 // Tenant is all that is configured for one tenant.
@@ -40,6 +42,17 @@ type Tenant struct {
 	Secrets ExpiringSecrets `json:"secrets,omitempty"`
 	// Calendars are its holiday calendars, in the order of their names.
 	Calendars []HolidayCalendar `json:"calendars,omitempty"`
+	// Sources are in the order in which they were registered.
+	Sources []Source `json:"sources,omitempty"`
+}
+
+// Source is the source of that id.
+func (t *Tenant) Source(id string) (Source, bool) {
+	i := slices.IndexFunc(t.Sources, func(s Source) bool { return s.ID == id })
+	if i < 0 {
+		return Source{}, false
+	}
+	return t.Sources[i], true
 }
 
 // Calendar is the holiday calendar of that name.
@@ -72,7 +85,7 @@ func (t *Tenant) Subscribers(eventType string) []string {
 	return ids
 }
 
-// Scope is what a key may do. Each includes those before it.
+// Scope is what a key may do. Each includes those before it, but Pull, which includes none.
 type Scope string
 
 // The scopes.
@@ -80,13 +93,18 @@ const (
 	Read  Scope = "read"  // see
 	Write Scope = "write" // send, change and cancel messages
 	Admin Scope = "admin" // change endpoints, keys and secrets
+	// Pull: pull messages from one endpoint, and settle them. Write and Admin include it.
+	Pull Scope = "pull"
 )
 
-// Scopes lists them, in the order in which each includes those before it.
+// Scopes lists those of which each includes those before it.
 var Scopes = []Scope{Read, Write, Admin}
 
 // Includes reports whether a key of scope s may do what requires other.
 func (s Scope) Includes(other Scope) bool {
+	if other == Pull {
+		return s == Pull || s.Includes(Write)
+	}
 	return slices.Index(Scopes, s) >= slices.Index(Scopes, other) && slices.Contains(Scopes, s)
 }
 
@@ -96,8 +114,10 @@ type Key struct {
 	// Prefix is the beginning of the text, by which people know it again.
 	Prefix string `json:"prefix"`
 	// Hash is the SHA-256 of the text, in hex.
-	Hash        string    `json:"hash"`
-	Scope       Scope     `json:"scope"`
+	Hash  string `json:"hash"`
+	Scope Scope  `json:"scope"`
+	// Endpoint is the one that a key of scope Pull pulls from: empty of all others.
+	Endpoint    string    `json:"endpoint,omitempty"`
 	Description string    `json:"description,omitempty"`
 	CreatedAt   time.Time `json:"created_at"`
 	// ExpiresAt is the moment from which it is not valid. Nil: it does not expire.

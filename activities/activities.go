@@ -6,6 +6,7 @@ package activities
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/postdate/postdate"
@@ -31,6 +32,11 @@ type Tenants interface {
 	Report(ctx context.Context, tenant, endpoint string, attempt postdate.Attempt)
 }
 
+// BurstRate takes in how late executions begin of bursts of which so many start per second.
+type BurstRate interface {
+	Observe(perSecond int, late time.Duration)
+}
+
 // Activities holds what the activities need. Its methods are the activities.
 type Activities struct {
 	Sender     Sender
@@ -40,11 +46,20 @@ type Activities struct {
 	Queue      Queue
 	Deliveries Deliveries
 	Postponer  Postponer
+	Groups     Groups
 	AttemptLog AttemptLog
 	// Recurrences does what recurring schedules ask for.
 	Recurrences Recurrences
+	// Withdrawer withdraws the deliveries of their ticks.
+	Withdrawer Withdrawer
+	// Canaries changes canaries of endpoints.
+	Canaries Canaries
+	// Intake starts what records of streams ask for.
+	Intake Intake
 	// Limiter issues permits for endpoints. Nil: every attempt has one at once.
 	Limiter Limiter
+	// BurstRate learns from the first attempts of bursts. Nil: nothing does.
+	BurstRate BurstRate
 	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
 	// their own.
 	MaxInFlight int
@@ -55,5 +70,6 @@ type Activities struct {
 	// Now is the clock by which attempts expire.
 	Now func() time.Time
 
-	sent sentMemory
+	sent     sentMemory
+	mirrored atomic.Int64 // copies that are under way
 }

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -42,14 +43,17 @@ const maxPartsResponses = 4 << 20
 // The items for one endpoint are all sent, or all enqueued, so that none waits here for a
 // slow endpoint.
 func (a *Activities) SendGroup(ctx context.Context, in protocol.GroupInput) ([]protocol.GroupAttempt, error) {
-	return a.sent.once(ctx, 1, func() ([]protocol.GroupAttempt, error) { return a.sendGroup(ctx, in), nil })
+	return a.sent.once(ctx, 1, func() ([]protocol.GroupAttempt, error) {
+		a.observeBurst(in.Burst)
+		return a.sendGroup(ctx, in), nil
+	})
 }
 
 func (a *Activities) sendGroup(ctx context.Context, in protocol.GroupInput) []protocol.GroupAttempt {
 	attempts := make([]protocol.GroupAttempt, len(in.Items))
 	places := make(map[groupKey][]int)
 	for i, item := range in.Items {
-		key := groupKey{endpoint: item.Endpoint}
+		key := groupKey{endpoint: item.Endpoint, canary: a.sideOf(ctx, in, item)}
 		if item.Schedule != nil {
 			key.due = item.Schedule.DueAt.UnixNano()
 			for len(places[key]) == maxPermit {
@@ -60,18 +64,19 @@ func (a *Activities) sendGroup(ctx context.Context, in protocol.GroupInput) []pr
 	}
 	keep := min(postdate.MaxResponse, maxGroupResponses/max(1, len(in.Items)), maxPartsResponses/max(1, in.Of*len(in.Items)))
 	var sends sync.WaitGroup
-	for _, places := range places {
-		sends.Go(func() { a.sendTo(ctx, in, places, attempts, keep) })
+	for key, places := range places {
+		sends.Go(func() { a.sendTo(ctx, in, key.canary, places, attempts, keep) })
 	}
 	sends.Wait()
 	return attempts
 }
 
-// groupKey names the items of a group that share a permit: events to one endpoint, or up to
+// groupKey names the items of a group that share a permit: events to one side of one endpoint, or up to
 // maxPermit schedules to one endpoint (none: bare urls and subscribers) that are due at the
 // same moment.
 type groupKey struct {
 	endpoint string
+	canary   string // the side that they take
 	due      int64
 	permit   int
 }
@@ -100,13 +105,13 @@ func (a *Activities) awaitDue(ctx context.Context, item protocol.GroupItem) bool
 }
 
 // sendTo sends the items at these places, which have the same [groupKey].
-func (a *Activities) sendTo(ctx context.Context, in protocol.GroupInput, places []int, attempts []protocol.GroupAttempt, keep int) {
+func (a *Activities) sendTo(ctx context.Context, in protocol.GroupInput, canary string, places []int, attempts []protocol.GroupAttempt, keep int) {
 	if !a.awaitDue(ctx, in.Items[places[0]]) {
 		return
 	}
-	permit, e, known := a.acquireFor(ctx, in, places)
+	permit, e, known := a.acquireFor(ctx, in, canary, places)
 	if known && permit == nil {
-		a.enqueue(ctx, in, places, attempts)
+		a.enqueue(ctx, in, canary, places, attempts)
 		return
 	}
 	var sends sync.WaitGroup
@@ -128,15 +133,19 @@ func (a *Activities) sendTo(ctx context.Context, in protocol.GroupInput, places 
 	sends.Wait()
 }
 
-// acquireFor acquires one permit for all items of one endpoint: nil where none comes
-// soon. known is false where no permit is needed, since the endpoint is not sent to.
-func (a *Activities) acquireFor(ctx context.Context, in protocol.GroupInput, places []int) (permit throttle.Permit, e postdate.Endpoint, known bool) {
+// acquireFor acquires one permit for all items that take one side of one endpoint: nil
+// where none comes soon. known is false where no permit is needed, since the endpoint is not sent to.
+func (a *Activities) acquireFor(ctx context.Context, in protocol.GroupInput, canary string, places []int) (permit throttle.Permit, e postdate.Endpoint, known bool) {
 	first := in.Items[places[0]]
 	tenant := in.Messages[first.Event].Tenant
 	_, e, known, err := a.resolve(ctx, tenant, first.Endpoint)
+	if err == nil && known && e.Pull {
+		return nil, e, true // it waits in a line until it is pulled, whether the endpoint is enabled or not
+	}
 	if err != nil || !known || e.State != postdate.Enabled {
 		return nil, e, false
 	}
+	e = e.At(e.Side("", cmp.Or(canary, postdate.TookPrimary)))
 	permit, err = a.acquire(ctx, tenant, e, throttle.PermitRequest{Since: first.Task(in.Messages, in.At).DueAt, N: len(places)})
 	if err != nil {
 		return nil, e, true // its line acquires another
@@ -156,19 +165,20 @@ func (a *Activities) attemptWithPermit(ctx context.Context, permit throttle.Perm
 	return attempt, err
 }
 
-// enqueue enqueues the items at these places, in their order. Where that fails, Dispatch
+// enqueue enqueues the items at these places for one side, in their order. Where that fails, Dispatch
 // enqueues them. Schedules wait in line with executions of their own, in which they can be
 // rescheduled and fired: these enqueue them.
-func (a *Activities) enqueue(ctx context.Context, in protocol.GroupInput, places []int, attempts []protocol.GroupAttempt) {
+func (a *Activities) enqueue(ctx context.Context, in protocol.GroupInput, canary string, places []int, attempts []protocol.GroupAttempt) {
 	for _, i := range places {
 		attempts[i].Attempt = noPermit(a.Now())
+		attempts[i].Canary = canary
 	}
 	if in.Items[places[0]].Schedule != nil {
 		return
 	}
 	requests := make([]protocol.EnqueueRequest, len(places))
 	for n, i := range places {
-		requests[n] = in.Items[i].EnqueueRequest(in.Messages, in.At)
+		requests[n] = in.Items[i].EnqueueRequest(in.Messages, in.At, canary)
 	}
 	lines, err := a.Queue.Enqueue(context.WithoutCancel(ctx), requests)
 	if err != nil {
@@ -232,9 +242,9 @@ func (a *Activities) handOver(ctx context.Context, in protocol.HandOverInput, it
 	if err != nil {
 		return err
 	}
-	task.Timeout = endpoint.Timeout
+	task.Timeout = cmp.Or(item.OwnTimeout, endpoint.Timeout)
 	return a.Starter.StartDelivery(ctx, protocol.DeliverInput{
-		Shipment: task, Terms: item.Terms, Retry: postdate.RetryOrDefault(endpoint.Retry),
+		Shipment: task, Terms: item.Terms, Retry: postdate.RetryOrDefault(cmp.Or(item.OwnRetry, endpoint.Retry)),
 		Attempts: item.Attempts, Handed: len(item.Attempts) > 0,
 	}, protocol.Accepted{To: task.To, At: at})
 }

@@ -67,5 +67,6 @@ func (l *lineSend) soFar() protocol.LineProgress {
 	defer l.mu.Unlock()
 	return protocol.LineProgress{
 		Made: maps.Clone(l.progress.Made), Moved: slices.Clone(l.progress.Moved), Sending: slices.Clone(l.progress.Sending),
+		NoCanary: l.progress.NoCanary,
 	}
 }

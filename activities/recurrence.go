@@ -26,10 +26,18 @@ type Recurrences interface {
 	LocalTime(due postdate.LocalDue) (postdate.Moment, error)
 }
 
+// Withdrawer cancels deliveries as if they had not been started.
+type Withdrawer interface {
+	// Withdraw reports whether it did: a delivery that has ended, or is being sent, stays.
+	// It can be repeated.
+	Withdraw(ctx context.Context, tenant, id string) (bool, error)
+}
+
 func (a *Activities) registerRecurrence(r Registry) {
 	register(r, protocol.AdvanceActivity, heartbeating(a.AdvanceRecurrence))
 	register(r, protocol.FireActivity, heartbeating(a.FireRecurrence))
 	register(r, protocol.BackfillActivity, heartbeating(a.BackfillRecurrence))
+	register(r, protocol.WithdrawActivity, heartbeating(a.WithdrawTick))
 	register(r, protocol.TickEndedActivity, heartbeatingOnly(a.TickEnded))
 	register(r, protocol.LocalTimeActivity, heartbeating(a.LocalTime))
 }
@@ -50,6 +58,12 @@ func (a *Activities) FireRecurrence(ctx context.Context, in protocol.FireInput) 
 func (a *Activities) BackfillRecurrence(ctx context.Context, in protocol.BackfillInput) (protocol.Backfilled, error) {
 	done, err := a.Recurrences.Backfill(ctx, in)
 	return done, permanent(err)
+}
+
+// WithdrawTick cancels the delivery of a tick that was started ahead.
+func (a *Activities) WithdrawTick(ctx context.Context, of protocol.WithdrawTick) (bool, error) {
+	withdrawn, err := a.Withdrawer.Withdraw(ctx, of.Tenant, of.DeliveryID)
+	return withdrawn, permanent(err)
 }
 
 // TickEnded reports to a recurring schedule that the delivery of a tick has ended.

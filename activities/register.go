@@ -28,6 +28,7 @@ func (a *Activities) Register(r Registry) {
 	register(r, protocol.JoinLineActivity, heartbeatingOnly(a.JoinLine))
 	register(r, protocol.LeaveLineActivity, heartbeatingOnly(a.LeaveLine))
 	register(r, protocol.SupersedeActivity, heartbeatingOnly(a.Supersede))
+	register(r, protocol.StartIntakeActivity, heartbeating(a.StartIntake))
 	a.registerRecurrence(r)
 }
 
@@ -36,6 +37,8 @@ func (a *Activities) RegisterControl(r Registry) {
 	register(r, protocol.AnnounceActivity, heartbeatingOnly(a.Announce))
 	register(r, protocol.SweepActivity, a.SweepDeliveries)
 	register(r, protocol.SettingsActivity, a.EndpointSettings)
+	register(r, protocol.SignalEndpointActivity, a.SignalEndpoint)
+	register(r, protocol.ChangeCanaryActivity, a.ChangeCanary)
 }
 
 // RegisterOperations registers the activities of [protocol.OperationQueue].

@@ -40,7 +40,9 @@ func (a *Activities) retry(ctx context.Context, in protocol.RetryInput) (postdat
 	}
 	if resumed || log.Next()-1 <= in.Plan.Before { // none of this round was made yet
 		stop := startHeartbeats(ctx, heartbeatInterval, func() any { return log })
-		attempt, err := a.attempt(ctx, in.Shipment, log.Next())
+		task := in.Shipment
+		task.Took = protocol.TookOf(log, in.Plan.Before)
+		attempt, err := a.attempt(ctx, task, log.Next())
 		stop()
 		if err != nil {
 			return nil, err

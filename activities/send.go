@@ -19,6 +19,7 @@ import (
 func (a *Activities) Send(ctx context.Context, s protocol.DeliveryTask) (postdate.Attempt, error) {
 	number := max(1, s.Number)
 	attempts, err := a.sent.once(ctx, number, func() ([]protocol.GroupAttempt, error) {
+		a.observeBurst(s.Burst)
 		attempt, err := a.attempt(ctx, s, number)
 		return []protocol.GroupAttempt{{Attempt: attempt}}, err
 	})
@@ -26,6 +27,20 @@ func (a *Activities) Send(ctx context.Context, s protocol.DeliveryTask) (postdat
 		return postdate.Attempt{}, err
 	}
 	return attempts[0].Attempt, nil
+}
+
+// maxEarly is by how much what Temporal has woken may begin before it is to, as our clock
+// has it. What begins earlier was woken by a request.
+const maxEarly = time.Second
+
+// observeBurst takes in how late an execution begins, where that shows anything.
+func (a *Activities) observeBurst(start *protocol.BurstStart) {
+	if start == nil || a.BurstRate == nil {
+		return
+	}
+	if late := a.Now().Sub(start.StartsAt); late > -maxEarly {
+		a.BurstRate.Observe(start.PerSecond, late)
+	}
 }
 
 const (
@@ -82,9 +97,13 @@ func (a *Activities) deliver(ctx context.Context, s protocol.DeliveryTask) (post
 		return attempt, target, err
 	case !known:
 		return postdate.Attempt{At: a.Now(), Outcome: protocol.EndpointDeleted}, target, nil
+	case endpoint.Pull: // it waits in a line until it is pulled
+		return noPermit(a.Now()), target, nil
 	case endpoint.State != postdate.Enabled && !s.Test:
 		return postdate.Attempt{At: a.Now(), Outcome: protocol.NotEnabled, Error: disabledReason(endpoint)}, target, nil
 	}
+	side := endpoint.Side(s.Message.Entity, s.Took)
+	endpoint = endpoint.At(side)
 	permit, err := a.acquire(ctx, s.Message.Tenant, endpoint, throttle.PermitRequest{
 		Dequeued: s.Dequeued || s.Test, Since: s.DueAt, MaxWait: maxWait(s),
 	})
@@ -94,7 +113,9 @@ func (a *Activities) deliver(ctx context.Context, s protocol.DeliveryTask) (post
 		attempt.Error = err.Error()
 		return attempt, target, nil
 	case errors.Is(err, throttle.ErrNoPermit):
-		return noPermit(a.Now()), target, nil
+		attempt := noPermit(a.Now())
+		attempt.Canary = side
+		return attempt, target, nil
 	case err != nil:
 		return postdate.Attempt{}, target, fmt.Errorf("acquire a permit for %s: %w", s.ID(), err)
 	case s.Expired(a.Now()): // while it waited for the permit
@@ -138,9 +159,10 @@ func maxWait(s protocol.DeliveryTask) time.Duration {
 func (a *Activities) sendWithPermit(ctx context.Context, permit throttle.Permit, s protocol.DeliveryTask, e postdate.Endpoint) (attempt postdate.Attempt, target postdate.Target, err error) {
 	defer func() { permit.Release(attempt) }()
 	target = e.Target(a.Now())
+	a.mirror(ctx, s, e)
 	s.Timeout = cmp.Or(s.Timeout, e.Timeout)
 	attempt, err = a.send(ctx, s, target)
-	return attempt, target, err
+	return atCanary(attempt, target.Canary), target, err
 }
 
 // send sends s to target, within the attempt's timeout.
@@ -218,6 +240,7 @@ func (a *Activities) logAttempt(ctx context.Context, s protocol.DeliveryTask, ta
 	if s.To.Endpoint != "" {
 		attrs = append(attrs, slog.String("endpoint", s.To.Endpoint))
 	}
+	attrs = append(attrs, canaryAttrs(target)...)
 	if s.ID() != s.Message.ID {
 		attrs = append(attrs, slog.String("delivery", s.ID()))
 	}

@@ -143,9 +143,10 @@ func (l *lineSend) send(ctx context.Context) error {
 		case !known:
 			l.failDeleted()
 			return l.releaseAll(ctx)
-		case e.State != postdate.Enabled:
+		case !l.isFor(e):
 			return nil
 		}
+		e = e.At(l.Canary)
 		permit, err := l.acquire(acquiring, l.Tenant, e, throttle.PermitRequest{Dequeued: true, Since: entry.At, MaxWait: time.Until(l.until)})
 		switch {
 		case acquiring.Err() != nil:
@@ -159,15 +160,25 @@ func (l *lineSend) send(ctx context.Context) error {
 			return fmt.Errorf("acquire a permit for %s: %w", entry.DeliveryID, err)
 		}
 		// It may have been paused while the permit was waited for.
-		if _, e, known, err = l.resolve(acquiring, l.Tenant, l.Endpoint); err != nil || !known || e.State != postdate.Enabled {
+		if _, e, known, err = l.resolve(acquiring, l.Tenant, l.Endpoint); err != nil || !known || e.State != postdate.Enabled || e.Side("", l.took()) != l.Canary {
 			permit.Release(postdate.Attempt{})
 			return err
 		}
-		if err := l.use(ctx, place, permit, e); err != nil {
+		if err := l.use(ctx, place, permit, e.At(l.Canary)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// isFor reports whether e gets what is in the line: it is neither paused nor pulled from, and
+// its canary has not been rolled back.
+func (l *lineSend) isFor(e postdate.Endpoint) bool {
+	if l.Canary != "" && e.Side("", l.Canary) == "" {
+		l.leaveCanary()
+		return false
+	}
+	return e.State == postdate.Enabled && !e.Pull
 }
 
 // stopWith calls stop when the worker stops: the next run continues.
@@ -200,7 +211,7 @@ func (l *lineSend) attempt(ctx context.Context, place int, permit throttle.Permi
 	entry := l.Entries[place]
 	attempt, err := l.attemptWithPermit(ctx, permit, protocol.DeliveryTask{
 		DeliveryID: entry.DeliveryID, Message: *entry.Message, To: postdate.Destination{Endpoint: l.Endpoint}, DueAt: entry.At,
-		ExpiresAt: entry.ExpiresAt,
+		Timeout: entry.OwnTimeout, ExpiresAt: entry.ExpiresAt,
 	}, e)
 	if err != nil {
 		l.end(place)

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/throttle"
 	"github.com/postdate/postdate/protocol"
 )
 
@@ -215,4 +216,35 @@ func TestSend_KeepsReceiversWordsOutOfTheLog(t *testing.T) {
 	require.Contains(t, made.Error, "words of the header")
 	require.NotContains(t, f.log.String(), "words of")
 	require.Contains(t, f.log.String(), `"error":"postdate-reschedule was not understood"`)
+}
+
+// burstRate keeps what is observed of bursts.
+type burstRate struct {
+	perSecond []int
+	late      []time.Duration
+}
+
+func (b *burstRate) Observe(perSecond int, late time.Duration) {
+	b.perSecond, b.late = append(b.perSecond, perSecond), append(b.late, late)
+}
+
+// Slow receivers, and permits that do not come, do not make the workers slow.
+func TestSend_ObservesHowLateOneOfABurstBegins(t *testing.T) {
+	t.Parallel()
+	f, observed := newFakes(t, endpoint("ep_1", postdate.Enabled)), new(burstRate)
+	f.activities.BurstRate = observed
+	f.permits = func(throttle.PermitRequest) bool {
+		f.passed += time.Hour
+		return true
+	}
+	s := task(postdate.Destination{Endpoint: "ep_1"})
+	f.send(s)
+	require.Empty(t, observed.late, "it is not one of a burst")
+	for _, late := range []time.Duration{2 * time.Second, -100 * time.Millisecond, -2 * time.Second} {
+		f.passed = 0
+		s.Burst = &protocol.BurstStart{StartsAt: now.Add(-late), PerSecond: 300}
+		f.send(s)
+	}
+	require.Equal(t, []int{300, 300}, observed.perSecond, "the last was woken by something else")
+	require.Equal(t, []time.Duration{2 * time.Second, -100 * time.Millisecond}, observed.late)
 }

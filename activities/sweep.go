@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -20,8 +19,9 @@ import (
 // Deliveries finds deliveries and changes their course. A [postdate.Conflict] or
 // [postdate.NotFound] says that it is too late for the change.
 type Deliveries interface {
-	// Find returns the ids of the deliveries that a filter matches, oldest first.
-	Find(ctx context.Context, filter postdate.Filter) ([]string, error)
+	// Find returns the deliveries that a filter matches, by the executions that carry them,
+	// oldest first.
+	Find(ctx context.Context, filter postdate.Filter) ([]protocol.Found, error)
 	RetryDelivery(ctx context.Context, tenant, id string) error
 	CancelDelivery(ctx context.Context, tenant, id string) error
 	// ReleaseDelivery signals to a delivery that its endpoint may be sent to again.
@@ -51,15 +51,16 @@ func (a *Activities) SweepDeliveries(ctx context.Context, in protocol.SweepInput
 	if err != nil {
 		return protocol.SweepProgress{}, err
 	}
-	s := &sweep{change: change, tenant: in.Filter.Tenant, log: a.Log, begun: make(map[string]bool)}
-	if activity.HasHeartbeatDetails(ctx) {
-		if err := activity.GetHeartbeatDetails(ctx, &s.progress); err != nil {
-			return protocol.SweepProgress{}, fmt.Errorf("read how far the sweep is: %w", err)
-		}
-		s.progress.Failed = 0 // they still match
-		s.progress.Found = s.progress.Done + s.progress.Skipped
+	s := &sweep{
+		change: change, changeGroup: a.groupAction(ctx, in), changeFound: a.listedAction(ctx, in),
+		tenant: in.Filter.Tenant, log: a.Log, begun: make(map[string][]int),
+	}
+	again, err := a.resume(ctx, in, s)
+	if err != nil {
+		return protocol.SweepProgress{}, err
 	}
 	defer s.heartbeat(ctx)()
+	s.changeAll(ctx, again)
 
 	if in.Action == protocol.SweepRelease {
 		// Wait until every process knows that the endpoint is enabled: what is released
@@ -73,13 +74,44 @@ func (a *Activities) SweepDeliveries(ctx context.Context, in protocol.SweepInput
 	for _, state := range statesOf(in) {
 		filter := in.Filter
 		filter.State = state
-		ids, err := a.Deliveries.Find(ctx, filter)
+		found, err := a.Deliveries.Find(ctx, filter)
 		if err != nil {
 			return protocol.SweepProgress{}, fmt.Errorf("find the deliveries to %s: %w", in.Action, err)
 		}
-		s.changeAll(ctx, ids)
+		s.changeAll(ctx, found)
 	}
 	return s.now(), ctx.Err()
+}
+
+// resume has a sweep continue one whose worker died: that may have done more than it said last.
+// Again are those that are to be changed once more.
+func (a *Activities) resume(ctx context.Context, in protocol.SweepInput, s *sweep) (again []protocol.Found, err error) {
+	info := activity.GetInfo(ctx)
+	if info.Attempt <= 1 && !activity.HasHeartbeatDetails(ctx) {
+		return nil, nil
+	}
+	if activity.HasHeartbeatDetails(ctx) {
+		if err := activity.GetHeartbeatDetails(ctx, &s.progress); err != nil {
+			return nil, fmt.Errorf("read how far the sweep is: %w", err)
+		}
+	}
+	s.progress.Failed = 0 // they still match
+	switch in.Action {
+	case protocol.SweepCancel:
+		done, ids, err := a.Groups.ResumeCancel(ctx, in.Filter, info.ScheduledTime)
+		if err != nil {
+			return nil, fmt.Errorf("count what the sweep has cancelled: %w", err)
+		}
+		for _, id := range ids {
+			again = append(again, protocol.Found{ID: id})
+		}
+		s.progress.Done = max(s.progress.Done, done)
+	case protocol.SweepPostpone: // all still match, and what was put off is known again
+		s.progress = protocol.SweepProgress{}
+	case protocol.SweepRetry, protocol.SweepRelease:
+	}
+	s.progress.Found = s.progress.Done + s.progress.Skipped
+	return again, nil
 }
 
 // statesOf are the states that the action is for, in such an order that a delivery whose
@@ -125,9 +157,16 @@ func (a *Activities) sweepAction(ctx context.Context, in protocol.SweepInput) (s
 // sweep is a run of SweepDeliveries.
 type sweep struct {
 	change sweepFunc
+	// changeGroup changes schedules that share an execution.
+	changeGroup groupFunc
+	// changeFound changes all that was found in several executions: nil where that cannot be.
+	changeFound listedFunc
+
 	tenant string
 	log    *slog.Logger
-	begun  map[string]bool // ids that were found before: lists lag behind
+	// begun are those that were found before, since lists lag behind: of schedules that share,
+	// or shared, an execution the places by its id, and of others a place by theirs.
+	begun map[string][]int
 
 	mu       sync.Mutex
 	progress protocol.SweepProgress
@@ -145,21 +184,22 @@ func (s *sweep) count(add func(*protocol.SweepProgress)) {
 	add(&s.progress)
 }
 
-// changeAll changes the deliveries of these ids, but none twice.
-func (s *sweep) changeAll(ctx context.Context, ids []string) {
-	ids = slices.DeleteFunc(ids, func(id string) bool { return s.begun[id] })
-	for _, id := range ids {
-		s.begun[id] = true
-	}
-	s.count(func(p *protocol.SweepProgress) { p.Found += len(ids) })
+// changeAll changes what was found, but nothing twice.
+func (s *sweep) changeAll(ctx context.Context, found []protocol.Found) {
+	found, n := s.begin(found)
+	s.count(func(p *protocol.SweepProgress) { p.Found += n })
 	var group errgroup.Group
 	group.SetLimit(maxParallelChanges)
-	for _, id := range ids {
+	for _, each := range s.changeListed(ctx, found) {
 		if ctx.Err() != nil {
 			break
 		}
 		group.Go(func() error {
-			s.changeOne(ctx, id)
+			if each.Group == "" {
+				s.changeOne(ctx, each.ID)
+			} else {
+				s.changeTogether(ctx, each)
+			}
 			return nil
 		})
 	}
@@ -168,7 +208,7 @@ func (s *sweep) changeAll(ctx context.Context, ids []string) {
 
 // changeOne changes one delivery, and counts the result.
 func (s *sweep) changeOne(ctx context.Context, id string) {
-	err := s.try(ctx, id)
+	err := s.try(ctx, func(ctx context.Context) error { return s.change(ctx, s.tenant, id) })
 	code := postdate.CodeOf(err)
 	switch {
 	case err == nil:
@@ -182,11 +222,11 @@ func (s *sweep) changeOne(ctx context.Context, id string) {
 	}
 }
 
-// try changes one delivery, and tries again where that fails for the moment.
-func (s *sweep) try(ctx context.Context, id string) error {
+// try makes a change, and tries again where that fails for the moment.
+func (s *sweep) try(ctx context.Context, change func(context.Context) error) error {
 	pause := changePause
 	for attempt := 1; ; attempt++ {
-		err := s.change(ctx, s.tenant, id)
+		err := change(ctx)
 		refusal, refused := errors.AsType[*postdate.Error](err)
 		if err == nil || attempt == maxChangeAttempts || refused && refusal.Code != postdate.Unavailable {
 			return err

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
@@ -23,7 +25,8 @@ import (
 // sweepFake is an engine with many deliveries.
 type sweepFake struct {
 	activities.Deliveries
-	states map[postdate.State][]string // the ids that are found, by state
+	states map[postdate.State][]string         // the ids that are found, by state
+	shared map[postdate.State][]protocol.Found // what else is found
 	do     func(ctx context.Context, id string) error
 	broken postdate.State // nothing can be looked for in this state
 
@@ -33,14 +36,18 @@ type sweepFake struct {
 	now, at int // how many were under way at once: now, and at most
 }
 
-func (c *sweepFake) Find(_ context.Context, f postdate.Filter) ([]string, error) {
+func (c *sweepFake) Find(_ context.Context, f postdate.Filter) ([]protocol.Found, error) {
 	if f.Tenant != "acme" || f.Endpoint != "ep_1" {
 		return nil, fmt.Errorf("not asked for: %+v", f)
 	}
 	if f.State == c.broken {
 		return nil, errors.New("the engine is away")
 	}
-	return c.states[f.State], nil
+	found := slices.Clone(c.shared[f.State])
+	for _, id := range c.states[f.State] {
+		found = append(found, protocol.Found{ID: id})
+	}
+	return found, nil
 }
 
 func (c *sweepFake) RetryDelivery(ctx context.Context, _, id string) error {
@@ -49,6 +56,10 @@ func (c *sweepFake) RetryDelivery(ctx context.Context, _, id string) error {
 
 func (c *sweepFake) CancelDelivery(ctx context.Context, _, id string) error {
 	return c.sweep(ctx, "cancel", id)
+}
+
+func (c *sweepFake) PostponeDelivery(ctx context.Context, _, id, _ string, _ time.Time, _ time.Duration) error {
+	return c.sweep(ctx, "postpone", id)
 }
 
 func (c *sweepFake) ReleaseDelivery(ctx context.Context, _, id string) error {
@@ -182,6 +193,99 @@ func TestSweep_ResumesWithItsCounts(t *testing.T) {
 	env := sweepEnv(t, c)
 	env.SetHeartbeatDetails(protocol.SweepProgress{Found: 10, Done: 6, Skipped: 1, Failed: 1})
 	require.Equal(t, protocol.SweepProgress{Found: 9, Done: 8, Skipped: 1}, swept(t, env, sweepOf(protocol.SweepRetry)))
+}
+
+// resumedGroups has cancelled more than the worker said that died.
+type resumedGroups struct{ activities.Groups }
+
+func (resumedGroups) ResumeCancel(_ context.Context, f postdate.Filter, _ time.Time) (int, []string, error) {
+	if f.Endpoint != "ep_1" {
+		return 0, nil, errors.New("not asked for")
+	}
+	return 9, []string{"leaving"}, nil
+}
+
+// What was done after the last heartbeat of a worker that died is counted too, and nothing twice.
+func TestSweep_ResumesWithWhatWasDoneAfterItsCounts(t *testing.T) {
+	t.Parallel()
+	for action, want := range map[protocol.SweepAction]protocol.SweepProgress{
+		protocol.SweepCancel:   {Found: 13, Done: 12, Skipped: 1}, // nine, the two that are found, and the one that was leaving
+		protocol.SweepPostpone: {Found: 2, Done: 2},               // those that are found were put off before
+	} {
+		t.Run(string(action), func(t *testing.T) {
+			t.Parallel()
+			c := &sweepFake{states: map[postdate.State][]string{postdate.Scheduled: {"7", "8"}}, did: make(map[string][]string)}
+			suite := testsuite.WorkflowTestSuite{}
+			env := suite.NewTestActivityEnvironment()
+			(&activities.Activities{Deliveries: c, Postponer: c, Groups: resumedGroups{}, Log: slog.New(slog.DiscardHandler)}).Register(env)
+			env.SetHeartbeatDetails(protocol.SweepProgress{Found: 10, Done: 6, Skipped: 1, Failed: 1})
+			require.Equal(t, want, swept(t, env, sweepOf(action)))
+		})
+	}
+}
+
+// groupsFake cancels all schedules of groups but those that have moved.
+type groupsFake struct {
+	activities.Groups
+
+	mu     sync.Mutex
+	listed []protocol.Found // were asked for as they were found
+	asked  []protocol.Found // were asked for by their places
+	moved  []int
+}
+
+func (g *groupsFake) CancelListed(_ context.Context, _ string, found []protocol.Found, _ string) (rest []protocol.Found) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.listed = append(g.listed, found...)
+	return slices.DeleteFunc(slices.Clone(found), func(each protocol.Found) bool {
+		return !slices.ContainsFunc(each.Places, func(place int) bool { return slices.Contains(g.moved, place) })
+	})
+}
+
+func (g *groupsFake) CancelGrouped(_ context.Context, _, group string, places []int, _ string) (changed protocol.SchedulesChanged, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asked = append(g.asked, protocol.Found{Group: group, Places: places})
+	for _, place := range places {
+		if slices.Contains(g.moved, place) {
+			changed.Moved = append(changed.Moved, place)
+		} else {
+			changed.Done = append(changed.Done, place)
+		}
+	}
+	return changed, nil
+}
+
+// A list that is behind shows two runs of a group, and schedules where they were.
+func TestSweep_ChangesNothingTwiceThatIsFoundTwice(t *testing.T) {
+	t.Parallel()
+	const one, two = "0123456789abcdef0123456789abcde1", "0123456789abcdef0123456789abcde2"
+	c := &sweepFake{
+		states: map[postdate.State][]string{
+			postdate.Scheduled: {"alone", "alone", postdate.GroupedScheduleID(two, 7)},
+			postdate.Sending:   {"alone", postdate.GroupedScheduleID(one, 0), postdate.GroupedScheduleID(one, 2)},
+		},
+		shared: map[postdate.State][]protocol.Found{
+			postdate.Scheduled: {
+				{Group: one, Places: []int{0, 1, 2}, Run: "before", DueAt: now},
+				{Group: one, Places: []int{1, 2, 3}, Run: "now", DueAt: now},
+				{Group: two, Places: []int{5}, Run: "other", DueAt: now},
+			},
+			postdate.Waiting: {{Group: two, Places: []int{7, 5}, Run: "other", DueAt: now}},
+		},
+		did: make(map[string][]string),
+	}
+	groups := &groupsFake{moved: []int{2}}
+	suite := testsuite.WorkflowTestSuite{}
+	env := suite.NewTestActivityEnvironment()
+	(&activities.Activities{Deliveries: c, Groups: groups, Log: slog.New(slog.DiscardHandler)}).Register(env)
+	require.Equal(t, protocol.SweepProgress{Found: 7, Done: 7}, swept(t, env, sweepOf(protocol.SweepCancel)))
+	require.Equal(t, []protocol.Found{
+		{Group: one, Places: []int{0, 1, 2}, Run: "before", DueAt: now}, {Group: two, Places: []int{5}, Run: "other", DueAt: now},
+	}, groups.listed)
+	require.ElementsMatch(t, []protocol.Found{{Group: one, Places: []int{3}}, {Group: one, Places: []int{0, 1, 2}}}, groups.asked)
+	require.ElementsMatch(t, []string{"alone", postdate.GroupedScheduleID(two, 7), postdate.GroupedScheduleID(one, 2)}, c.did["cancel"])
 }
 
 func TestSweep_TellsHowFarItCame(t *testing.T) {

@@ -39,6 +39,14 @@ func (e OperationState) Valid() bool {
 	}
 }
 
+// AckMessages What is done.
+type AckMessages struct {
+	// Receipts Receipts, as pulls have answered them.
+	//
+	// Example: ["rc1_MDE5YTFj"]
+	Receipts Receipts `json:"receipts"`
+}
+
 // Attempt One try, and what came of it.
 type Attempt struct {
 	// At When it began.
@@ -48,6 +56,11 @@ type Attempt struct {
 
 	// Busy A broker asked for less, as 429 does.
 	Busy bool `json:"busy,omitempty,omitzero"`
+
+	// Canary The id of the endpoint's canary, to which it went. Missing: it went to the primary.
+	//
+	// Example: cn_9f2c
+	Canary string `json:"canary,omitempty,omitzero"`
 
 	// Duration How long it took, to the millisecond.
 	//
@@ -91,6 +104,12 @@ type Attempt struct {
 	Status int `json:"status,omitempty,omitzero"`
 }
 
+// AutoRollback When the canary is rolled back by itself: when the part of its attempts that succeed is less than the primary's by more
+// than `margin`, and each side has had at least `minimum` attempts in the same time. What its circuit breaker holds back is
+// no attempt. It is rolled back too, with fewer attempts, when all have failed for half a minute, eight
+// or more.
+type AutoRollback = postdate.AutoRollback
+
 // Backfill The ticks from `from` to `to`, both included.
 type Backfill struct {
 	From time.Time `json:"from"`
@@ -122,6 +141,146 @@ type Calendar = postdate.HolidayCalendar
 type CalendarList struct {
 	Data []Calendar `json:"data"`
 }
+
+// Canary Another url of the endpoint, with a pace and a circuit breaker of its own, for the messages of some entities. Entities,
+// a share or a plan say whose. To change it, give the endpoint another: with the same url it keeps its entities. To
+// remove it, change it to `{}`.
+type Canary struct {
+	// AutoRollback When the canary is rolled back by itself: when the part of its attempts that succeed is less than the primary's by more
+	// than `margin`, and each side has had at least `minimum` attempts in the same time. What its circuit breaker holds back is
+	// no attempt. It is rolled back too, with fewer attempts, when all have failed for half a minute, eight
+	// or more.
+	AutoRollback *AutoRollback `json:"auto_rollback,omitempty"`
+
+	// Entities Whose messages go there, whatever the share.
+	//
+	// Example: ["customer_42"]
+	Entities []string `json:"entities,omitempty,omitzero"`
+
+	// ExcludedEntities Whose messages never do.
+	ExcludedEntities []string `json:"excluded_entities,omitempty,omitzero"`
+
+	// MaxInFlight How many attempts at the canary are under way at once. Without it, the operator's setting holds.
+	//
+	// Example: 10
+	MaxInFlight int `json:"max_in_flight,omitempty,omitzero"`
+
+	// Mirror Everything goes to the primary, and a copy of each first attempt to the canary, with the header `postdate-mirror`. What that answers is counted, and changes nothing. It is never sent again.
+	Mirror bool `json:"mirror,omitempty,omitzero"`
+
+	// Plan How the share grows. It excludes `share`.
+	//
+	// Example: [{"for":"10m","percent":1},{"for":"1h","percent":10},{"percent":100}]
+	Plan []CanaryStep `json:"plan,omitempty,omitzero"`
+
+	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
+	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
+
+	// Share How many of all other entities go there, in 1/10,000: 100 is 1 %. Which they are stays the same as long as the canary does: a share that grows keeps whom it has. Messages without an entity go to the primary.
+	//
+	// Example: 100
+	Share int `json:"share,omitempty,omitzero"`
+
+	// Then What follows the last step of the plan. Default: `hold`.
+	//
+	// Example: promote
+	Then postdate.CanaryEnd `json:"then,omitempty,omitzero"`
+
+	// URL Where its messages go. It is signed with the endpoint's own secret.
+	//
+	// Example: https://crm.example/hooks/next
+	URL string `json:"url,omitempty,omitzero"`
+}
+
+// CanaryHealth The canary beside the primary, over the same time.
+type CanaryHealth = postdate.CanaryHealth
+
+// CanaryShown The canary of an endpoint.
+type CanaryShown struct {
+	// AutoRollback When the canary is rolled back by itself: when the part of its attempts that succeed is less than the primary's by more
+	// than `margin`, and each side has had at least `minimum` attempts in the same time. What its circuit breaker holds back is
+	// no attempt. It is rolled back too, with fewer attempts, when all have failed for half a minute, eight
+	// or more.
+	AutoRollback *AutoRollback `json:"auto_rollback,omitempty"`
+	CreatedAt    time.Time     `json:"created_at"`
+
+	// EndedAt When it was promoted or rolled back.
+	EndedAt time.Time `json:"ended_at,omitempty,omitzero"`
+
+	// Entities Whose messages go there, whatever the share.
+	//
+	// Example: ["customer_42"]
+	Entities []string `json:"entities,omitempty,omitzero"`
+
+	// ExcludedEntities Whose messages never do.
+	ExcludedEntities []string `json:"excluded_entities,omitempty,omitzero"`
+
+	// ID By which entities are chosen: another canary chooses others.
+	//
+	// Example: cn_9f2c
+	ID string `json:"id"`
+
+	// MaxInFlight How many attempts at the canary are under way at once. Without it, the operator's setting holds.
+	//
+	// Example: 10
+	MaxInFlight int `json:"max_in_flight,omitempty,omitzero"`
+
+	// Mirror Everything goes to the primary, and a copy of each first attempt to the canary, with the header `postdate-mirror`. What that answers is counted, and changes nothing. It is never sent again.
+	Mirror bool `json:"mirror,omitempty,omitzero"`
+
+	// Plan How the share grows.
+	//
+	// Example: [{"for":"10m","percent":1},{"for":"1h","percent":10},{"percent":100}]
+	Plan []CanaryStep `json:"plan,omitempty,omitzero"`
+
+	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
+	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
+
+	// Reason Why it is held or was rolled back, where nobody asked for it.
+	//
+	// Example: its plan is done
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Share How many of all other entities go there, now, in 1/10,000.
+	//
+	// Example: 100
+	Share int `json:"share"`
+
+	// State - `running`: it takes its share, which grows by its plan
+	// - `held`: it takes its share, and its plan goes no further
+	// - `promoted`: its url is the endpoint's own
+	// - `rolled_back`: all goes to the primary
+	//
+	//
+	// Example: running
+	State postdate.CanaryState `json:"state"`
+
+	// Step The place in the plan, from 1.
+	//
+	// Example: 2
+	Step int `json:"step,omitempty,omitzero"`
+
+	// StepBeganAt When that step began. It begins again when the endpoint is enabled after it was not.
+	StepBeganAt time.Time `json:"step_began_at,omitempty,omitzero"`
+
+	// Then What follows the last step of the plan. Default: `hold`.
+	//
+	// Example: promote
+	Then postdate.CanaryEnd `json:"then,omitempty,omitzero"`
+
+	// URL Where its messages go. It is signed with the endpoint's own secret.
+	//
+	// Example: https://crm.example/hooks/next
+	URL string `json:"url"`
+}
+
+// CanarySide What came of the attempts at one side. What waits for a permit is none.
+type CanarySide = postdate.CanarySide
+
+// CanaryStep A share that holds for a while.
+type CanaryStep = postdate.CanaryStep
 
 // CancelDeliveries Which deliveries, by at least one filter or by `all`: without a state, all that match and have not ended.
 type CancelDeliveries struct {
@@ -180,8 +339,13 @@ type Cancelled struct {
 // Example: {"mode":"all","within":"1h"}
 type CatchUp = postdate.CatchUp
 
-// ChangeEndpoint What is to change. What is missing stays. An endpoint stays a url or a stream.
+// ChangeEndpoint What is to change. What is missing stays. An endpoint stays a url, a stream or a queue to pull from.
 type ChangeEndpoint struct {
+	// Canary Another url of the endpoint, with a pace and a circuit breaker of its own, for the messages of some entities. Entities,
+	// a share or a plan say whose. To change it, give the endpoint another: with the same url it keeps its entities. To
+	// remove it, change it to `{}`.
+	Canary *Canary `json:"canary,omitempty"`
+
 	// Coalesce Whether, of the messages that wait for their turn, only the newest of each entity and type is sent.
 	Coalesce *bool `json:"coalesce,omitempty"`
 
@@ -197,6 +361,11 @@ type ChangeEndpoint struct {
 	//
 	// Example: {"x-team":"billing"}
 	Headers map[string]string `json:"headers,omitempty,omitzero"`
+
+	// Key Of a stream: another place for the key of the record. Empty: it is the `entity` again.
+	//
+	// Example: /customer/id
+	Key *string `json:"key,omitempty"`
 
 	// MaxInFlight How many attempts at it are under way at once, over all workers. 0: the operator's setting holds again.
 	//
@@ -277,11 +446,111 @@ type ChangeSchedule struct {
 	Type string `json:"type,omitempty,omitzero"`
 }
 
+// ChangeSource What is to change. What is missing stays. `{}` takes `entity` and `retry` back, and `0s` takes `timeout` back.
+type ChangeSource struct {
+	// Answer What the sender wants to read in place of 202.
+	Answer      *FixedAnswer `json:"answer,omitempty"`
+	Deduplicate *[]Locator   `json:"deduplicate,omitempty"`
+
+	// Entity What the entity of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+	// `prefix` and `value`, where nothing is found or looked for. What makes no entity (more than 128 characters, say) is none.
+	Entity  *SourceEntity `json:"entity,omitempty"`
+	Headers *[]string     `json:"headers,omitempty"`
+	Methods []string      `json:"methods,omitempty,omitzero"`
+
+	// Name Example: github
+	Name string `json:"name,omitempty,omitzero"`
+
+	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
+	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
+	Retry *Retry `json:"retry,omitempty"`
+
+	// Timeout `0s`: the endpoint's, or the default, again.
+	//
+	// Example: 15s
+	Timeout *postdate.Duration `json:"timeout,omitempty"`
+
+	// To Where a message goes, to a `url`, to an `endpoint` or to a `stream`. Without a destination it is published to those who are
+	// subscribed when it is due; one that is empty is refused, and so is an empty `url`.
+	To *Destination `json:"to,omitempty"`
+
+	// Type What the type of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+	// `prefix` and `value`, where nothing is found or looked for.
+	Type *SourceType `json:"type,omitempty"`
+
+	// Verify All of it. Without `secrets`, those that there are stay.
+	Verify *postdate.Verification `json:"verify,omitempty"`
+}
+
 // CloudEvent What only CloudEvents have, of an event that came as one.
 type CloudEvent = postdate.CloudEvent
 
-// CreateEndpoint A `url` or a `stream`, and what it wants.
+// Consumption Of a stream from which messages come, and to which none are sent: how that goes in this process. The metrics of each process tell the rest.
+type Consumption struct {
+	// Accepted How many records were accepted since the process started.
+	//
+	// Example: 120000
+	Accepted int64 `json:"accepted"`
+
+	// Lag How many records wait to be taken, as far as this process knows.
+	//
+	// Example: 120
+	Lag *int64 `json:"lag,omitempty"`
+
+	// LastError What went wrong last. Not shown where tenants share the stream.
+	//
+	// Example: topic orders, partition 3, offset 42 was rejected: /type: is missing
+	LastError string `json:"last_error,omitempty,omitzero"`
+
+	// LastErrorAt When that was.
+	LastErrorAt time.Time `json:"last_error_at,omitempty,omitzero"`
+
+	// PerSecond How many records were taken per second, in the last ten.
+	//
+	// Example: 850.5
+	PerSecond float64 `json:"per_second"`
+
+	// Reason Why it does not go on. Not shown where tenants share the stream.
+	//
+	// Example: this tenant may have 1000000 messages pending
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Rejected How many could not be taken.
+	//
+	// Example: 3
+	Rejected int64 `json:"rejected"`
+
+	// State How it goes with a stream from which messages come, as this process saw it last.
+	//
+	// - `unknown`: it is not consumed by this process, or was not reached yet
+	// - `reading`: what comes is taken
+	// - `slowed`: records wait, for a quota, for what waits already, for the engine or for the stream of dead letters
+	// - `stopped`: a record cannot be taken, and holds up those behind it
+	// - `unreachable`: the broker does not answer, or does not have it
+	//
+	//
+	// Example: reading
+	State ConsumptionState `json:"state"`
+}
+
+// ConsumptionState How it goes with a stream from which messages come, as this process saw it last.
+//
+// - `unknown`: it is not consumed by this process, or was not reached yet
+// - `reading`: what comes is taken
+// - `slowed`: records wait, for a quota, for what waits already, for the engine or for the stream of dead letters
+// - `stopped`: a record cannot be taken, and holds up those behind it
+// - `unreachable`: the broker does not answer, or does not have it
+//
+// Example: reading
+type ConsumptionState = postdate.ConsumptionState
+
+// CreateEndpoint A `url`, a `stream` or `pull`, and what it wants.
 type CreateEndpoint struct {
+	// Canary Another url of the endpoint, with a pace and a circuit breaker of its own, for the messages of some entities. Entities,
+	// a share or a plan say whose. To change it, give the endpoint another: with the same url it keeps its entities. To
+	// remove it, change it to `{}`.
+	Canary *Canary `json:"canary,omitempty"`
+
 	// Coalesce Whether, of the messages that wait for their turn, only the newest of each entity and type is sent. The others are cancelled. For receivers that want the last state, not every step.
 	Coalesce bool `json:"coalesce,omitempty,omitzero"`
 
@@ -298,6 +567,11 @@ type CreateEndpoint struct {
 	// Example: {"x-team":"billing"}
 	Headers map[string]string `json:"headers,omitempty,omitzero"`
 
+	// Key Of a stream: where the data have the key of the record, as the name of a member, or as a JSON pointer that begins with `/`. Where it says nothing, or the data have none there, the key is the `entity`, else the id. Records of one key go to one partition of Kafka.
+	//
+	// Example: /customer/id
+	Key string `json:"key,omitempty,omitzero"`
+
 	// MaxInFlight How many attempts at it are under way at once, over all workers. Without it, the operator's setting holds, for each worker process.
 	//
 	// Example: 10
@@ -312,6 +586,11 @@ type CreateEndpoint struct {
 	//
 	// Example: standard
 	Mode Mode `json:"mode,omitempty,omitzero"`
+
+	// Pull Whether nothing is sent to it, in place of a `url`: what it wants waits until it is pulled, by `POST /v1/endpoints/{id}/pull`. It has no `headers`, `timeout` and `mode`. It stays so.
+	//
+	// Example: true
+	Pull bool `json:"pull,omitempty,omitzero"`
 
 	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
 	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
@@ -353,14 +632,20 @@ type CreateEndpoint struct {
 type CreateKey struct {
 	Description string `json:"description,omitempty,omitzero"`
 
+	// Endpoint The one endpoint that a key of scope `pull` opens. Others have none.
+	//
+	// Example: ep_9f2c
+	Endpoint string `json:"endpoint,omitempty,omitzero"`
+
 	// ExpiresAt When it stops to open anything. Never, where it is missing.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
-	// Scope What a key may do. Each includes those before it.
+	// Scope What a key may do. Of the first three each includes those before it.
 	//
 	// - `read`: see
-	// - `write`: send, change and cancel messages. The default
+	// - `write`: send, change and cancel messages, and pull them. The default
 	// - `admin`: change endpoints, keys and secrets
+	// - `pull`: pull messages from one endpoint, and settle them: nothing else
 	//
 	//
 	// Example: write
@@ -453,6 +738,52 @@ type CreateSchedule struct {
 	Type string `json:"type"`
 }
 
+// CreateSource A URL that takes webhooks.
+type CreateSource struct {
+	// Answer What the sender wants to read in place of 202.
+	Answer *FixedAnswer `json:"answer,omitempty"`
+
+	// Deduplicate What together identifies a message. Without it, what the preset's sender calls its id; an empty list is nothing. A request that lacks one of them is a message of its own.
+	Deduplicate *[]Locator `json:"deduplicate,omitempty"`
+
+	// Entity What the entity of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+	// `prefix` and `value`, where nothing is found or looked for. What makes no entity (more than 128 characters, say) is none.
+	Entity *SourceEntity `json:"entity,omitempty"`
+
+	// Headers The headers that are passed on, or `prefix*`. Without it all that may be.
+	//
+	// Example: ["x-github-*","user-agent"]
+	Headers *[]string `json:"headers,omitempty"`
+
+	// Methods The methods that are taken. Without it `POST`, `PUT`, `PATCH` and `DELETE`.
+	//
+	// Example: ["POST"]
+	Methods []string `json:"methods,omitempty,omitzero"`
+
+	// Name Example: github
+	Name string `json:"name"`
+
+	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
+	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
+	Retry *Retry `json:"retry,omitempty"`
+
+	// Timeout How long one attempt may take, in place of the endpoint's; at most 1m. Not without `to`.
+	//
+	// Example: 15s
+	Timeout *postdate.Duration `json:"timeout,omitempty"`
+
+	// To Where a message goes, to a `url`, to an `endpoint` or to a `stream`. Without a destination it is published to those who are
+	// subscribed when it is due; one that is empty is refused, and so is an empty `url`.
+	To *Destination `json:"to,omitempty"`
+
+	// Type What the type of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+	// `prefix` and `value`, where nothing is found or looked for.
+	Type *SourceType `json:"type,omitempty"`
+
+	// Verify How a source knows its sender, by the name of a `preset` or by a `scheme`.
+	Verify Verification `json:"verify"`
+}
+
 // DST What becomes of a local time that clocks skip when they go forward (`gap`), and of one that they show twice when they go
 // back (`overlap`).
 type DST = postdate.DST
@@ -468,6 +799,11 @@ type Delivery struct {
 	// Attempts Every attempt so far, oldest first. Of a long list the oldest are forgotten, and their numbers not given again.
 	Attempts []Attempt `json:"attempts"`
 
+	// Canary The id of the endpoint's canary, where its last attempt went there or it waits there. Its further attempts go there too, unless that is rolled back.
+	//
+	// Example: cn_9f2c
+	Canary string `json:"canary,omitempty,omitzero"`
+
 	// CreatedAt When it was accepted.
 	//
 	// Example: 2026-06-01T12:00:00.123Z
@@ -479,6 +815,11 @@ type Delivery struct {
 	//
 	// Example: {"payment_request":"pr_123"}
 	Data Data `json:"data,omitempty,omitzero"`
+
+	// DataBase64 What a source took in that is not JSON, or that is packed, in place of `data`.
+	//
+	// Example: AAEC
+	DataBase64 string `json:"data_base64,omitempty,omitzero"`
 
 	// DueAt When it is, or was, due.
 	//
@@ -510,6 +851,9 @@ type Delivery struct {
 	//
 	// Example: settlements-2026-12-01
 	Import string `json:"import,omitempty,omitzero"`
+
+	// Inbound How a message came that a source took in. The values of its headers are not shown.
+	Inbound *Inbound `json:"inbound,omitempty"`
 
 	// Link The delivery in the Temporal Web UI, where there is one.
 	//
@@ -678,8 +1022,11 @@ type DestinationShown = postdate.Destination
 // Example: 1h30m
 type Duration = postdate.Duration
 
-// Endpoint A registered receiver, a `url` or a `stream`, and what it wants.
+// Endpoint A registered receiver, a `url`, a `stream` or a queue to pull from, and what it wants.
 type Endpoint struct {
+	// Canary The canary of an endpoint.
+	Canary *CanaryShown `json:"canary,omitempty"`
+
 	// Coalesce Whether only the newest of what waits is sent, by entity and type.
 	Coalesce  bool      `json:"coalesce,omitempty,omitzero"`
 	CreatedAt time.Time `json:"created_at"`
@@ -703,6 +1050,11 @@ type Endpoint struct {
 	// Example: pr_123-expiry
 	ID ID `json:"id"`
 
+	// Key Where the data have the key of the record, of a stream.
+	//
+	// Example: /customer/id
+	Key string `json:"key,omitempty,omitzero"`
+
 	// MaxInFlight Missing where the operator's setting holds.
 	//
 	// Example: 10
@@ -722,6 +1074,9 @@ type Endpoint struct {
 	//
 	// Example: whpk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=
 	PublicKey string `json:"public_key,omitempty,omitzero"`
+
+	// Pull Whether its messages are pulled, in place of a URL.
+	Pull bool `json:"pull,omitempty,omitzero"`
 
 	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
 	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
@@ -792,6 +1147,9 @@ type EndpointState = postdate.EndpointState
 
 // EndpointWithSecret A registered receiver and, this once, the secret of its messages.
 type EndpointWithSecret struct {
+	// Canary The canary of an endpoint.
+	Canary *CanaryShown `json:"canary,omitempty"`
+
 	// Coalesce Whether only the newest of what waits is sent, by entity and type.
 	Coalesce  bool      `json:"coalesce,omitempty,omitzero"`
 	CreatedAt time.Time `json:"created_at"`
@@ -815,6 +1173,11 @@ type EndpointWithSecret struct {
 	// Example: pr_123-expiry
 	ID ID `json:"id"`
 
+	// Key Where the data have the key of the record, of a stream.
+	//
+	// Example: /customer/id
+	Key string `json:"key,omitempty,omitzero"`
+
 	// MaxInFlight Missing where the operator's setting holds.
 	//
 	// Example: 10
@@ -834,6 +1197,9 @@ type EndpointWithSecret struct {
 	//
 	// Example: whpk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=
 	PublicKey string `json:"public_key,omitempty,omitzero"`
+
+	// Pull Whether its messages are pulled, in place of a URL.
+	Pull bool `json:"pull,omitempty,omitzero"`
 
 	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
 	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
@@ -993,10 +1359,18 @@ type EventStatus struct {
 	//
 	//
 	// Example: {"payment_request":"pr_123"}
-	Data       Data            `json:"data,omitempty,omitzero"`
+	Data Data `json:"data,omitempty,omitzero"`
+
+	// DataBase64 What a source took in that is not JSON, or that is packed, in place of `data`.
+	//
+	// Example: AAEC
+	DataBase64 string          `json:"data_base64,omitempty,omitzero"`
 	Deliveries []EventDelivery `json:"deliveries"`
 	Entity     string          `json:"entity,omitempty,omitzero"`
 	ID         string          `json:"id"`
+
+	// Inbound How a message came that a source took in. The values of its headers are not shown.
+	Inbound *Inbound `json:"inbound,omitempty"`
 
 	// Link The execution in the Temporal Web UI in which the event was accepted. Events without ids of their own share it.
 	//
@@ -1004,6 +1378,19 @@ type EventStatus struct {
 	Link      string    `json:"link,omitempty,omitzero"`
 	Timestamp time.Time `json:"timestamp"`
 	Type      string    `json:"type"`
+}
+
+// ExtendLeases What takes longer.
+type ExtendLeases struct {
+	// Lease How long the leases last, from now on: from 1s to 12h.
+	//
+	// Example: 5m
+	Lease postdate.Duration `json:"lease"`
+
+	// Receipts Receipts, as pulls have answered them.
+	//
+	// Example: ["rc1_MDE5YTFj"]
+	Receipts Receipts `json:"receipts"`
 }
 
 // FieldError defines model for FieldError.
@@ -1016,6 +1403,9 @@ type FieldError struct {
 	// Example: /delay
 	Pointer string `json:"pointer"`
 }
+
+// FixedAnswer What the sender wants to read in place of 202.
+type FixedAnswer = postdate.FixedAnswer
 
 // Health How an endpoint takes what it is sent, over all workers.
 type Health = postdate.Health
@@ -1061,6 +1451,13 @@ type ImportedLine struct {
 	// Example: pr_123-expiry
 	ID string `json:"id,omitempty,omitzero"`
 
+	// NextAttemptAt When it is sent, where it was created and that is more than a minute after it is due, since many of the
+	// tenant's are due at that moment.
+	//
+	//
+	// Example: 2027-01-01T09:02:15Z
+	NextAttemptAt time.Time `json:"next_attempt_at,omitempty,omitzero"`
+
 	// Code The kind of problem, as in `Problem`.
 	//
 	// Example: invalid
@@ -1073,10 +1470,40 @@ type ImportedLine struct {
 	Errors []FieldError `json:"errors,omitempty,omitzero"`
 }
 
+// Inbound How a message came that a source took in. The values of its headers are not shown.
+type Inbound struct {
+	// ContentType Example: application/json
+	ContentType string `json:"content_type,omitempty,omitzero"`
+
+	// Headers The names of the headers that are passed on.
+	//
+	// Example: ["X-Github-Event"]
+	Headers []string `json:"headers,omitempty,omitzero"`
+
+	// Method Example: POST
+	Method string `json:"method"`
+
+	// Path What followed the source's own path.
+	//
+	// Example: /orders
+	Path string `json:"path,omitempty,omitzero"`
+
+	// Query Example: shop=1
+	Query string `json:"query,omitempty,omitzero"`
+
+	// Source Example: src_9f2c
+	Source string `json:"source"`
+}
+
 // Key What callers show.
 type Key struct {
 	CreatedAt   time.Time `json:"created_at"`
 	Description string    `json:"description,omitempty,omitzero"`
+
+	// Endpoint The one endpoint that it opens, of scope `pull`.
+	//
+	// Example: ep_9f2c
+	Endpoint string `json:"endpoint,omitempty,omitzero"`
 
 	// ExpiresAt Missing where it never does.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
@@ -1089,11 +1516,12 @@ type Key struct {
 	// Example: pdk_acme_ABCDEF
 	Prefix string `json:"prefix"`
 
-	// Scope What a key may do. Each includes those before it.
+	// Scope What a key may do. Of the first three each includes those before it.
 	//
 	// - `read`: see
-	// - `write`: send, change and cancel messages. The default
+	// - `write`: send, change and cancel messages, and pull them. The default
 	// - `admin`: change endpoints, keys and secrets
+	// - `pull`: pull messages from one endpoint, and settle them: nothing else
 	//
 	//
 	// Example: write
@@ -1109,6 +1537,11 @@ type KeyList struct {
 type KeyWithText struct {
 	CreatedAt   time.Time `json:"created_at"`
 	Description string    `json:"description,omitempty,omitzero"`
+
+	// Endpoint The one endpoint that it opens, of scope `pull`.
+	//
+	// Example: ep_9f2c
+	Endpoint string `json:"endpoint,omitempty,omitzero"`
 
 	// ExpiresAt Missing where it never does.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
@@ -1126,11 +1559,12 @@ type KeyWithText struct {
 	// Example: pdk_acme_ABCDEF
 	Prefix string `json:"prefix"`
 
-	// Scope What a key may do. Each includes those before it.
+	// Scope What a key may do. Of the first three each includes those before it.
 	//
 	// - `read`: see
-	// - `write`: send, change and cancel messages. The default
+	// - `write`: send, change and cancel messages, and pull them. The default
 	// - `admin`: change endpoints, keys and secrets
+	// - `pull`: pull messages from one endpoint, and settle them: nothing else
 	//
 	//
 	// Example: write
@@ -1142,6 +1576,9 @@ type KeyWithText struct {
 // Example: http://127.0.0.1:8233/namespaces/default/workflows/schedule%2Fdefault%2Fpr_123-expiry/0197a1c5-6a66-7c1e-9a68-b1b7fcb1ce10/history
 type Link = string
 
+// Locator Where in a request a value is found. One of them is given.
+type Locator = postdate.Locator
+
 // Mode In which form it gets its messages.
 //
 // - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
@@ -1151,8 +1588,27 @@ type Link = string
 // Example: standard
 type Mode = postdate.Mode
 
+// NackMessages What could not be handled.
+type NackMessages struct {
+	// Reason Why, for people. It stands in the log of attempts.
+	//
+	// Example: the ledger is locked
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Receipts Receipts, as pulls have answered them.
+	//
+	// Example: ["rc1_MDE5YTFj"]
+	Receipts Receipts `json:"receipts"`
+
+	// RetryAfter How long it is not to come again, at least. At most a day.
+	//
+	// Example: 30s
+	RetryAfter postdate.Duration `json:"retry_after,omitempty,omitzero"`
+}
+
 // Operation One thing done to many deliveries.
 type Operation struct {
+	// Done To how many it was done. Of a cancellation whose worker died: how many have been cancelled since it began.
 	Done int `json:"done"`
 
 	// Failed The engine refused it.
@@ -1299,6 +1755,75 @@ type PublishedBatch struct {
 	Data []EventResult `json:"data"`
 }
 
+// PullRequest How much is wanted, and for how long.
+type PullRequest struct {
+	// Lease How long they are leased. Default 1m, from 1s to 12h.
+	//
+	// Example: 60s
+	Lease postdate.Duration `json:"lease,omitempty,omitzero"`
+
+	// Max How many messages at most.
+	//
+	// Example: 10
+	Max int `json:"max,omitempty,omitzero"`
+
+	// Wait How long to wait for the first. Default 0s, at most 1m.
+	//
+	// Example: 20s
+	Wait postdate.Duration `json:"wait,omitempty,omitzero"`
+}
+
+// PulledMessage A message that is leased.
+type PulledMessage struct {
+	// Attempt The number of this attempt.
+	Attempt int `json:"attempt"`
+
+	// Data What the receiver gets: any JSON value. It is never looked into; its numbers, its keys and their order are
+	// kept.
+	//
+	//
+	// Example: {"payment_request":"pr_123"}
+	Data Data `json:"data"`
+
+	// Delivery The id of the delivery.
+	//
+	// Example: evt_1.ep_9f2c
+	Delivery string `json:"delivery"`
+
+	// Entity Example: customer_42
+	Entity string `json:"entity,omitempty,omitzero"`
+
+	// ExpiresAt When it is of no use any more. Missing where it never is.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// ID The message's id: the same in every attempt.
+	//
+	// Example: evt_1
+	ID string `json:"id"`
+
+	// LeaseUntil Until when nobody else gets it.
+	LeaseUntil time.Time `json:"lease_until"`
+
+	// Receipt By which it is acknowledged. It ends with the lease.
+	//
+	// Example: rc1_MDE5YTFj
+	Receipt string `json:"receipt"`
+
+	// Timestamp When it happened, or was due.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Traceparent The trace that it belongs to.
+	Traceparent string `json:"traceparent,omitempty,omitzero"`
+
+	// Type Example: payment_request.expired
+	Type string `json:"type"`
+}
+
+// PulledMessages What was leased, oldest first.
+type PulledMessages struct {
+	Messages []PulledMessage `json:"messages"`
+}
+
 // PutCalendar Days on which nothing is due.
 type PutCalendar struct {
 	Dates   []Holiday          `json:"dates"`
@@ -1347,9 +1872,51 @@ type Quotas struct {
 // second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
 type RateLimit = postdate.RateLimit
 
+// Receipts Receipts, as pulls have answered them.
+//
+// Example: ["rc1_MDE5YTFj"]
+type Receipts = []string
+
 // Recurrence When a schedule is due again and again: by one of `cron`, `every` and `rrule`. The rules are in
 // [docs/calendar.md](https://github.com/postdate/postdate/blob/main/docs/calendar.md).
 type Recurrence = postdate.Recurrence
+
+// Rejected A request that was not taken.
+type Rejected struct {
+	// At Example: 2026-06-01T12:00:00Z
+	At time.Time `json:"at"`
+
+	// Detail Example: no signature in X-Hub-Signature-256 is right
+	Detail string `json:"detail"`
+
+	// From The address that it came from.
+	//
+	// Example: 192.0.2.7
+	From string `json:"from"`
+
+	// Method Example: POST
+	Method string `json:"method"`
+
+	// Reason For programs.
+	//
+	// Example: bad_signature
+	Reason string `json:"reason"`
+
+	// Status Example: 401
+	Status int `json:"status"`
+}
+
+// RejectedList What a source did not take.
+type RejectedList struct {
+	// Counts How many there were, by their reason, since this process started.
+	//
+	// Example: {"bad_signature":3}
+	Counts map[string]int `json:"counts"`
+	Data   []Rejected     `json:"data"`
+
+	// Since Example: 2026-06-01T12:00:00Z
+	Since time.Time `json:"since"`
+}
 
 // Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 // grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
@@ -1394,6 +1961,14 @@ type RotateSecret struct {
 	Secret OwnSecret `json:"secret,omitempty,omitzero"`
 }
 
+// RotateToken How to change over.
+type RotateToken struct {
+	// Overlap How long the old URL is still taken. Default 24h, at most 30 days.
+	//
+	// Example: 24h
+	Overlap *postdate.Duration `json:"overlap,omitempty"`
+}
+
 // RotatedSecret What messages are signed with from now on.
 type RotatedSecret struct {
 	// Overlap A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
@@ -1410,6 +1985,17 @@ type RotatedSecret struct {
 	//
 	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
 	Secret string `json:"secret,omitempty,omitzero"`
+}
+
+// RotatedToken The URL from now on.
+type RotatedToken struct {
+	// Overlap A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
+	//
+	// Example: 1h30m
+	Overlap Duration `json:"overlap"`
+
+	// Path Example: /in/pdi_default_GMRTGMZUGU3DOOBZGAYTEMZUGU_N5XGKZA
+	Path string `json:"path"`
 }
 
 // ScheduleBatch Schedules to create.
@@ -1429,6 +2015,13 @@ type ScheduleResult struct {
 	//
 	// Example: pr_123-expiry
 	ID string `json:"id,omitempty,omitzero"`
+
+	// NextAttemptAt When it is sent, where it was created and that is more than a minute after it is due, since many of the
+	// tenant's are due at that moment.
+	//
+	//
+	// Example: 2027-01-01T09:02:15Z
+	NextAttemptAt time.Time `json:"next_attempt_at,omitempty,omitzero"`
 
 	// Code The kind of problem, as in `Problem`.
 	//
@@ -1452,19 +2045,194 @@ type ScheduledBatch struct {
 // Example: v1
 type Scheme = postdate.Scheme
 
-// Scope What a key may do. Each includes those before it.
+// Scope What a key may do. Of the first three each includes those before it.
 //
 // - `read`: see
-// - `write`: send, change and cancel messages. The default
+// - `write`: send, change and cancel messages, and pull them. The default
 // - `admin`: change endpoints, keys and secrets
+// - `pull`: pull messages from one endpoint, and settle them: nothing else
 //
 // Example: write
 type Scope = postdate.Scope
+
+// SettledReceipt What became of a receipt.
+type SettledReceipt struct {
+	// LeaseUntil Until when it is leased now, where that was extended.
+	LeaseUntil *time.Time `json:"lease_until,omitempty"`
+	Receipt    string     `json:"receipt"`
+
+	// Result The first three say that what was asked for is done.
+	//
+	// - `acknowledged`
+	// - `nacked`
+	// - `extended`
+	// - `lease_ended`: the lease was over, or settled otherwise. The message comes again, has come again, or has ended
+	// - `cancelled`: the delivery was cancelled while it was leased
+	// - `unknown`: this endpoint has given no such receipt, or long ago
+	Result postdate.SettleResult `json:"result"`
+}
+
+// SettledReceipts What became of each receipt, in their order.
+type SettledReceipts struct {
+	Results []SettledReceipt `json:"results"`
+}
+
+// SignatureScheme How a sender signs that no preset knows.
+type SignatureScheme = postdate.SignatureScheme
 
 // SigningSecret By which messages to bare URLs are signed and verified.
 type SigningSecret struct {
 	// Secret Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
 	Secret string `json:"secret"`
+}
+
+// Source A URL that takes webhooks.
+type Source struct {
+	// Answer What the sender wants to read in place of 202.
+	Answer *FixedAnswer `json:"answer,omitempty"`
+
+	// CreatedAt Example: 2026-06-01T12:00:00Z
+	CreatedAt time.Time `json:"created_at"`
+
+	// Deduplicate What together identifies a message; of several lists the first counts that a request has all of.
+	Deduplicate [][]Locator `json:"deduplicate"`
+
+	// Entity What the entity of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+	// `prefix` and `value`, where nothing is found or looked for. What makes no entity (more than 128 characters, say) is none.
+	Entity *SourceEntity `json:"entity,omitempty"`
+
+	// Headers Example: ["x-github-*"]
+	Headers []string `json:"headers,omitempty,omitzero"`
+
+	// ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
+	//
+	// Example: pr_123-expiry
+	ID ID `json:"id"`
+
+	// Methods Example: ["POST"]
+	Methods []string `json:"methods,omitempty,omitzero"`
+
+	// Name Example: github
+	Name string `json:"name"`
+
+	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
+	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
+	Retry *Retry `json:"retry,omitempty"`
+
+	// Timeout A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
+	//
+	// Example: 1h30m
+	Timeout Duration `json:"timeout,omitempty,omitzero"`
+
+	// To Where a message goes. It is empty where it is published to those who are subscribed when it is due.
+	To DestinationShown `json:"to"`
+
+	// Tokens The URLs that are taken, by the beginnings of their tokens, newest first.
+	Tokens []SourceToken `json:"tokens"`
+
+	// Type What the type of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+	// `prefix` and `value`, where nothing is found or looked for.
+	Type SourceType `json:"type"`
+
+	// UpdatedAt Example: 2026-06-01T12:00:00Z
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Verify How a source knows its sender, without the secrets.
+	Verify VerificationShown `json:"verify"`
+
+	// Warnings What it goes by that its signatures do not cover.
+	//
+	// Example: ["deduplicate: the header X-GitHub-Delivery is not covered by the signature"]
+	Warnings []string `json:"warnings,omitempty,omitzero"`
+}
+
+// SourceEntity What the entity of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+// `prefix` and `value`, where nothing is found or looked for. What makes no entity (more than 128 characters, say) is none.
+type SourceEntity = postdate.EntityRule
+
+// SourceList All sources of a tenant.
+type SourceList struct {
+	Data []Source `json:"data"`
+}
+
+// SourceToken One URL of a source.
+type SourceToken struct {
+	// Prefix Example: pdi_default_GMRTGM
+	Prefix string `json:"prefix"`
+
+	// Until Until when it is taken. The newest has no end.
+	//
+	// Example: 2026-06-02T12:00:00Z
+	Until time.Time `json:"until,omitempty,omitzero"`
+}
+
+// SourceType What the type of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+// `prefix` and `value`, where nothing is found or looked for.
+type SourceType = postdate.TypeRule
+
+// SourceWithPath A URL that takes webhooks, in the one answer that shows it.
+type SourceWithPath struct {
+	// Answer What the sender wants to read in place of 202.
+	Answer *FixedAnswer `json:"answer,omitempty"`
+
+	// CreatedAt Example: 2026-06-01T12:00:00Z
+	CreatedAt time.Time `json:"created_at"`
+
+	// Deduplicate What together identifies a message; of several lists the first counts that a request has all of.
+	Deduplicate [][]Locator `json:"deduplicate"`
+
+	// Entity What the entity of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+	// `prefix` and `value`, where nothing is found or looked for. What makes no entity (more than 128 characters, say) is none.
+	Entity *SourceEntity `json:"entity,omitempty"`
+
+	// Headers Example: ["x-github-*"]
+	Headers []string `json:"headers,omitempty,omitzero"`
+
+	// ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
+	//
+	// Example: pr_123-expiry
+	ID ID `json:"id"`
+
+	// Methods Example: ["POST"]
+	Methods []string `json:"methods,omitempty,omitzero"`
+
+	// Name Example: github
+	Name string `json:"name"`
+
+	// Path What follows this server's address.
+	//
+	// Example: /in/pdi_default_GMRTGMZUGU3DOOBZGAYTEMZUGU_N5XGKZA
+	Path string `json:"path"`
+
+	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
+	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
+	Retry *Retry `json:"retry,omitempty"`
+
+	// Timeout A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
+	//
+	// Example: 1h30m
+	Timeout Duration `json:"timeout,omitempty,omitzero"`
+
+	// To Where a message goes. It is empty where it is published to those who are subscribed when it is due.
+	To DestinationShown `json:"to"`
+
+	// Tokens The URLs that are taken, by the beginnings of their tokens, newest first.
+	Tokens []SourceToken `json:"tokens"`
+
+	// Type What the type of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+	// `prefix` and `value`, where nothing is found or looked for.
+	Type SourceType `json:"type"`
+
+	// UpdatedAt Example: 2026-06-01T12:00:00Z
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Verify How a source knows its sender, without the secrets.
+	Verify VerificationShown `json:"verify"`
+
+	// Warnings What it goes by that its signatures do not cover.
+	//
+	// Example: ["deduplicate: the header X-GitHub-Delivery is not covered by the signature"]
+	Warnings []string `json:"warnings,omitempty,omitzero"`
 }
 
 // State Where a delivery stands.
@@ -1506,6 +2274,9 @@ type Status struct {
 type Stream struct {
 	// AsOf When the broker was asked last.
 	AsOf time.Time `json:"as_of,omitempty,omitzero"`
+
+	// Consumption Of a stream from which messages come, and to which none are sent: how that goes in this process. The metrics of each process tell the rest.
+	Consumption *Consumption `json:"consumption,omitempty"`
 
 	// Kind The kind of broker.
 	//
@@ -1573,6 +2344,19 @@ type StreamReadiness struct {
 // Example: ready
 type StreamState = postdate.StreamState
 
+// Taken A message that a source took.
+type Taken struct {
+	// Duplicate Whether it had been taken before.
+	//
+	// Example: false
+	Duplicate bool `json:"duplicate"`
+
+	// ID The message's id, which receivers get as `webhook-id`.
+	//
+	// Example: in_5f2b8a0f6f0c4f0b9a3c0b1d2e3f4a5b
+	ID string `json:"id"`
+}
+
 // TestResult What came of a test.
 type TestResult struct {
 	// Attempt One try, and what came of it.
@@ -1597,6 +2381,34 @@ type Ticks struct {
 	//
 	// Example: 3
 	Passed int `json:"passed"`
+}
+
+// Verification How a source knows its sender, by the name of a `preset` or by a `scheme`.
+type Verification = postdate.Verification
+
+// VerificationShown How a source knows its sender, without the secrets.
+type VerificationShown struct {
+	// Header Example: x-api-key
+	Header string `json:"header,omitempty,omitzero"`
+
+	// Preset Example: github
+	Preset string `json:"preset,omitempty,omitzero"`
+
+	// Scheme How a sender signs that no preset knows.
+	Scheme *SignatureScheme `json:"scheme,omitempty"`
+
+	// Secrets How many there are.
+	//
+	// Example: 1
+	Secrets int `json:"secrets"`
+
+	// Tolerance A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
+	//
+	// Example: 1h30m
+	Tolerance Duration `json:"tolerance,omitempty,omitzero"`
+
+	// URL Example: https://hooks.example/in/pdi_default_GMRT
+	URL string `json:"url,omitempty,omitzero"`
 }
 
 // CalendarName Example: br-banks
@@ -1746,6 +2558,13 @@ type ImportSchedulesParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
+// CreateSourceParams defines parameters for CreateSource.
+type CreateSourceParams struct {
+	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
 // CreateCalendarJSONRequestBody defines body for CreateCalendar for application/json ContentType.
 type CreateCalendarJSONRequestBody = Calendar
 
@@ -1766,6 +2585,18 @@ type CreateEndpointJSONRequestBody = CreateEndpoint
 
 // ChangeEndpointJSONRequestBody defines body for ChangeEndpoint for application/json ContentType.
 type ChangeEndpointJSONRequestBody = ChangeEndpoint
+
+// AckMessagesJSONRequestBody defines body for AckMessages for application/json ContentType.
+type AckMessagesJSONRequestBody = AckMessages
+
+// ExtendLeasesJSONRequestBody defines body for ExtendLeases for application/json ContentType.
+type ExtendLeasesJSONRequestBody = ExtendLeases
+
+// NackMessagesJSONRequestBody defines body for NackMessages for application/json ContentType.
+type NackMessagesJSONRequestBody = NackMessages
+
+// PullMessagesJSONRequestBody defines body for PullMessages for application/json ContentType.
+type PullMessagesJSONRequestBody = PullRequest
 
 // RotateEndpointSecretJSONRequestBody defines body for RotateEndpointSecret for application/json ContentType.
 type RotateEndpointSecretJSONRequestBody = RotateSecret
@@ -1799,6 +2630,15 @@ type PauseScheduleJSONRequestBody = PauseSchedule
 
 // RotateSigningSecretJSONRequestBody defines body for RotateSigningSecret for application/json ContentType.
 type RotateSigningSecretJSONRequestBody = RotateSecret
+
+// CreateSourceJSONRequestBody defines body for CreateSource for application/json ContentType.
+type CreateSourceJSONRequestBody = CreateSource
+
+// ChangeSourceJSONRequestBody defines body for ChangeSource for application/json ContentType.
+type ChangeSourceJSONRequestBody = ChangeSource
+
+// RotateSourceTokenJSONRequestBody defines body for RotateSourceToken for application/json ContentType.
+type RotateSourceTokenJSONRequestBody = RotateToken
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -1859,12 +2699,33 @@ type ServerInterface interface {
 	// ChangeEndpoint Change an endpoint
 	// (PATCH /v1/endpoints/{id})
 	ChangeEndpoint(ctx echo.Context, id ID) error
+	// AckMessages Acknowledge messages
+	// (POST /v1/endpoints/{id}/ack)
+	AckMessages(ctx echo.Context, id ID) error
+	// HoldCanary Hold a canary
+	// (POST /v1/endpoints/{id}/canary/hold)
+	HoldCanary(ctx echo.Context, id ID) error
+	// PromoteCanary Promote a canary
+	// (POST /v1/endpoints/{id}/canary/promote)
+	PromoteCanary(ctx echo.Context, id ID) error
+	// RollbackCanary Roll a canary back
+	// (POST /v1/endpoints/{id}/canary/rollback)
+	RollbackCanary(ctx echo.Context, id ID) error
+	// ExtendLeases Extend leases
+	// (POST /v1/endpoints/{id}/extend)
+	ExtendLeases(ctx echo.Context, id ID) error
 	// GetEndpointHealth Get an endpoint's health
 	// (GET /v1/endpoints/{id}/health)
 	GetEndpointHealth(ctx echo.Context, id ID) error
+	// NackMessages Return messages
+	// (POST /v1/endpoints/{id}/nack)
+	NackMessages(ctx echo.Context, id ID) error
 	// PauseEndpoint Pause an endpoint
 	// (POST /v1/endpoints/{id}/pause)
 	PauseEndpoint(ctx echo.Context, id ID) error
+	// PullMessages Pull messages
+	// (POST /v1/endpoints/{id}/pull)
+	PullMessages(ctx echo.Context, id ID) error
 	// ResumeEndpoint Resume an endpoint
 	// (POST /v1/endpoints/{id}/resume)
 	ResumeEndpoint(ctx echo.Context, id ID) error
@@ -1946,6 +2807,27 @@ type ServerInterface interface {
 	// RotateSigningSecret Rotate the signing secret
 	// (POST /v1/signing_secret/rotate)
 	RotateSigningSecret(ctx echo.Context) error
+	// ListSources List sources
+	// (GET /v1/sources)
+	ListSources(ctx echo.Context) error
+	// CreateSource Register a source
+	// (POST /v1/sources)
+	CreateSource(ctx echo.Context, params CreateSourceParams) error
+	// DeleteSource Delete a source
+	// (DELETE /v1/sources/{id})
+	DeleteSource(ctx echo.Context, id ID) error
+	// GetSource Get a source
+	// (GET /v1/sources/{id})
+	GetSource(ctx echo.Context, id ID) error
+	// ChangeSource Change a source
+	// (PATCH /v1/sources/{id})
+	ChangeSource(ctx echo.Context, id ID) error
+	// ListRejected List what was rejected
+	// (GET /v1/sources/{id}/rejected)
+	ListRejected(ctx echo.Context, id ID) error
+	// RotateSourceToken Replace the URL
+	// (POST /v1/sources/{id}/rotate_token)
+	RotateSourceToken(ctx echo.Context, id ID) error
 	// ListStreams List streams
 	// (GET /v1/streams)
 	ListStreams(ctx echo.Context) error
@@ -2294,6 +3176,86 @@ func (w *ServerInterfaceWrapper) ChangeEndpoint(ctx echo.Context) error {
 	return err
 }
 
+// AckMessages converts echo context to params.
+func (w *ServerInterfaceWrapper) AckMessages(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AckMessages(ctx, id)
+	return err
+}
+
+// HoldCanary converts echo context to params.
+func (w *ServerInterfaceWrapper) HoldCanary(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.HoldCanary(ctx, id)
+	return err
+}
+
+// PromoteCanary converts echo context to params.
+func (w *ServerInterfaceWrapper) PromoteCanary(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PromoteCanary(ctx, id)
+	return err
+}
+
+// RollbackCanary converts echo context to params.
+func (w *ServerInterfaceWrapper) RollbackCanary(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RollbackCanary(ctx, id)
+	return err
+}
+
+// ExtendLeases converts echo context to params.
+func (w *ServerInterfaceWrapper) ExtendLeases(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExtendLeases(ctx, id)
+	return err
+}
+
 // GetEndpointHealth converts echo context to params.
 func (w *ServerInterfaceWrapper) GetEndpointHealth(ctx echo.Context) error {
 	var err error
@@ -2310,6 +3272,22 @@ func (w *ServerInterfaceWrapper) GetEndpointHealth(ctx echo.Context) error {
 	return err
 }
 
+// NackMessages converts echo context to params.
+func (w *ServerInterfaceWrapper) NackMessages(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.NackMessages(ctx, id)
+	return err
+}
+
 // PauseEndpoint converts echo context to params.
 func (w *ServerInterfaceWrapper) PauseEndpoint(ctx echo.Context) error {
 	var err error
@@ -2323,6 +3301,22 @@ func (w *ServerInterfaceWrapper) PauseEndpoint(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PauseEndpoint(ctx, id)
+	return err
+}
+
+// PullMessages converts echo context to params.
+func (w *ServerInterfaceWrapper) PullMessages(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PullMessages(ctx, id)
 	return err
 }
 
@@ -2845,6 +3839,124 @@ func (w *ServerInterfaceWrapper) RotateSigningSecret(ctx echo.Context) error {
 	return err
 }
 
+// ListSources converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSources(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSources(ctx)
+	return err
+}
+
+// CreateSource converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateSource(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateSourceParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateSource(ctx, params)
+	return err
+}
+
+// DeleteSource converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteSource(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteSource(ctx, id)
+	return err
+}
+
+// GetSource converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSource(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSource(ctx, id)
+	return err
+}
+
+// ChangeSource converts echo context to params.
+func (w *ServerInterfaceWrapper) ChangeSource(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ChangeSource(ctx, id)
+	return err
+}
+
+// ListRejected converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRejected(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRejected(ctx, id)
+	return err
+}
+
+// RotateSourceToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RotateSourceToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RotateSourceToken(ctx, id)
+	return err
+}
+
 // ListStreams converts echo context to params.
 func (w *ServerInterfaceWrapper) ListStreams(ctx echo.Context) error {
 	var err error
@@ -2936,8 +4048,15 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/endpoints/:id", wrapper.DeleteEndpoint, options.OperationMiddlewares["deleteEndpoint"]...)
 	router.GET(options.BaseURL+"/v1/endpoints/:id", wrapper.GetEndpoint, options.OperationMiddlewares["getEndpoint"]...)
 	router.PATCH(options.BaseURL+"/v1/endpoints/:id", wrapper.ChangeEndpoint, options.OperationMiddlewares["changeEndpoint"]...)
+	router.POST(options.BaseURL+"/v1/endpoints/:id/ack", wrapper.AckMessages, options.OperationMiddlewares["ackMessages"]...)
+	router.POST(options.BaseURL+"/v1/endpoints/:id/canary/hold", wrapper.HoldCanary, options.OperationMiddlewares["holdCanary"]...)
+	router.POST(options.BaseURL+"/v1/endpoints/:id/canary/promote", wrapper.PromoteCanary, options.OperationMiddlewares["promoteCanary"]...)
+	router.POST(options.BaseURL+"/v1/endpoints/:id/canary/rollback", wrapper.RollbackCanary, options.OperationMiddlewares["rollbackCanary"]...)
+	router.POST(options.BaseURL+"/v1/endpoints/:id/extend", wrapper.ExtendLeases, options.OperationMiddlewares["extendLeases"]...)
 	router.GET(options.BaseURL+"/v1/endpoints/:id/health", wrapper.GetEndpointHealth, options.OperationMiddlewares["getEndpointHealth"]...)
+	router.POST(options.BaseURL+"/v1/endpoints/:id/nack", wrapper.NackMessages, options.OperationMiddlewares["nackMessages"]...)
 	router.POST(options.BaseURL+"/v1/endpoints/:id/pause", wrapper.PauseEndpoint, options.OperationMiddlewares["pauseEndpoint"]...)
+	router.POST(options.BaseURL+"/v1/endpoints/:id/pull", wrapper.PullMessages, options.OperationMiddlewares["pullMessages"]...)
 	router.POST(options.BaseURL+"/v1/endpoints/:id/resume", wrapper.ResumeEndpoint, options.OperationMiddlewares["resumeEndpoint"]...)
 	router.POST(options.BaseURL+"/v1/endpoints/:id/rotate_secret", wrapper.RotateEndpointSecret, options.OperationMiddlewares["rotateEndpointSecret"]...)
 	router.POST(options.BaseURL+"/v1/endpoints/:id/test", wrapper.TestEndpoint, options.OperationMiddlewares["testEndpoint"]...)
@@ -2965,6 +4084,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/schedules/preview", wrapper.PreviewSchedule, options.OperationMiddlewares["previewSchedule"]...)
 	router.GET(options.BaseURL+"/v1/signing_secret", wrapper.GetSigningSecret, options.OperationMiddlewares["getSigningSecret"]...)
 	router.POST(options.BaseURL+"/v1/signing_secret/rotate", wrapper.RotateSigningSecret, options.OperationMiddlewares["rotateSigningSecret"]...)
+	router.GET(options.BaseURL+"/v1/sources", wrapper.ListSources, options.OperationMiddlewares["listSources"]...)
+	router.POST(options.BaseURL+"/v1/sources", wrapper.CreateSource, options.OperationMiddlewares["createSource"]...)
+	router.DELETE(options.BaseURL+"/v1/sources/:id", wrapper.DeleteSource, options.OperationMiddlewares["deleteSource"]...)
+	router.GET(options.BaseURL+"/v1/sources/:id", wrapper.GetSource, options.OperationMiddlewares["getSource"]...)
+	router.PATCH(options.BaseURL+"/v1/sources/:id", wrapper.ChangeSource, options.OperationMiddlewares["changeSource"]...)
+	router.GET(options.BaseURL+"/v1/sources/:id/rejected", wrapper.ListRejected, options.OperationMiddlewares["listRejected"]...)
+	router.POST(options.BaseURL+"/v1/sources/:id/rotate_token", wrapper.RotateSourceToken, options.OperationMiddlewares["rotateSourceToken"]...)
 	router.GET(options.BaseURL+"/v1/streams", wrapper.ListStreams, options.OperationMiddlewares["listStreams"]...)
 	router.POST(options.BaseURL+"/v1/streams/:name/test", wrapper.TestStream, options.OperationMiddlewares["testStream"]...)
 
@@ -3480,6 +4606,118 @@ func (response ChangeEndpoint200JSONResponse) VisitChangeEndpointResponse(w http
 	return err
 }
 
+type AckMessagesRequestObject struct {
+	ID   ID `json:"id"`
+	Body *AckMessagesJSONRequestBody
+}
+
+type AckMessagesResponseObject interface {
+	VisitAckMessagesResponse(w http.ResponseWriter) error
+}
+
+type AckMessages200JSONResponse SettledReceipts
+
+func (response AckMessages200JSONResponse) VisitAckMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldCanaryRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type HoldCanaryResponseObject interface {
+	VisitHoldCanaryResponse(w http.ResponseWriter) error
+}
+
+type HoldCanary200JSONResponse Endpoint
+
+func (response HoldCanary200JSONResponse) VisitHoldCanaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PromoteCanaryRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type PromoteCanaryResponseObject interface {
+	VisitPromoteCanaryResponse(w http.ResponseWriter) error
+}
+
+type PromoteCanary200JSONResponse Endpoint
+
+func (response PromoteCanary200JSONResponse) VisitPromoteCanaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackCanaryRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type RollbackCanaryResponseObject interface {
+	VisitRollbackCanaryResponse(w http.ResponseWriter) error
+}
+
+type RollbackCanary200JSONResponse Endpoint
+
+func (response RollbackCanary200JSONResponse) VisitRollbackCanaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendLeasesRequestObject struct {
+	ID   ID `json:"id"`
+	Body *ExtendLeasesJSONRequestBody
+}
+
+type ExtendLeasesResponseObject interface {
+	VisitExtendLeasesResponse(w http.ResponseWriter) error
+}
+
+type ExtendLeases200JSONResponse SettledReceipts
+
+func (response ExtendLeases200JSONResponse) VisitExtendLeasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetEndpointHealthRequestObject struct {
 	ID ID `json:"id"`
 }
@@ -3502,6 +4740,29 @@ func (response GetEndpointHealth200JSONResponse) VisitGetEndpointHealthResponse(
 	return err
 }
 
+type NackMessagesRequestObject struct {
+	ID   ID `json:"id"`
+	Body *NackMessagesJSONRequestBody
+}
+
+type NackMessagesResponseObject interface {
+	VisitNackMessagesResponse(w http.ResponseWriter) error
+}
+
+type NackMessages200JSONResponse SettledReceipts
+
+func (response NackMessages200JSONResponse) VisitNackMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PauseEndpointRequestObject struct {
 	ID ID `json:"id"`
 }
@@ -3513,6 +4774,29 @@ type PauseEndpointResponseObject interface {
 type PauseEndpoint200JSONResponse Endpoint
 
 func (response PauseEndpoint200JSONResponse) VisitPauseEndpointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PullMessagesRequestObject struct {
+	ID   ID `json:"id"`
+	Body *PullMessagesJSONRequestBody
+}
+
+type PullMessagesResponseObject interface {
+	VisitPullMessagesResponse(w http.ResponseWriter) error
+}
+
+type PullMessages200JSONResponse PulledMessages
+
+func (response PullMessages200JSONResponse) VisitPullMessagesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -4217,6 +5501,181 @@ func (response RotateSigningSecret200JSONResponse) VisitRotateSigningSecretRespo
 	return err
 }
 
+type ListSourcesRequestObject struct {
+}
+
+type ListSourcesResponseObject interface {
+	VisitListSourcesResponse(w http.ResponseWriter) error
+}
+
+type ListSources200JSONResponse SourceList
+
+func (response ListSources200JSONResponse) VisitListSourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSourceRequestObject struct {
+	Params CreateSourceParams
+	Body   *CreateSourceJSONRequestBody
+}
+
+type CreateSourceResponseObject interface {
+	VisitCreateSourceResponse(w http.ResponseWriter) error
+}
+
+type CreateSource200JSONResponse Source
+
+func (response CreateSource200JSONResponse) VisitCreateSourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSource201JSONResponse SourceWithPath
+
+func (response CreateSource201JSONResponse) VisitCreateSourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSourceRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type DeleteSourceResponseObject interface {
+	VisitDeleteSourceResponse(w http.ResponseWriter) error
+}
+
+type DeleteSource200JSONResponse struct {
+	// ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
+	//
+	// Example: pr_123-expiry
+	ID ID `json:"id"`
+}
+
+func (response DeleteSource200JSONResponse) VisitDeleteSourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSourceRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type GetSourceResponseObject interface {
+	VisitGetSourceResponse(w http.ResponseWriter) error
+}
+
+type GetSource200JSONResponse Source
+
+func (response GetSource200JSONResponse) VisitGetSourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSourceRequestObject struct {
+	ID   ID `json:"id"`
+	Body *ChangeSourceJSONRequestBody
+}
+
+type ChangeSourceResponseObject interface {
+	VisitChangeSourceResponse(w http.ResponseWriter) error
+}
+
+type ChangeSource200JSONResponse Source
+
+func (response ChangeSource200JSONResponse) VisitChangeSourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRejectedRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type ListRejectedResponseObject interface {
+	VisitListRejectedResponse(w http.ResponseWriter) error
+}
+
+type ListRejected200JSONResponse RejectedList
+
+func (response ListRejected200JSONResponse) VisitListRejectedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSourceTokenRequestObject struct {
+	ID   ID `json:"id"`
+	Body *RotateSourceTokenJSONRequestBody
+}
+
+type RotateSourceTokenResponseObject interface {
+	VisitRotateSourceTokenResponse(w http.ResponseWriter) error
+}
+
+type RotateSourceToken200JSONResponse RotatedToken
+
+func (response RotateSourceToken200JSONResponse) VisitRotateSourceTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListStreamsRequestObject struct {
 }
 
@@ -4319,12 +5778,33 @@ type StrictServerInterface interface {
 	// ChangeEndpoint Change an endpoint
 	// (PATCH /v1/endpoints/{id})
 	ChangeEndpoint(ctx context.Context, request ChangeEndpointRequestObject) (ChangeEndpointResponseObject, error)
+	// AckMessages Acknowledge messages
+	// (POST /v1/endpoints/{id}/ack)
+	AckMessages(ctx context.Context, request AckMessagesRequestObject) (AckMessagesResponseObject, error)
+	// HoldCanary Hold a canary
+	// (POST /v1/endpoints/{id}/canary/hold)
+	HoldCanary(ctx context.Context, request HoldCanaryRequestObject) (HoldCanaryResponseObject, error)
+	// PromoteCanary Promote a canary
+	// (POST /v1/endpoints/{id}/canary/promote)
+	PromoteCanary(ctx context.Context, request PromoteCanaryRequestObject) (PromoteCanaryResponseObject, error)
+	// RollbackCanary Roll a canary back
+	// (POST /v1/endpoints/{id}/canary/rollback)
+	RollbackCanary(ctx context.Context, request RollbackCanaryRequestObject) (RollbackCanaryResponseObject, error)
+	// ExtendLeases Extend leases
+	// (POST /v1/endpoints/{id}/extend)
+	ExtendLeases(ctx context.Context, request ExtendLeasesRequestObject) (ExtendLeasesResponseObject, error)
 	// GetEndpointHealth Get an endpoint's health
 	// (GET /v1/endpoints/{id}/health)
 	GetEndpointHealth(ctx context.Context, request GetEndpointHealthRequestObject) (GetEndpointHealthResponseObject, error)
+	// NackMessages Return messages
+	// (POST /v1/endpoints/{id}/nack)
+	NackMessages(ctx context.Context, request NackMessagesRequestObject) (NackMessagesResponseObject, error)
 	// PauseEndpoint Pause an endpoint
 	// (POST /v1/endpoints/{id}/pause)
 	PauseEndpoint(ctx context.Context, request PauseEndpointRequestObject) (PauseEndpointResponseObject, error)
+	// PullMessages Pull messages
+	// (POST /v1/endpoints/{id}/pull)
+	PullMessages(ctx context.Context, request PullMessagesRequestObject) (PullMessagesResponseObject, error)
 	// ResumeEndpoint Resume an endpoint
 	// (POST /v1/endpoints/{id}/resume)
 	ResumeEndpoint(ctx context.Context, request ResumeEndpointRequestObject) (ResumeEndpointResponseObject, error)
@@ -4406,6 +5886,27 @@ type StrictServerInterface interface {
 	// RotateSigningSecret Rotate the signing secret
 	// (POST /v1/signing_secret/rotate)
 	RotateSigningSecret(ctx context.Context, request RotateSigningSecretRequestObject) (RotateSigningSecretResponseObject, error)
+	// ListSources List sources
+	// (GET /v1/sources)
+	ListSources(ctx context.Context, request ListSourcesRequestObject) (ListSourcesResponseObject, error)
+	// CreateSource Register a source
+	// (POST /v1/sources)
+	CreateSource(ctx context.Context, request CreateSourceRequestObject) (CreateSourceResponseObject, error)
+	// DeleteSource Delete a source
+	// (DELETE /v1/sources/{id})
+	DeleteSource(ctx context.Context, request DeleteSourceRequestObject) (DeleteSourceResponseObject, error)
+	// GetSource Get a source
+	// (GET /v1/sources/{id})
+	GetSource(ctx context.Context, request GetSourceRequestObject) (GetSourceResponseObject, error)
+	// ChangeSource Change a source
+	// (PATCH /v1/sources/{id})
+	ChangeSource(ctx context.Context, request ChangeSourceRequestObject) (ChangeSourceResponseObject, error)
+	// ListRejected List what was rejected
+	// (GET /v1/sources/{id}/rejected)
+	ListRejected(ctx context.Context, request ListRejectedRequestObject) (ListRejectedResponseObject, error)
+	// RotateSourceToken Replace the URL
+	// (POST /v1/sources/{id}/rotate_token)
+	RotateSourceToken(ctx context.Context, request RotateSourceTokenRequestObject) (RotateSourceTokenResponseObject, error)
 	// ListStreams List streams
 	// (GET /v1/streams)
 	ListStreams(ctx context.Context, request ListStreamsRequestObject) (ListStreamsResponseObject, error)
@@ -5048,6 +6549,177 @@ func (sh *strictHandler) ChangeEndpoint(ctx echo.Context, id ID) error {
 	return nil
 }
 
+// AckMessages operation middleware
+func (sh *strictHandler) AckMessages(ctx echo.Context, id ID) error {
+	var request AckMessagesRequestObject
+
+	request.ID = id
+
+	var body AckMessagesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AckMessages(ctx.Request().Context(), request.(AckMessagesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AckMessages")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AckMessagesResponseObject); ok {
+		return validResponse.VisitAckMessagesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// HoldCanary operation middleware
+func (sh *strictHandler) HoldCanary(ctx echo.Context, id ID) error {
+	var request HoldCanaryRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.HoldCanary(ctx.Request().Context(), request.(HoldCanaryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "HoldCanary")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(HoldCanaryResponseObject); ok {
+		return validResponse.VisitHoldCanaryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PromoteCanary operation middleware
+func (sh *strictHandler) PromoteCanary(ctx echo.Context, id ID) error {
+	var request PromoteCanaryRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PromoteCanary(ctx.Request().Context(), request.(PromoteCanaryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PromoteCanary")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PromoteCanaryResponseObject); ok {
+		return validResponse.VisitPromoteCanaryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RollbackCanary operation middleware
+func (sh *strictHandler) RollbackCanary(ctx echo.Context, id ID) error {
+	var request RollbackCanaryRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RollbackCanary(ctx.Request().Context(), request.(RollbackCanaryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RollbackCanary")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RollbackCanaryResponseObject); ok {
+		return validResponse.VisitRollbackCanaryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExtendLeases operation middleware
+func (sh *strictHandler) ExtendLeases(ctx echo.Context, id ID) error {
+	var request ExtendLeasesRequestObject
+
+	request.ID = id
+
+	var body ExtendLeasesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExtendLeases(ctx.Request().Context(), request.(ExtendLeasesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExtendLeases")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExtendLeasesResponseObject); ok {
+		return validResponse.VisitExtendLeasesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetEndpointHealth operation middleware
 func (sh *strictHandler) GetEndpointHealth(ctx echo.Context, id ID) error {
 	var request GetEndpointHealthRequestObject
@@ -5073,6 +6745,54 @@ func (sh *strictHandler) GetEndpointHealth(ctx echo.Context, id ID) error {
 	return nil
 }
 
+// NackMessages operation middleware
+func (sh *strictHandler) NackMessages(ctx echo.Context, id ID) error {
+	var request NackMessagesRequestObject
+
+	request.ID = id
+
+	var body NackMessagesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.NackMessages(ctx.Request().Context(), request.(NackMessagesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "NackMessages")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(NackMessagesResponseObject); ok {
+		return validResponse.VisitNackMessagesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // PauseEndpoint operation middleware
 func (sh *strictHandler) PauseEndpoint(ctx echo.Context, id ID) error {
 	var request PauseEndpointRequestObject
@@ -5092,6 +6812,57 @@ func (sh *strictHandler) PauseEndpoint(ctx echo.Context, id ID) error {
 		return err
 	} else if validResponse, ok := response.(PauseEndpointResponseObject); ok {
 		return validResponse.VisitPauseEndpointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PullMessages operation middleware
+func (sh *strictHandler) PullMessages(ctx echo.Context, id ID) error {
+	var request PullMessagesRequestObject
+
+	request.ID = id
+
+	var body PullMessagesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PullMessages(ctx.Request().Context(), request.(PullMessagesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PullMessages")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PullMessagesResponseObject); ok {
+		return validResponse.VisitPullMessagesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -6019,6 +7790,251 @@ func (sh *strictHandler) RotateSigningSecret(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(RotateSigningSecretResponseObject); ok {
 		return validResponse.VisitRotateSigningSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSources operation middleware
+func (sh *strictHandler) ListSources(ctx echo.Context) error {
+	var request ListSourcesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSources(ctx.Request().Context(), request.(ListSourcesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSources")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSourcesResponseObject); ok {
+		return validResponse.VisitListSourcesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateSource operation middleware
+func (sh *strictHandler) CreateSource(ctx echo.Context, params CreateSourceParams) error {
+	var request CreateSourceRequestObject
+
+	request.Params = params
+
+	var body CreateSourceJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateSource(ctx.Request().Context(), request.(CreateSourceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateSource")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateSourceResponseObject); ok {
+		return validResponse.VisitCreateSourceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteSource operation middleware
+func (sh *strictHandler) DeleteSource(ctx echo.Context, id ID) error {
+	var request DeleteSourceRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteSource(ctx.Request().Context(), request.(DeleteSourceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteSource")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteSourceResponseObject); ok {
+		return validResponse.VisitDeleteSourceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSource operation middleware
+func (sh *strictHandler) GetSource(ctx echo.Context, id ID) error {
+	var request GetSourceRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSource(ctx.Request().Context(), request.(GetSourceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSource")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSourceResponseObject); ok {
+		return validResponse.VisitGetSourceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangeSource operation middleware
+func (sh *strictHandler) ChangeSource(ctx echo.Context, id ID) error {
+	var request ChangeSourceRequestObject
+
+	request.ID = id
+
+	var body ChangeSourceJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeSource(ctx.Request().Context(), request.(ChangeSourceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeSource")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeSourceResponseObject); ok {
+		return validResponse.VisitChangeSourceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRejected operation middleware
+func (sh *strictHandler) ListRejected(ctx echo.Context, id ID) error {
+	var request ListRejectedRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRejected(ctx.Request().Context(), request.(ListRejectedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRejected")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRejectedResponseObject); ok {
+		return validResponse.VisitListRejectedResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateSourceToken operation middleware
+func (sh *strictHandler) RotateSourceToken(ctx echo.Context, id ID) error {
+	var request RotateSourceTokenRequestObject
+
+	request.ID = id
+
+	var body RotateSourceTokenJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateSourceToken(ctx.Request().Context(), request.(RotateSourceTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateSourceToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateSourceTokenResponseObject); ok {
+		return validResponse.VisitRotateSourceTokenResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -23,6 +23,8 @@ type caller struct {
 	// key is the id of the tenant's key that was shown: empty of the operator's.
 	key   string
 	scope postdate.Scope
+	// endpoint is the one that a key of scope pull is for.
+	endpoint string
 }
 
 type callerKey struct{}
@@ -47,7 +49,7 @@ var errUnknownKey = postdate.Errorf(postdate.Unauthorized, "", "this key is not 
 // secret.
 func (s *server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if op, ok := s.operation(c); (ok && op.public) || isAsset(c) || isWrongMethod(c) {
+		if op, ok := s.operation(c); (ok && op.public) || isAsset(c) || isInbound(c) || isWrongMethod(c) {
 			return next(c)
 		}
 		r := c.Request()
@@ -104,6 +106,8 @@ func (s *server) authorize(next echo.HandlerFunc) echo.HandlerFunc {
 		who := callerOf(c.Request().Context())
 		if op, ok := s.operation(c); ok && !op.public && !who.scope.Includes(op.scope) {
 			return postdate.Errorf(postdate.Forbidden, "", "this key's scope is %q: %q is needed", who.scope, op.scope)
+		} else if ok && !op.public && !who.reaches(c) {
+			return postdate.Errorf(postdate.Forbidden, "", "this key is for another endpoint")
 		}
 		return next(c)
 	}

@@ -7,14 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"runtime/debug"
-	"strconv"
-	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/ingest"
 )
 
 const (
@@ -36,12 +33,14 @@ func (s *server) CreateSchedules(ctx context.Context, r CreateSchedulesRequestOb
 		return nil, err
 	}
 	defer leave()
+	spans := new(importSpans)
+	if key := r.Params.IdempotencyKey; key != "" {
+		spans = &importSpans{of: ingest.NewImport(tenantOf(ctx), "batch\n"+key+"\n", false)}
+	}
 	schedules := make([]newSchedule, len(r.Body.Schedules))
 	for place, text := range r.Body.Schedules {
 		schedules[place] = s.readSchedule(text)
-		if r.Params.IdempotencyKey != "" {
-			schedules[place].key = "batch\n" + r.Params.IdempotencyKey + "\n" + strconv.Itoa(place)
-		}
+		spans.number(&schedules[place], place+1)
 	}
 	s.createMany(ctx, schedules)
 	results := make([]ScheduleResult, len(schedules))
@@ -51,85 +50,6 @@ func (s *server) CreateSchedules(ctx context.Context, r CreateSchedulesRequestOb
 	return CreateSchedules200JSONResponse{Data: results}, nil
 }
 
-// newSchedule is a schedule of a batch or of an import.
-type newSchedule struct {
-	body CreateSchedule
-	// key is what its id follows from where it has none: empty of one that nothing repeats.
-	key string
-	created
-}
-
-// created is what became of it.
-type created struct {
-	id     string
-	exists bool
-	err    error
-}
-
-// createMany creates those schedules that are not refused yet, and sets what became of
-// each. It is the one place where many are created. Of those with the same id the first is
-// created, and the others find it.
-func (s *server) createMany(ctx context.Context, schedules []newSchedule) {
-	var creating errgroup.Group
-	creating.SetLimit(maxCreating)
-	first, later := make(map[string]bool), []*newSchedule{}
-	for i := range schedules {
-		schedule := &schedules[i]
-		switch id := schedule.body.ID; {
-		case schedule.err != nil:
-			continue
-		case id != "" && first[id]:
-			later = append(later, schedule)
-			continue
-		default:
-			first[id] = true
-		}
-		creating.Go(func() error {
-			s.createOne(ctx, schedule)
-			return nil
-		})
-	}
-	_ = creating.Wait() // each has its own result
-	for _, schedule := range later {
-		s.createOne(ctx, schedule)
-	}
-}
-
-// createOne creates one schedule, as a request for it alone would.
-func (s *server) createOne(ctx context.Context, schedule *newSchedule) {
-	defer func() {
-		if value := recover(); value != nil {
-			schedule.err = &panicked{value: value, stack: debug.Stack()}
-		}
-	}()
-	if schedule.err = ctx.Err(); schedule.err != nil {
-		return
-	}
-	request := CreateScheduleRequestObject{Params: CreateScheduleParams{IdempotencyKey: schedule.key}, Body: &schedule.body}
-	answer, err := s.CreateSchedule(ctx, request)
-	// What has an id can be created again: where the engine is busy, who sends waits for it.
-	for pause := firstPause; pause <= lastPause && problemOf(err).Code == postdate.Unavailable && schedule.isNamed() && ctx.Err() == nil; pause *= 2 {
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-			answer, err = s.CreateSchedule(ctx, request)
-		}
-	}
-	switch answer := answer.(type) {
-	case CreateSchedule201JSONResponse:
-		schedule.id = answer.Body.ID
-	case CreateSchedule200JSONResponse:
-		schedule.id, schedule.exists = answer.ID, true
-	}
-	schedule.err = err
-}
-
-// firstPause and lastPause are how long it is waited before a schedule is created again.
-const firstPause, lastPause = 100 * time.Millisecond, 2 * time.Second
-
-// isNamed reports whether creating it again finds what was created before.
-func (s *newSchedule) isNamed() bool { return s.key != "" || s.body.ID != "" }
-
 // readSchedule reads a schedule and holds it to its form, as validate does with a request.
 func (s *server) readSchedule(text []byte) (schedule newSchedule) {
 	if len(text) > maxBody {
@@ -138,7 +58,7 @@ func (s *server) readSchedule(text []byte) (schedule newSchedule) {
 	}
 	form, err := readDocument(text, s.scheduleSchema)
 	if err == nil {
-		err = s.validateSchedule(form)
+		err = validateForm(form, s.scheduleSchema)
 	}
 	if err == nil {
 		err = json.Unmarshal(text, &schedule.body)
@@ -147,8 +67,8 @@ func (s *server) readSchedule(text []byte) (schedule newSchedule) {
 	return schedule
 }
 
-// validateSchedule finds the faults of a schedule's form.
-func (s *server) validateSchedule(form []byte) error {
+// validateForm finds the faults of a document's form.
+func validateForm(form []byte, schema *openapi3.Schema) error {
 	decoder := json.NewDecoder(bytes.NewReader(form))
 	decoder.UseNumber()
 	var value any
@@ -156,7 +76,7 @@ func (s *server) validateSchedule(form []byte) error {
 		return postdate.Errorf(malformed, "", "not JSON: %s", err)
 	}
 	options := append([]openapi3.SchemaValidationOption{openapi3.VisitAsRequest(), openapi3.MultiErrors()}, validation.SchemaValidationOptions...)
-	if faults := fieldErrors(s.scheduleSchema.VisitJSON(value, options...)); len(faults) > 0 {
+	if faults := fieldErrors(schema.VisitJSON(value, options...)); len(faults) > 0 {
 		return invalid(faults)
 	}
 	return nil
@@ -169,7 +89,7 @@ func (s *server) scheduleResult(ctx context.Context, c created) ScheduleResult {
 	case c.err == nil && c.exists:
 		return ScheduleResult{Status: http.StatusOK, ID: c.id}
 	case c.err == nil:
-		return ScheduleResult{Status: http.StatusCreated, ID: c.id}
+		return ScheduleResult{Status: http.StatusCreated, ID: c.id, NextAttemptAt: c.putOffTo}
 	}
 	err := c.err
 	if errors.Is(err, context.Canceled) {

@@ -22,7 +22,7 @@ func (a *api) swept(id string) apiserver.Operation {
 		s = apiserver.Operation{}
 		a.do(http.MethodGet, "/v1/operations/"+id, "").is(http.StatusOK).decode(&s)
 		return s.State == apiserver.Finished
-	}, 15*time.Second, 10*time.Millisecond)
+	})
 	return s
 }
 

@@ -1,9 +1,12 @@
 package apiserver
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postdate/postdate"
 )
@@ -17,7 +20,6 @@ func (s *server) deliveryOf(d postdate.Delivery) Delivery {
 		Reason:        d.Reason,
 		Entity:        d.Message.Entity,
 		Type:          d.Message.Type,
-		Data:          d.Message.Data,
 		To:            d.To,
 		DueAt:         d.DueAt,
 		NextAttemptAt: d.NextAttemptAt,
@@ -29,10 +31,30 @@ func (s *server) deliveryOf(d postdate.Delivery) Delivery {
 		Timeout:       d.Timeout,
 		Retry:         d.Retry,
 		Attempts:      attemptsOf(d.Attempts),
+		Canary:        d.Canary,
 		Link:          s.link(d.Execution),
 	}
+	shown.Data, shown.DataBase64, shown.Inbound = shownData(d.Message)
 	showLocal(&shown, d.Local)
 	return shown
+}
+
+// shownData is what a message holds, and how it came, where a source took it in: then its data
+// need not be JSON.
+func shownData(m postdate.Message) (data json.RawMessage, encoded string, came *Inbound) {
+	if m.Inbound == nil {
+		return m.Data, "", nil
+	}
+	came = &Inbound{
+		Source: m.Inbound.Source, Method: m.Inbound.Method, Path: m.Inbound.Path, Query: m.Inbound.Query, ContentType: m.Inbound.ContentType,
+	}
+	for _, header := range m.Inbound.Headers {
+		came.Headers = append(came.Headers, header.Name)
+	}
+	if len(m.Data) == 0 || json.Valid(m.Data) && utf8.Valid(m.Data) {
+		return m.Data, "", came
+	}
+	return nil, base64.StdEncoding.EncodeToString(m.Data), came
 }
 
 // summaryOf is a delivery as the API's lists show it.
@@ -73,6 +95,7 @@ func attemptsOf(log postdate.Attempts) []Attempt {
 			Response:   a.Response,
 			Busy:       a.Busy,
 			RetryAfter: a.RetryAfter,
+			Canary:     a.Canary,
 		}
 	}
 	return all

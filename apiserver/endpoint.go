@@ -15,6 +15,9 @@ func (s *server) validateEndpoint(ctx context.Context, e postdate.Endpoint) erro
 	if err := e.Validate(s.AllowHTTP); err != nil {
 		return err
 	}
+	if e.Pull {
+		return nil
+	}
 	if e.Stream != "" {
 		if err := s.Streams.Check(tenantOf(ctx), e.Stream); err != nil {
 			return postdate.Errorf(postdate.Invalid, "/stream", "%s", err)
@@ -23,6 +26,11 @@ func (s *server) validateEndpoint(ctx context.Context, e postdate.Endpoint) erro
 	}
 	if s.CheckURL == nil {
 		return nil
+	}
+	if e.Canary.Active() || e.Canary != nil && e.Canary.State == "" {
+		if err := s.validateCanary(ctx, e.Canary); err != nil {
+			return err
+		}
 	}
 	u, err := url.Parse(e.URL)
 	if err == nil {
@@ -40,9 +48,14 @@ func (s *server) endpointOf(body CreateEndpoint) (postdate.Endpoint, error) {
 	now := s.Now().UTC()
 	scheme := cmp.Or(body.Signature, postdate.HMAC)
 	secret, err := secretOf(scheme, body.Secret)
+	if err != nil {
+		return postdate.Endpoint{}, err
+	}
+	canary, err := canaryOf(body.Canary)
 	return postdate.Endpoint{
 		URL:         body.URL,
 		Stream:      body.Stream,
+		Pull:        body.Pull,
 		Description: body.Description,
 		EventTypes:  body.EventTypes,
 		Headers:     secretsOf(body.Headers),
@@ -51,6 +64,8 @@ func (s *server) endpointOf(body CreateEndpoint) (postdate.Endpoint, error) {
 		RateLimit:   body.RateLimit,
 		MaxInFlight: body.MaxInFlight,
 		Coalesce:    body.Coalesce,
+		Canary:      canary,
+		Key:         body.Key,
 		Mode:        cmp.Or(body.Mode, defaultMode(body.Stream)),
 		Signature:   scheme,
 		Secrets:     postdate.ExpiringSecrets{{Secret: secret}},
@@ -78,10 +93,10 @@ func secretsOf(headers map[string]string) map[string]postdate.Secret {
 }
 
 // patchOf is the change that body describes.
-func patchOf(body ChangeEndpoint) postdate.EndpointPatch {
+func patchOf(body ChangeEndpoint) (postdate.EndpointPatch, error) {
 	patch := postdate.EndpointPatch{
 		Description: body.Description, EventTypes: body.EventTypes, Timeout: body.Timeout, Retry: body.Retry,
-		RateLimit: body.RateLimit, MaxInFlight: body.MaxInFlight, Coalesce: body.Coalesce,
+		RateLimit: body.RateLimit, MaxInFlight: body.MaxInFlight, Coalesce: body.Coalesce, Key: body.Key,
 	}
 	if body.URL != "" {
 		patch.URL = &body.URL
@@ -96,7 +111,9 @@ func patchOf(body ChangeEndpoint) postdate.EndpointPatch {
 	if body.Mode != "" {
 		patch.Mode = &body.Mode
 	}
-	return patch
+	canary, err := canaryOf(body.Canary)
+	patch.Canary = canary
+	return patch, err
 }
 
 // shownEndpoint is e in an answer: without its secret and the values of its headers.
@@ -105,6 +122,7 @@ func shownEndpoint(e postdate.Endpoint) Endpoint {
 		ID:           e.ID,
 		URL:          e.URL,
 		Stream:       e.Stream,
+		Pull:         e.Pull,
 		Description:  e.Description,
 		EventTypes:   e.EventTypes,
 		Headers:      slices.AppendSeq([]string{}, maps.Keys(e.Headers)),
@@ -112,6 +130,8 @@ func shownEndpoint(e postdate.Endpoint) Endpoint {
 		RateLimit:    e.RateLimit,
 		MaxInFlight:  e.MaxInFlight,
 		Coalesce:     e.Coalesce,
+		Canary:       shownCanary(e.Canary),
+		Key:          e.Key,
 		Mode:         e.Mode,
 		Signature:    e.Signature,
 		State:        e.State,
@@ -133,10 +153,11 @@ func withSecret(e postdate.Endpoint) EndpointWithSecret {
 	answer := shownEndpoint(e)
 	secret, _ := shown(e.Secrets[0].Secret)
 	return EndpointWithSecret{
-		ID: answer.ID, URL: answer.URL, Stream: answer.Stream, Description: answer.Description, EventTypes: answer.EventTypes, Headers: answer.Headers,
+		ID: answer.ID, URL: answer.URL, Stream: answer.Stream, Pull: answer.Pull, Description: answer.Description, EventTypes: answer.EventTypes, Headers: answer.Headers,
 		Timeout: answer.Timeout, Retry: answer.Retry, Mode: answer.Mode, Signature: answer.Signature, PublicKey: answer.PublicKey,
-		RateLimit: answer.RateLimit, MaxInFlight: answer.MaxInFlight, Coalesce: answer.Coalesce,
-		State: answer.State, Reason: answer.Reason, FailingSince: answer.FailingSince,
+		RateLimit: answer.RateLimit, MaxInFlight: answer.MaxInFlight, Coalesce: answer.Coalesce, Key: answer.Key,
+		Canary: answer.Canary,
+		State:  answer.State, Reason: answer.Reason, FailingSince: answer.FailingSince,
 		CreatedAt: answer.CreatedAt, UpdatedAt: answer.UpdatedAt, Secret: secret,
 	}
 }

@@ -96,7 +96,10 @@ func (s *server) ChangeEndpoint(ctx context.Context, r ChangeEndpointRequestObje
 	if err != nil {
 		return nil, err
 	}
-	patch := patchOf(*r.Body)
+	patch, err := patchOf(*r.Body)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.validateEndpoint(ctx, patch.Apply(endpoint)); err != nil {
 		return nil, err
 	}

@@ -144,8 +144,9 @@ func (s *server) GetEvent(ctx context.Context, r GetEventRequestObject) (GetEven
 	for i, d := range event.Deliveries {
 		deliveries[i] = EventDelivery{ID: d.ID, Endpoint: d.Endpoint, State: d.State}
 	}
+	data, encoded, came := shownData(m)
 	return GetEvent200JSONResponse{
-		ID: m.ID, Type: m.Type, Entity: m.Entity, Timestamp: m.Timestamp, CreatedAt: event.At, Data: m.Data,
+		ID: m.ID, Type: m.Type, Entity: m.Entity, Timestamp: m.Timestamp, CreatedAt: event.At, Data: data, DataBase64: encoded, Inbound: came,
 		Deliveries: deliveries, Link: s.link(event.Execution),
 	}, nil
 }

@@ -52,7 +52,7 @@ func (a *api) reaches(id string, state postdate.State) apiserver.Delivery {
 	eventually.True(a.t, func() bool {
 		d = a.do(http.MethodGet, "/v1/deliveries/"+id, "").is(http.StatusOK).delivery()
 		return d.State == state
-	}, 15*time.Second, 10*time.Millisecond, "%s wanted: %+v", state, &d)
+	}, "%s wanted: %+v", state, &d)
 	return d
 }
 

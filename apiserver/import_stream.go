@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -19,14 +18,6 @@ import (
 )
 
 const (
-	// A chunk of lines is created together and answered together.
-	maxChunkLines, maxChunkBytes = 100, maxBody
-	// maxChunks is how many chunks are created, or wait to be answered, at once: with their
-	// sizes it bounds the memory that an import takes.
-	maxChunks = 4
-	// maxOpen is how many chunks may be under way: those that wait, the one that is written,
-	// and the one that waits to wait.
-	maxOpen = maxChunks + 2
 	// importIdle is how long a client may take to send something, or to read something.
 	importIdle = 2 * time.Minute
 )
@@ -51,21 +42,13 @@ type importStream struct {
 	body   io.Reader
 	packed bool
 	dryRun bool
-	key    string // what ids follow from, with the number of the line: empty where from nothing
+	spans  importSpans
 	leave  func()
 	// bodyErr is the error of the last read of the body itself, packed as that may be.
 	bodyErr error
 
 	connection *http.ResponseController
 	stop       context.CancelCauseFunc
-}
-
-// chunk is some lines of an import.
-type chunk struct {
-	numbers   []int
-	schedules []newSchedule
-	size      int
-	done      chan struct{}
 }
 
 // VisitImportSchedulesResponse reads the request and writes the answer.
@@ -138,26 +121,14 @@ func (i *importStream) isStopping() bool {
 // read reads lines into chunks, and has them created, until the stream ends.
 func (i *importStream) read(chunks chan<- *chunk) {
 	lines, err := i.lines()
-	var open []*chunk // those that may be under way
-	ids := make(map[string]bool)
-	next := new(chunk)
-	send := func() {
-		if len(next.numbers) > 0 {
-			open = append(open, next)
-			i.begin(next, chunks)
-			next = new(chunk)
-		}
-	}
+	c := &chunker{importStream: i, chunks: chunks, next: new(chunk), ids: make(map[string]bool)}
 	for err == nil && i.ctx.Err() == nil {
-		if !lines.ready() || len(next.numbers) == maxChunkLines || next.size > maxChunkBytes {
-			send()
-		}
 		var line []byte
 		if i.isStopping() {
 			err = errStopping
 			break
 		}
-		line, err = lines.next()
+		line, err = c.nextLine(lines)
 		schedule := newSchedule{created: created{err: err}}
 		switch {
 		case err == nil:
@@ -167,36 +138,10 @@ func (i *importStream) read(chunks chan<- *chunk) {
 		default:
 			continue
 		}
-		if id := schedule.body.ID; id != "" {
-			if ids[id] { // the line before comes first
-				send()
-				await(open)
-				open = nil
-				clear(ids)
-			}
-			ids[id] = true
-		}
-		next.numbers, next.schedules, next.size = append(next.numbers, lines.number), append(next.schedules, schedule), next.size+len(line)
-		open = open[max(0, len(open)-maxOpen):]
-		if len(ids) > maxOpenIDs {
-			send()
-			await(open)
-			clear(ids)
-		}
+		c.add(schedule, lines.number, len(line))
 	}
-	send()
+	c.flush()
 	i.end(err, lines, chunks)
-}
-
-// maxOpenIDs bounds the ids that are remembered so that two lines with the same one are
-// created one after the other.
-const maxOpenIDs = 10_000
-
-// await waits until chunks are created.
-func await(chunks []*chunk) {
-	for _, c := range chunks {
-		<-c.done
-	}
 }
 
 // lines is what the body holds, unpacked.
@@ -238,24 +183,8 @@ func (i *importStream) schedule(line []byte, number int) newSchedule {
 	if schedule.err == nil && schedule.body.Recurrence != nil {
 		schedule.err = postdate.Errorf(postdate.Invalid, "/recurrence", "an import holds schedules that are due once: create a recurring one by itself")
 	}
-	if i.key != "" {
-		schedule.key = i.key + strconv.Itoa(number)
-	}
+	i.spans.number(&schedule, number)
 	return schedule
-}
-
-// begin has a chunk created, once there is room for it.
-func (i *importStream) begin(c *chunk, chunks chan<- *chunk) {
-	c.done = make(chan struct{})
-	chunks <- c
-	go func() {
-		defer close(c.done)
-		if i.dryRun {
-			i.check(c.schedules)
-			return
-		}
-		i.server.createMany(i.ctx, c.schedules)
-	}()
 }
 
 // check finds out which schedules would be taken.
@@ -323,5 +252,7 @@ func (i *importStream) write(w http.ResponseWriter, chunks <-chan *chunk) error 
 }
 
 func importedLine(number int, r ScheduleResult) ImportedLine {
-	return ImportedLine{Line: number, Status: r.Status, ID: r.ID, Code: r.Code, Detail: r.Detail, Errors: r.Errors}
+	return ImportedLine{
+		Line: number, Status: r.Status, ID: r.ID, NextAttemptAt: r.NextAttemptAt, Code: r.Code, Detail: r.Detail, Errors: r.Errors,
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/internal/ingest"
 )
 
 // maxImports bounds the batches and imports of one tenant that a process takes at once.
@@ -93,7 +94,12 @@ func (s *server) ImportSchedules(ctx context.Context, r ImportSchedulesRequestOb
 		if r.Params.IdempotencyKey == "" {
 			kind = "name"
 		}
-		stream.key = strings.Join([]string{"import", kind, base, ""}, "\n")
+		aged, err := s.Deliveries.IsImportAged(ctx, tenantOf(ctx), r.Params.Import)
+		if err != nil {
+			leave()
+			return nil, err
+		}
+		stream.spans.of = ingest.NewImport(tenantOf(ctx), strings.Join([]string{"import", kind, base, ""}, "\n"), aged)
 	}
 	return stream, nil
 }

@@ -103,7 +103,7 @@ func TestImport_AnswersWhileItIsSent(t *testing.T) {
 	eventually.True(t, func() bool {
 		a.do(http.MethodGet, "/v1/imports/slow", "").is(http.StatusOK).decode(&status)
 		return status.Total == 4
-	}, 10*time.Second, 20*time.Millisecond)
+	})
 	require.Equal(t, map[string]int{"scheduled": 4}, status.States)
 }
 

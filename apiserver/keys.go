@@ -86,7 +86,7 @@ func (s *server) findKey(ctx context.Context, key string) (caller, error) {
 	given := []byte(hashOf(key))
 	for _, k := range tenant.Keys {
 		if subtle.ConstantTimeCompare(given, []byte(k.Hash)) == 1 && k.Valid(s.Now()) {
-			return caller{tenant: name, key: k.ID, scope: k.Scope}, nil
+			return caller{tenant: name, key: k.ID, scope: k.Scope, endpoint: k.Endpoint}, nil
 		}
 	}
 	return caller{}, errUnknownKey
@@ -101,6 +101,7 @@ func (s *server) CreateKey(ctx context.Context, r CreateKeyRequestObject) (Creat
 		Prefix:      prefix,
 		Hash:        hashOf(text),
 		Scope:       cmp.Or(r.Body.Scope, postdate.Write),
+		Endpoint:    r.Body.Endpoint,
 		Description: r.Body.Description,
 		CreatedAt:   now,
 		ExpiresAt:   utc(r.Body.ExpiresAt),
@@ -108,11 +109,14 @@ func (s *server) CreateKey(ctx context.Context, r CreateKeyRequestObject) (Creat
 	if !key.Valid(now) {
 		return nil, postdate.Errorf(postdate.Invalid, "/expires_at", "has passed")
 	}
+	if err := s.validateKey(ctx, key); err != nil {
+		return nil, err
+	}
 	if err := s.Tenants.CreateKey(ctx, tenant, key); err != nil {
 		return nil, err
 	}
 	return CreateKey201JSONResponse{
-		ID: key.ID, Key: text, Prefix: key.Prefix, Scope: key.Scope,
+		ID: key.ID, Key: text, Prefix: key.Prefix, Scope: key.Scope, Endpoint: key.Endpoint,
 		Description: key.Description, CreatedAt: key.CreatedAt, ExpiresAt: key.ExpiresAt,
 	}, nil
 }
@@ -126,7 +130,7 @@ func (s *server) ListKeys(ctx context.Context, _ ListKeysRequestObject) (ListKey
 	all := make([]Key, len(tenant.Keys))
 	for i, k := range tenant.Keys {
 		all[i] = Key{
-			ID: k.ID, Prefix: k.Prefix, Scope: k.Scope,
+			ID: k.ID, Prefix: k.Prefix, Scope: k.Scope, Endpoint: k.Endpoint,
 			Description: k.Description, CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt,
 		}
 	}

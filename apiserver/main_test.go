@@ -33,6 +33,7 @@ import (
 	"github.com/postdate/postdate/internal/executions"
 	"github.com/postdate/postdate/internal/ingest"
 	"github.com/postdate/postdate/internal/pacer"
+	"github.com/postdate/postdate/internal/pull"
 	"github.com/postdate/postdate/internal/quotas"
 	"github.com/postdate/postdate/internal/recurrences"
 	"github.com/postdate/postdate/internal/tenants"
@@ -164,6 +165,7 @@ func config(c client.Client) apiserver.Config {
 	}
 	return apiserver.Config{
 		Quotas:   unlimited,
+		Pulls:    pull.New(pull.Config{Temporal: c, Executions: newExecutions(c), Tenants: s, Deliveries: newDeliveries(c, s), Log: enginetest.Quiet}),
 		Ingester: newIngester(c, s), Deliveries: newDeliveries(c, s), Recurrences: newRecurrences(c, s), Tenants: s, Namespace: namespace, UIURL: uiURL,
 		AdminKeys: []string{adminKey},
 		Log:       enginetest.Quiet,
@@ -308,7 +310,7 @@ func (a *api) ended(id string) apiserver.Delivery {
 func (a *api) becomes(id string, holds func(apiserver.Delivery) bool) apiserver.Delivery {
 	a.t.Helper()
 	var d apiserver.Delivery
-	eventually.True(a.t, func() bool { d = a.get(id); return holds(d) }, 15*time.Second, 10*time.Millisecond, "%+v", &d)
+	eventually.True(a.t, func() bool { d = a.get(id); return holds(d) }, "%+v", &d)
 	return d
 }
 
@@ -342,7 +344,7 @@ func (a *api) listed(n int, filters ...string) []apiserver.DeliverySummary {
 	eventually.True(a.t, func() bool {
 		rows = a.list("/v1/deliveries", filters...)
 		return len(rows) == n
-	}, 15*time.Second, 20*time.Millisecond, "%v: %d rows wanted: %v", filters, n, &rows)
+	}, "%v: %d rows wanted: %v", filters, n, &rows)
 	return rows
 }
 

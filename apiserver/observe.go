@@ -96,8 +96,12 @@ func recovering(next echo.HandlerFunc, c echo.Context) (err error) {
 func (s *server) logRequest(c echo.Context, took time.Duration, err error) {
 	r, status := c.Request(), c.Response().Status
 	level := slog.LevelInfo
+	source, _ := c.Get(inboundKey).(string)
 	switch {
-	case isUntraced(c):
+	case source != "" && status < http.StatusBadRequest:
+	case source != "" && status == http.StatusInternalServerError:
+		level = slog.LevelError
+	case isUntraced(c): // what a source rejects is anybody's, and is counted: see rejections
 		level = slog.LevelDebug
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
@@ -115,6 +119,9 @@ func (s *server) logRequest(c echo.Context, took time.Duration, err error) {
 	}
 	if who.key != "" {
 		attrs = append(attrs, slog.String("key", who.key))
+	}
+	if source != "" {
+		attrs = append(attrs, slog.String("source", source))
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))

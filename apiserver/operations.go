@@ -72,7 +72,7 @@ func scopeOf(method string, op *openapi3.Operation) (postdate.Scope, error) {
 	switch {
 	case ok:
 		text, _ := said.(string)
-		if scope := postdate.Scope(text); slices.Contains(postdate.Scopes, scope) {
+		if scope := postdate.Scope(text); scope == postdate.Pull || slices.Contains(postdate.Scopes, scope) {
 			return scope, nil
 		}
 		return "", fmt.Errorf("openapi.yaml: x-scope of %s is %v", op.OperationID, said)

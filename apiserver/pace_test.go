@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -140,7 +139,7 @@ func TestWaiting_IsSeenAndCancelled(t *testing.T) {
 		a.do(http.MethodPost, "/v1/events", `{"id":"e`+strconv.Itoa(i)+`","type":"t","entity":"n`+strconv.Itoa(i)+`"}`).is(http.StatusAccepted)
 	}
 	rows := a.listed(3, "state", "waiting", "endpoint", made.ID)
-	eventually.True(t, func() bool { return a.health(made.ID).Waiting == 3 }, 15*time.Second, 50*time.Millisecond)
+	eventually.True(t, func() bool { return a.health(made.ID).Waiting == 3 })
 	require.Equal(t, postdate.Pace{InFlight: 1}, a.health(made.ID).Limit)
 
 	var seen apiserver.Delivery

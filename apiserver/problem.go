@@ -102,8 +102,9 @@ func (s *server) answerError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	if errors.Is(c.Request().Context().Err(), context.Canceled) {
-		c.Response().Status = statusGone
+	// A body that does not come whole cancels the context too: whoever sends it may still wait.
+	if !isInbound(c) && errors.Is(c.Request().Context().Err(), context.Canceled) {
+		c.Response().WriteHeader(statusGone) // it may have closed its own direction alone, and must not read 200
 		return
 	}
 	p := problemOf(err)
@@ -116,7 +117,9 @@ func (s *server) answerError(err error, c echo.Context) {
 	header.Set(echo.HeaderContentType, "application/problem+json")
 	switch p.Status {
 	case http.StatusUnauthorized:
-		header.Set(echo.HeaderWWWAuthenticate, `Bearer realm="postdate"`)
+		if header.Get(echo.HeaderWWWAuthenticate) == "" {
+			header.Set(echo.HeaderWWWAuthenticate, `Bearer realm="postdate"`)
+		}
 	case http.StatusServiceUnavailable:
 		header.Set(echo.HeaderRetryAfter, "1")
 	}

@@ -22,35 +22,24 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 	if r.Body.Recurrence = inUTC(r.Body.Recurrence); r.Body.Recurrence != nil {
 		return s.createRecurring(ctx, r)
 	}
-	now := s.Now().UTC()
-	schedule := scheduleOf(tenantOf(ctx), *r.Body)
-	accepted := protocol.Accepted{Digest: digest(*r.Body), To: schedule.To, At: now}
-	named := schedule.ID != "" || r.Params.IdempotencyKey != ""
-	if schedule.ID == "" {
-		schedule.ID = newScheduleID(tenantOf(ctx), r.Params.IdempotencyKey)
-	}
-	local, err := localDue(*r.Body, &schedule)
-	if err == nil {
-		err = s.acceptSchedule(ctx, &schedule, now)
-	}
+	named := r.Body.ID != "" || r.Params.IdempotencyKey != ""
+	schedule, err := s.scheduleInput(ctx, *r.Body, r.Params.IdempotencyKey, s.Now().UTC())
+	in, accepted, id := schedule.Input, schedule.Accepted, schedule.Input.Shipment.Message.ID
 	if err != nil {
 		if named && postdate.CodeOf(err) == postdate.Invalid {
 			// It may have been accepted when it first came, and have expired since,
 			// or its endpoint may be gone.
-			if before, unknown := s.repeated(ctx, schedule.ID, accepted.Digest); unknown == nil {
+			if before, unknown := s.repeated(ctx, id, accepted.Digest); unknown == nil {
 				return before, nil
 			}
 		}
 		return nil, err
 	}
-
 	if named {
-		if err := s.refuseRecurring(ctx, schedule.ID); err != nil {
+		if err := s.refuseRecurring(ctx, id); err != nil {
 			return nil, err
 		}
 	}
-	in := deliverInput(ctx, schedule, now)
-	in.Local = local
 	accept := s.Ingester.Accept
 	if !named {
 		accept = s.Ingester.AcceptUnnamed
@@ -58,10 +47,10 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 	created, err := accept(ctx, in, accepted)
 	switch {
 	case errors.Is(err, executions.ErrExists):
-		return s.repeated(ctx, schedule.ID, accepted.Digest)
+		return s.repeated(ctx, id, accepted.Digest)
 	case err != nil && named && postdate.CodeOf(err).IsRefusal():
 		// What was accepted before is answered, whatever the tenant may have besides.
-		if before, unknown := s.repeated(ctx, schedule.ID, accepted.Digest); postdate.CodeOf(unknown) != postdate.NotFound {
+		if before, unknown := s.repeated(ctx, id, accepted.Digest); postdate.CodeOf(unknown) != postdate.NotFound {
 			return before, unknown
 		}
 		return nil, err
@@ -72,6 +61,28 @@ func (s *server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 		Body:    s.deliveryOf(created),
 		Headers: CreateSchedule201ResponseHeaders{Location: "/v1/schedules/" + created.ID},
 	}, nil
+}
+
+// scheduleInput is what is started for a schedule that comes at now, whose id follows from a
+// key where it has none. Of one that is refused it has the id, and the request as it was
+// accepted if it was before.
+func (s *server) scheduleInput(ctx context.Context, body CreateSchedule, key string, now time.Time) (prepared ingest.Unnamed, err error) {
+	schedule := scheduleOf(tenantOf(ctx), body)
+	prepared.Accepted = protocol.Accepted{Digest: digest(body), To: schedule.To, At: now}
+	if schedule.ID == "" {
+		schedule.ID = newScheduleID(tenantOf(ctx), key)
+	}
+	prepared.Input.Shipment.Message.ID = schedule.ID
+	local, err := localDue(body, &schedule)
+	if err == nil {
+		err = s.acceptSchedule(ctx, &schedule, now)
+	}
+	if err != nil {
+		return prepared, err
+	}
+	prepared.Input = deliverInput(ctx, schedule, now)
+	prepared.Input.Local = local
+	return prepared, nil
 }
 
 // refuseRecurring refuses an id that a recurring schedule has.

@@ -302,34 +302,38 @@ func TestCreate_OnceHoweverManyAskAtOnce(t *testing.T) {
 
 func TestChange_MovesTheDueTime(t *testing.T) {
 	t.Parallel()
-	a := newAPI(t)
-	due := tomorrow()
-	made := a.create(message{"to": answering(http.StatusOK), "delay": "1h"})
-	later := a.do(http.MethodPatch, "/v1/schedules/"+made.ID, dueAt(due)).is(http.StatusOK).delivery()
-	require.Equal(t, postdate.Scheduled, later.State)
-	require.Equal(t, due, later.DueAt)
-	require.Equal(t, made.CreatedAt, later.CreatedAt)
-	require.NotEqual(t, made.Link, later.Link, "it is another run")
+	bothWays(t, func(t *testing.T, a *api, create creator) {
+		t.Helper()
+		due := tomorrow().Add(time.Hour)
+		made := create(message{"to": answering(http.StatusOK), "due_at": tomorrow()})
+		later := a.do(http.MethodPatch, "/v1/schedules/"+made.ID, dueAt(due)).is(http.StatusOK).delivery()
+		require.Equal(t, postdate.Scheduled, later.State)
+		require.Equal(t, due, later.DueAt)
+		require.Equal(t, made.CreatedAt, later.CreatedAt)
+		require.NotEqual(t, made.Link, later.Link, "it is another run")
 
-	a.do(http.MethodPatch, "/v1/schedules/"+made.ID, dueAt("2001-01-01T00:00:00Z")).is(http.StatusOK)
-	require.Equal(t, postdate.Delivered, a.ended(made.ID).State, "a time that has passed means now")
+		a.do(http.MethodPatch, "/v1/schedules/"+made.ID, dueAt("2001-01-01T00:00:00Z")).is(http.StatusOK)
+		require.Equal(t, postdate.Delivered, a.ended(made.ID).State, "a time that has passed means now")
+	})
 }
 
 func TestChange_ReplacesTheData(t *testing.T) {
 	t.Parallel()
-	a := newAPI(t)
-	got := make(chan string, 1)
-	to := receiver(func(_ context.Context, m postdate.Message) (postdate.Attempt, error) {
-		got <- string(m.Data)
-		return attempt(http.StatusOK), nil
+	bothWays(t, func(t *testing.T, a *api, create creator) {
+		t.Helper()
+		got := make(chan string, 1)
+		to := receiver(func(_ context.Context, m postdate.Message) (postdate.Attempt, error) {
+			got <- string(m.Data)
+			return attempt(http.StatusOK), nil
+		})
+		made := create(message{"to": to, "due_at": tomorrow(), "data": 1})
+		changed := a.do(http.MethodPatch, "/v1/schedules/"+made.ID, `{"data": [ 2 ]}`).is(http.StatusOK).delivery()
+		require.Equal(t, made.DueAt, changed.DueAt)
+		require.Equal(t, `[2]`, string(changed.Data))
+		require.Equal(t, postdate.Scheduled, changed.State)
+		a.do(http.MethodPost, "/v1/schedules/"+made.ID+"/fire", "").is(http.StatusOK)
+		require.Equal(t, "[2]", <-got)
 	})
-	made := a.create(message{"to": to, "delay": "1h", "data": 1})
-	changed := a.do(http.MethodPatch, "/v1/schedules/"+made.ID, `{"data": [ 2 ]}`).is(http.StatusOK).delivery()
-	require.Equal(t, made.DueAt, changed.DueAt)
-	require.Equal(t, `[2]`, string(changed.Data))
-	require.Equal(t, postdate.Scheduled, changed.State)
-	a.do(http.MethodPost, "/v1/schedules/"+made.ID+"/fire", "").is(http.StatusOK)
-	require.Equal(t, "[2]", <-got)
 }
 
 func TestChange_IsRefused(t *testing.T) {
@@ -353,20 +357,22 @@ func TestChange_IsRefused(t *testing.T) {
 
 func TestCancel(t *testing.T) {
 	t.Parallel()
-	a := newAPI(t)
-	for _, cancel := range []struct{ method, path string }{
-		{http.MethodDelete, "/v1/schedules/%s"}, {http.MethodPost, "/v1/deliveries/%s/cancel"},
-	} {
-		made := a.create(message{"delay": "1h"})
-		path := strings.Replace(cancel.path, "%s", made.ID, 1)
-		for range 2 {
-			require.JSONEq(t, `{"state":"cancelled"}`, a.do(cancel.method, path, "").is(http.StatusOK).Body.String())
+	bothWays(t, func(t *testing.T, a *api, create creator) {
+		t.Helper()
+		for _, cancel := range []struct{ method, path string }{
+			{http.MethodDelete, "/v1/schedules/%s"}, {http.MethodPost, "/v1/deliveries/%s/cancel"},
+		} {
+			made := create(message{"due_at": tomorrow()})
+			path := strings.Replace(cancel.path, "%s", made.ID, 1)
+			for range 2 {
+				require.JSONEq(t, `{"state":"cancelled"}`, a.do(cancel.method, path, "").is(http.StatusOK).Body.String())
+			}
+			d := a.get(made.ID)
+			require.Equal(t, postdate.Cancelled, d.State)
+			require.False(t, d.EndedAt.IsZero())
+			require.True(t, d.NextAttemptAt.IsZero())
 		}
-		d := a.get(made.ID)
-		require.Equal(t, postdate.Cancelled, d.State)
-		require.False(t, d.EndedAt.IsZero())
-		require.True(t, d.NextAttemptAt.IsZero())
-	}
+	})
 }
 
 func TestCancel_BetweenAttemptsKeepsThem(t *testing.T) {
@@ -398,34 +404,38 @@ func TestCancel_WaitsForAnAttemptUnderWay(t *testing.T) {
 
 func TestFire(t *testing.T) {
 	t.Parallel()
-	a := newAPI(t)
-	made := a.create(message{"to": answering(http.StatusServiceUnavailable, http.StatusOK), "delay": "1h", "retry": message{"schedule": []string{"1h"}}})
-	fired := a.do(http.MethodPost, "/v1/schedules/"+made.ID+"/fire", "").is(http.StatusOK).delivery()
-	require.NotEqual(t, postdate.Scheduled, fired.State)
-	a.becomes(made.ID, isRetrying)
-	a.do(http.MethodPost, "/v1/schedules/"+made.ID+"/fire", "").is(http.StatusOK)
-	d := a.ended(made.ID)
-	require.Equal(t, postdate.Delivered, d.State)
-	require.Len(t, d.Attempts, 2)
-	require.Equal(t, made.DueAt, d.DueAt, "when it was due is not changed")
+	bothWays(t, func(t *testing.T, a *api, create creator) {
+		t.Helper()
+		made := create(message{"to": answering(http.StatusServiceUnavailable, http.StatusOK), "due_at": tomorrow(), "retry": message{"schedule": []string{"1h"}}})
+		fired := a.do(http.MethodPost, "/v1/schedules/"+made.ID+"/fire", "").is(http.StatusOK).delivery()
+		require.NotEqual(t, postdate.Scheduled, fired.State)
+		a.becomes(made.ID, isRetrying)
+		a.do(http.MethodPost, "/v1/schedules/"+made.ID+"/fire", "").is(http.StatusOK)
+		d := a.ended(made.ID)
+		require.Equal(t, postdate.Delivered, d.State)
+		require.Len(t, d.Attempts, 2)
+		require.Equal(t, made.DueAt, d.DueAt, "when it was due is not changed")
+	})
 }
 
 func TestUpdates_OfWhatHasEndedOrNeverWas(t *testing.T) {
 	t.Parallel()
-	a := newAPI(t)
-	made := a.create(message{"to": answering(http.StatusOK)})
-	a.ended(made.ID)
-	for _, call := range []struct{ method, path, body string }{
-		{http.MethodPatch, "/v1/schedules/%s", dueAt(tomorrow())},
-		{http.MethodDelete, "/v1/schedules/%s", ""},
-		{http.MethodPost, "/v1/schedules/%s/fire", ""},
-		{http.MethodPost, "/v1/deliveries/%s/cancel", ""},
-	} {
-		p := a.do(call.method, strings.Replace(call.path, "%s", made.ID, 1), call.body).problem(http.StatusConflict, postdate.Conflict)
-		require.Equal(t, "already delivered", p.Detail)
-		a.do(call.method, strings.Replace(call.path, "%s", uuid.NewString(), 1), call.body).problem(http.StatusNotFound, postdate.NotFound)
-		a.do(call.method, strings.Replace(call.path, "%s", "a%20b", 1), call.body).problem(http.StatusUnprocessableEntity, postdate.Invalid)
-	}
+	bothWays(t, func(t *testing.T, a *api, create creator) {
+		t.Helper()
+		made := create(message{"to": answering(http.StatusOK)})
+		a.ended(made.ID)
+		for _, call := range []struct{ method, path, body string }{
+			{http.MethodPatch, "/v1/schedules/%s", dueAt(tomorrow())},
+			{http.MethodDelete, "/v1/schedules/%s", ""},
+			{http.MethodPost, "/v1/schedules/%s/fire", ""},
+			{http.MethodPost, "/v1/deliveries/%s/cancel", ""},
+		} {
+			p := a.do(call.method, strings.Replace(call.path, "%s", made.ID, 1), call.body).problem(http.StatusConflict, postdate.Conflict)
+			require.Equal(t, "already delivered", p.Detail)
+			a.do(call.method, strings.Replace(call.path, "%s", uuid.NewString(), 1), call.body).problem(http.StatusNotFound, postdate.NotFound)
+			a.do(call.method, strings.Replace(call.path, "%s", "a%20b", 1), call.body).problem(http.StatusUnprocessableEntity, postdate.Invalid)
+		}
+	})
 }
 
 func TestCreateSchedule_RepeatedAnswersAlikeAlsoAfterItsTime(t *testing.T) {

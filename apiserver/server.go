@@ -17,8 +17,10 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
 	"go.opentelemetry.io/contrib/instrumentation/github.com/labstack/echo/otelecho"
+	"go.opentelemetry.io/otel/metric"
 
 	"github.com/postdate/postdate/internal/deliveries"
+	"github.com/postdate/postdate/internal/pull"
 	"github.com/postdate/postdate/internal/quotas"
 	"github.com/postdate/postdate/internal/recurrences"
 	"github.com/postdate/postdate/internal/streams"
@@ -35,6 +37,8 @@ type Config struct {
 	Deliveries  *deliveries.Store
 	Tenants     *tenants.Store
 	Recurrences *recurrences.Store
+	// Pulls leases messages to consumers.
+	Pulls *pull.Store
 	// Namespace is Temporal's, for links to its Web UI.
 	Namespace string
 	// UIURL is where the engine's Web UI is found by people, for links to it.
@@ -67,6 +71,11 @@ type Config struct {
 
 	// Streams are what tenants may send to by name. Nil: there are none.
 	Streams *streams.Streams
+	// Consumed lists the streams from which messages of a tenant come: of all tenants where
+	// it is empty. Nil: there are none.
+	Consumed func(tenant string) []ConsumptionStatus
+	// Meter measures what comes to sources. Nothing is measured where it is nil.
+	Meter metric.Meter
 	// Metrics answers /metrics, where it is not nil.
 	Metrics http.Handler
 	// Log takes a line for each request: slog's default where it is nil.
@@ -94,6 +103,14 @@ type server struct {
 	tenantLimits *limits
 	underWay     *underWay
 	validating   *validating
+
+	// Of requests to sources, whose senders have no key.
+	sourceLimits *limits
+	tokenGuesses *guesses
+	rejections   *rejections
+	bodies       *bodies
+	// inboundRequests is nil where nothing is measured.
+	inboundRequests metric.Int64Counter
 }
 
 var _ StrictServerInterface = (*server)(nil)
@@ -113,6 +130,8 @@ func New(c Config) (http.Handler, error) {
 	routes := withHead{e}
 	RegisterHandlers(routes, cloudEventsServer{ServerInterface: NewStrictHandler(s, nil), server: s})
 	s.registerPages(routes)
+	e.Match(inboundMethods, routeInbound, s.takeInbound)
+	e.Match(inboundMethods, routeInboundRest, s.takeInbound)
 	return e, nil
 }
 
@@ -127,8 +146,8 @@ func (e withHead) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc)
 }
 
 func newServer(c Config) (*server, error) {
-	if c.Ingester == nil || c.Deliveries == nil || c.Recurrences == nil || c.Tenants == nil || c.Quotas == nil || len(c.AdminKeys) == 0 || slices.Contains(c.AdminKeys, "") {
-		return nil, errors.New("the API needs Ingester, Deliveries, Recurrences, Tenants, Quotas and AdminKeys")
+	if c.Ingester == nil || c.Deliveries == nil || c.Recurrences == nil || c.Tenants == nil || c.Quotas == nil || c.Pulls == nil || len(c.AdminKeys) == 0 || slices.Contains(c.AdminKeys, "") {
+		return nil, errors.New("the API needs Ingester, Deliveries, Recurrences, Tenants, Quotas, Pulls and AdminKeys")
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -147,9 +166,13 @@ func newServer(c Config) (*server, error) {
 	s := &server{
 		Config: c, operations: operations, limits: newLimits(c.RateLimit), guesses: newGuesses(), imports: newImports(),
 		tenantLimits: newLimits(c.TenantRateLimit), underWay: newUnderWay(c.TenantRequests),
-		validating: newValidating(),
+		validating:   newValidating(),
+		sourceLimits: newLimits(c.TenantRateLimit), tokenGuesses: newGuesses(), rejections: newRejections(c.Log, c.Now()), bodies: newBodies(),
 	}
 	s.scheduleSchema = operations[route{http.MethodPost, pathSchedules}].schema(echo.MIMEApplicationJSON)
+	if err := s.measureInbound(); err != nil {
+		return nil, err
+	}
 	for _, key := range c.AdminKeys {
 		s.keyHashes = append(s.keyHashes, hash(key))
 	}

@@ -16,5 +16,10 @@ func (s *server) GetReadiness(ctx context.Context, _ GetReadinessRequestObject) 
 	for _, each := range s.Streams.All() {
 		ready.Streams = append(ready.Streams, StreamReadiness{Name: each.Name, Kind: each.Kind, State: each.State})
 	}
+	if s.Consumed != nil {
+		for _, each := range s.Consumed("") {
+			ready.Streams = append(ready.Streams, StreamReadiness{Name: each.Name, Kind: each.Kind, State: each.State})
+		}
+	}
 	return ready, nil
 }

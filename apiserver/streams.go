@@ -14,11 +14,29 @@ func (s *server) ListStreams(ctx context.Context, _ ListStreamsRequestObject) (L
 	for _, each := range s.Streams.Of(tenantOf(ctx)) {
 		list.Data = append(list.Data, shownStream(each))
 	}
+	if s.Consumed != nil {
+		for _, each := range s.Consumed(tenantOf(ctx)) {
+			list.Data = append(list.Data, shownConsumption(each))
+		}
+	}
 	return list, nil
 }
 
 func shownStream(of streams.Status) Stream {
 	return Stream{Name: of.Name, Kind: of.Kind, State: of.State, Reason: of.Reason, AsOf: of.AsOf}
+}
+
+// ConsumptionStatus is how it goes with a stream from which messages come.
+type ConsumptionStatus struct {
+	streams.Status
+
+	Consumption Consumption
+}
+
+func shownConsumption(of ConsumptionStatus) Stream {
+	shown := shownStream(of.Status)
+	shown.Consumption = &of.Consumption
+	return shown
 }
 
 // TestStream publishes a message to a stream at once, and answers what came of it.

@@ -19,6 +19,9 @@ func (s *server) TestEndpoint(ctx context.Context, r TestEndpointRequestObject) 
 	if err != nil {
 		return nil, err
 	}
+	if endpoint.Pull {
+		return nil, postdate.Errorf(postdate.Conflict, "", "nothing is sent to an endpoint that is pulled from: publish an event that it wants, and pull it")
+	}
 	attempt, id, err := s.test(ctx, s.endpointProbe(ctx, endpoint))
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/postdate/postdate"
@@ -41,6 +42,38 @@ func (a *api) together(n int, m message) []apiserver.Delivery {
 			}
 		}
 	}
+}
+
+// creator creates a schedule.
+type creator func(message) apiserver.Delivery
+
+// bothWays runs a test with schedules that have executions of their own, and with ones that
+// share theirs.
+func bothWays(t *testing.T, test func(t *testing.T, a *api, create creator)) {
+	t.Helper()
+	for name, of := range map[string]func(*api) creator{
+		"of its own": func(a *api) creator { return a.create },
+		"shared":     func(a *api) creator { return a.createShared },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAPI(t)
+			test(t, a, of(a))
+		})
+	}
+}
+
+// createShared creates a schedule that shares an execution with another like it.
+func (a *api) createShared(m message) apiserver.Delivery {
+	a.t.Helper()
+	var batch apiserver.ScheduledBatch
+	body := `{"schedules":[` + m.String() + `,` + m.String() + `]}`
+	a.do(http.MethodPost, "/v1/schedules/batch", body, "Idempotency-Key", uuid.NewString()).is(http.StatusOK).decode(&batch)
+	made := a.get(batch.Data[0].ID)
+	group, _, shared := postdate.SplitGroupedScheduleID(made.ID)
+	require.True(a.t, shared)
+	require.Contains(a.t, batch.Data[1].ID, group)
+	return made
 }
 
 func TestUnnamed_DoAllThatSchedulesDo(t *testing.T) {

@@ -82,9 +82,9 @@ func (f *flags) addSizes(set *flag.FlagSet, size sizes) {
 	o := &f.options
 	set.BoolVar(&o.Quick, "quick", false, "about a minute instead of ten: smaller sizes, without "+strings.Join(scenario.LeftOut(scenario.Quick), ", "))
 	set.IntVar(&o.Rounds, "rounds", 1, "how often immediate and due_at_once are measured, each time in fresh processes")
-	set.IntVar(&o.Messages, "messages", size.messages, "messages in immediate, due_at_once, due_spread and tenants; those that are faster get some times as many, due_at_once_30000 ten times")
+	set.IntVar(&o.Messages, "messages", size.messages, "messages in immediate, due_at_once, due_spread and tenants; those that are faster get some times as many, due_at_once_30000 ten times, round_trip 10 for each 3")
 	set.IntVar(&o.Singles, "singles", size.singles, "messages in due_in_2s")
 	set.DurationVar(&o.Steady, "steady", size.steady, "how long steady lasts")
 	set.DurationVar(&o.Streams, "streams", 0, "how long the streams of slow_crm, slow_crm_3, outage and rate_50 last; unless said, a minute where scenarios are named, 15s otherwise")
-	set.IntVar(&o.Pending, "pending", size.pending, "schedules in far_future; a million takes half an hour or more, and 8 GB of disk")
+	set.IntVar(&o.Pending, "pending", size.pending, "schedules in far_future, imported and imported_at_once; a million takes far_future half an hour or more, and 8 GB of disk")
 }

@@ -39,6 +39,14 @@ func (e OperationState) Valid() bool {
 	}
 }
 
+// AckMessages What is done.
+type AckMessages struct {
+	// Receipts Receipts, as pulls have answered them.
+	//
+	// Example: ["rc1_MDE5YTFj"]
+	Receipts Receipts `json:"receipts"`
+}
+
 // Attempt One try, and what came of it.
 type Attempt struct {
 	// At When it began.
@@ -48,6 +56,11 @@ type Attempt struct {
 
 	// Busy A broker asked for less, as 429 does.
 	Busy bool `json:"busy,omitempty,omitzero"`
+
+	// Canary The id of the endpoint's canary, to which it went. Missing: it went to the primary.
+	//
+	// Example: cn_9f2c
+	Canary string `json:"canary,omitempty,omitzero"`
 
 	// Duration How long it took, to the millisecond.
 	//
@@ -91,6 +104,12 @@ type Attempt struct {
 	Status int `json:"status,omitempty,omitzero"`
 }
 
+// AutoRollback When the canary is rolled back by itself: when the part of its attempts that succeed is less than the primary's by more
+// than `margin`, and each side has had at least `minimum` attempts in the same time. What its circuit breaker holds back is
+// no attempt. It is rolled back too, with fewer attempts, when all have failed for half a minute, eight
+// or more.
+type AutoRollback = postdate.AutoRollback
+
 // Backfill The ticks from `from` to `to`, both included.
 type Backfill struct {
 	From time.Time `json:"from"`
@@ -122,6 +141,146 @@ type Calendar = postdate.HolidayCalendar
 type CalendarList struct {
 	Data []Calendar `json:"data"`
 }
+
+// Canary Another url of the endpoint, with a pace and a circuit breaker of its own, for the messages of some entities. Entities,
+// a share or a plan say whose. To change it, give the endpoint another: with the same url it keeps its entities. To
+// remove it, change it to `{}`.
+type Canary struct {
+	// AutoRollback When the canary is rolled back by itself: when the part of its attempts that succeed is less than the primary's by more
+	// than `margin`, and each side has had at least `minimum` attempts in the same time. What its circuit breaker holds back is
+	// no attempt. It is rolled back too, with fewer attempts, when all have failed for half a minute, eight
+	// or more.
+	AutoRollback *AutoRollback `json:"auto_rollback,omitempty"`
+
+	// Entities Whose messages go there, whatever the share.
+	//
+	// Example: ["customer_42"]
+	Entities []string `json:"entities,omitempty,omitzero"`
+
+	// ExcludedEntities Whose messages never do.
+	ExcludedEntities []string `json:"excluded_entities,omitempty,omitzero"`
+
+	// MaxInFlight How many attempts at the canary are under way at once. Without it, the operator's setting holds.
+	//
+	// Example: 10
+	MaxInFlight int `json:"max_in_flight,omitempty,omitzero"`
+
+	// Mirror Everything goes to the primary, and a copy of each first attempt to the canary, with the header `postdate-mirror`. What that answers is counted, and changes nothing. It is never sent again.
+	Mirror bool `json:"mirror,omitempty,omitzero"`
+
+	// Plan How the share grows. It excludes `share`.
+	//
+	// Example: [{"for":"10m","percent":1},{"for":"1h","percent":10},{"percent":100}]
+	Plan []CanaryStep `json:"plan,omitempty,omitzero"`
+
+	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
+	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
+
+	// Share How many of all other entities go there, in 1/10,000: 100 is 1 %. Which they are stays the same as long as the canary does: a share that grows keeps whom it has. Messages without an entity go to the primary.
+	//
+	// Example: 100
+	Share int `json:"share,omitempty,omitzero"`
+
+	// Then What follows the last step of the plan. Default: `hold`.
+	//
+	// Example: promote
+	Then postdate.CanaryEnd `json:"then,omitempty,omitzero"`
+
+	// URL Where its messages go. It is signed with the endpoint's own secret.
+	//
+	// Example: https://crm.example/hooks/next
+	URL string `json:"url,omitempty,omitzero"`
+}
+
+// CanaryHealth The canary beside the primary, over the same time.
+type CanaryHealth = postdate.CanaryHealth
+
+// CanaryShown The canary of an endpoint.
+type CanaryShown struct {
+	// AutoRollback When the canary is rolled back by itself: when the part of its attempts that succeed is less than the primary's by more
+	// than `margin`, and each side has had at least `minimum` attempts in the same time. What its circuit breaker holds back is
+	// no attempt. It is rolled back too, with fewer attempts, when all have failed for half a minute, eight
+	// or more.
+	AutoRollback *AutoRollback `json:"auto_rollback,omitempty"`
+	CreatedAt    time.Time     `json:"created_at"`
+
+	// EndedAt When it was promoted or rolled back.
+	EndedAt time.Time `json:"ended_at,omitempty,omitzero"`
+
+	// Entities Whose messages go there, whatever the share.
+	//
+	// Example: ["customer_42"]
+	Entities []string `json:"entities,omitempty,omitzero"`
+
+	// ExcludedEntities Whose messages never do.
+	ExcludedEntities []string `json:"excluded_entities,omitempty,omitzero"`
+
+	// ID By which entities are chosen: another canary chooses others.
+	//
+	// Example: cn_9f2c
+	ID string `json:"id"`
+
+	// MaxInFlight How many attempts at the canary are under way at once. Without it, the operator's setting holds.
+	//
+	// Example: 10
+	MaxInFlight int `json:"max_in_flight,omitempty,omitzero"`
+
+	// Mirror Everything goes to the primary, and a copy of each first attempt to the canary, with the header `postdate-mirror`. What that answers is counted, and changes nothing. It is never sent again.
+	Mirror bool `json:"mirror,omitempty,omitzero"`
+
+	// Plan How the share grows.
+	//
+	// Example: [{"for":"10m","percent":1},{"for":"1h","percent":10},{"percent":100}]
+	Plan []CanaryStep `json:"plan,omitempty,omitzero"`
+
+	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
+	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
+
+	// Reason Why it is held or was rolled back, where nobody asked for it.
+	//
+	// Example: its plan is done
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Share How many of all other entities go there, now, in 1/10,000.
+	//
+	// Example: 100
+	Share int `json:"share"`
+
+	// State - `running`: it takes its share, which grows by its plan
+	// - `held`: it takes its share, and its plan goes no further
+	// - `promoted`: its url is the endpoint's own
+	// - `rolled_back`: all goes to the primary
+	//
+	//
+	// Example: running
+	State postdate.CanaryState `json:"state"`
+
+	// Step The place in the plan, from 1.
+	//
+	// Example: 2
+	Step int `json:"step,omitempty,omitzero"`
+
+	// StepBeganAt When that step began. It begins again when the endpoint is enabled after it was not.
+	StepBeganAt time.Time `json:"step_began_at,omitempty,omitzero"`
+
+	// Then What follows the last step of the plan. Default: `hold`.
+	//
+	// Example: promote
+	Then postdate.CanaryEnd `json:"then,omitempty,omitzero"`
+
+	// URL Where its messages go. It is signed with the endpoint's own secret.
+	//
+	// Example: https://crm.example/hooks/next
+	URL string `json:"url"`
+}
+
+// CanarySide What came of the attempts at one side. What waits for a permit is none.
+type CanarySide = postdate.CanarySide
+
+// CanaryStep A share that holds for a while.
+type CanaryStep = postdate.CanaryStep
 
 // CancelDeliveries Which deliveries, by at least one filter or by `all`: without a state, all that match and have not ended.
 type CancelDeliveries struct {
@@ -180,8 +339,13 @@ type Cancelled struct {
 // Example: {"mode":"all","within":"1h"}
 type CatchUp = postdate.CatchUp
 
-// ChangeEndpoint What is to change. What is missing stays. An endpoint stays a url or a stream.
+// ChangeEndpoint What is to change. What is missing stays. An endpoint stays a url, a stream or a queue to pull from.
 type ChangeEndpoint struct {
+	// Canary Another url of the endpoint, with a pace and a circuit breaker of its own, for the messages of some entities. Entities,
+	// a share or a plan say whose. To change it, give the endpoint another: with the same url it keeps its entities. To
+	// remove it, change it to `{}`.
+	Canary *Canary `json:"canary,omitempty"`
+
 	// Coalesce Whether, of the messages that wait for their turn, only the newest of each entity and type is sent.
 	Coalesce *bool `json:"coalesce,omitempty"`
 
@@ -197,6 +361,11 @@ type ChangeEndpoint struct {
 	//
 	// Example: {"x-team":"billing"}
 	Headers map[string]string `json:"headers,omitempty,omitzero"`
+
+	// Key Of a stream: another place for the key of the record. Empty: it is the `entity` again.
+	//
+	// Example: /customer/id
+	Key *string `json:"key,omitempty"`
 
 	// MaxInFlight How many attempts at it are under way at once, over all workers. 0: the operator's setting holds again.
 	//
@@ -277,11 +446,111 @@ type ChangeSchedule struct {
 	Type string `json:"type,omitempty,omitzero"`
 }
 
+// ChangeSource What is to change. What is missing stays. `{}` takes `entity` and `retry` back, and `0s` takes `timeout` back.
+type ChangeSource struct {
+	// Answer What the sender wants to read in place of 202.
+	Answer      *FixedAnswer `json:"answer,omitempty"`
+	Deduplicate *[]Locator   `json:"deduplicate,omitempty"`
+
+	// Entity What the entity of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+	// `prefix` and `value`, where nothing is found or looked for. What makes no entity (more than 128 characters, say) is none.
+	Entity  *SourceEntity `json:"entity,omitempty"`
+	Headers *[]string     `json:"headers,omitempty"`
+	Methods []string      `json:"methods,omitempty,omitzero"`
+
+	// Name Example: github
+	Name string `json:"name,omitempty,omitzero"`
+
+	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
+	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
+	Retry *Retry `json:"retry,omitempty"`
+
+	// Timeout `0s`: the endpoint's, or the default, again.
+	//
+	// Example: 15s
+	Timeout *postdate.Duration `json:"timeout,omitempty"`
+
+	// To Where a message goes, to a `url`, to an `endpoint` or to a `stream`. Without a destination it is published to those who are
+	// subscribed when it is due; one that is empty is refused, and so is an empty `url`.
+	To *Destination `json:"to,omitempty"`
+
+	// Type What the type of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+	// `prefix` and `value`, where nothing is found or looked for.
+	Type *SourceType `json:"type,omitempty"`
+
+	// Verify All of it. Without `secrets`, those that there are stay.
+	Verify *postdate.Verification `json:"verify,omitempty"`
+}
+
 // CloudEvent What only CloudEvents have, of an event that came as one.
 type CloudEvent = postdate.CloudEvent
 
-// CreateEndpoint A `url` or a `stream`, and what it wants.
+// Consumption Of a stream from which messages come, and to which none are sent: how that goes in this process. The metrics of each process tell the rest.
+type Consumption struct {
+	// Accepted How many records were accepted since the process started.
+	//
+	// Example: 120000
+	Accepted int64 `json:"accepted"`
+
+	// Lag How many records wait to be taken, as far as this process knows.
+	//
+	// Example: 120
+	Lag *int64 `json:"lag,omitempty"`
+
+	// LastError What went wrong last. Not shown where tenants share the stream.
+	//
+	// Example: topic orders, partition 3, offset 42 was rejected: /type: is missing
+	LastError string `json:"last_error,omitempty,omitzero"`
+
+	// LastErrorAt When that was.
+	LastErrorAt time.Time `json:"last_error_at,omitempty,omitzero"`
+
+	// PerSecond How many records were taken per second, in the last ten.
+	//
+	// Example: 850.5
+	PerSecond float64 `json:"per_second"`
+
+	// Reason Why it does not go on. Not shown where tenants share the stream.
+	//
+	// Example: this tenant may have 1000000 messages pending
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Rejected How many could not be taken.
+	//
+	// Example: 3
+	Rejected int64 `json:"rejected"`
+
+	// State How it goes with a stream from which messages come, as this process saw it last.
+	//
+	// - `unknown`: it is not consumed by this process, or was not reached yet
+	// - `reading`: what comes is taken
+	// - `slowed`: records wait, for a quota, for what waits already, for the engine or for the stream of dead letters
+	// - `stopped`: a record cannot be taken, and holds up those behind it
+	// - `unreachable`: the broker does not answer, or does not have it
+	//
+	//
+	// Example: reading
+	State ConsumptionState `json:"state"`
+}
+
+// ConsumptionState How it goes with a stream from which messages come, as this process saw it last.
+//
+// - `unknown`: it is not consumed by this process, or was not reached yet
+// - `reading`: what comes is taken
+// - `slowed`: records wait, for a quota, for what waits already, for the engine or for the stream of dead letters
+// - `stopped`: a record cannot be taken, and holds up those behind it
+// - `unreachable`: the broker does not answer, or does not have it
+//
+// Example: reading
+type ConsumptionState = postdate.ConsumptionState
+
+// CreateEndpoint A `url`, a `stream` or `pull`, and what it wants.
 type CreateEndpoint struct {
+	// Canary Another url of the endpoint, with a pace and a circuit breaker of its own, for the messages of some entities. Entities,
+	// a share or a plan say whose. To change it, give the endpoint another: with the same url it keeps its entities. To
+	// remove it, change it to `{}`.
+	Canary *Canary `json:"canary,omitempty"`
+
 	// Coalesce Whether, of the messages that wait for their turn, only the newest of each entity and type is sent. The others are cancelled. For receivers that want the last state, not every step.
 	Coalesce bool `json:"coalesce,omitempty,omitzero"`
 
@@ -298,6 +567,11 @@ type CreateEndpoint struct {
 	// Example: {"x-team":"billing"}
 	Headers map[string]string `json:"headers,omitempty,omitzero"`
 
+	// Key Of a stream: where the data have the key of the record, as the name of a member, or as a JSON pointer that begins with `/`. Where it says nothing, or the data have none there, the key is the `entity`, else the id. Records of one key go to one partition of Kafka.
+	//
+	// Example: /customer/id
+	Key string `json:"key,omitempty,omitzero"`
+
 	// MaxInFlight How many attempts at it are under way at once, over all workers. Without it, the operator's setting holds, for each worker process.
 	//
 	// Example: 10
@@ -312,6 +586,11 @@ type CreateEndpoint struct {
 	//
 	// Example: standard
 	Mode Mode `json:"mode,omitempty,omitzero"`
+
+	// Pull Whether nothing is sent to it, in place of a `url`: what it wants waits until it is pulled, by `POST /v1/endpoints/{id}/pull`. It has no `headers`, `timeout` and `mode`. It stays so.
+	//
+	// Example: true
+	Pull bool `json:"pull,omitempty,omitzero"`
 
 	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
 	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
@@ -353,14 +632,20 @@ type CreateEndpoint struct {
 type CreateKey struct {
 	Description string `json:"description,omitempty,omitzero"`
 
+	// Endpoint The one endpoint that a key of scope `pull` opens. Others have none.
+	//
+	// Example: ep_9f2c
+	Endpoint string `json:"endpoint,omitempty,omitzero"`
+
 	// ExpiresAt When it stops to open anything. Never, where it is missing.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
-	// Scope What a key may do. Each includes those before it.
+	// Scope What a key may do. Of the first three each includes those before it.
 	//
 	// - `read`: see
-	// - `write`: send, change and cancel messages. The default
+	// - `write`: send, change and cancel messages, and pull them. The default
 	// - `admin`: change endpoints, keys and secrets
+	// - `pull`: pull messages from one endpoint, and settle them: nothing else
 	//
 	//
 	// Example: write
@@ -453,6 +738,52 @@ type CreateSchedule struct {
 	Type string `json:"type"`
 }
 
+// CreateSource A URL that takes webhooks.
+type CreateSource struct {
+	// Answer What the sender wants to read in place of 202.
+	Answer *FixedAnswer `json:"answer,omitempty"`
+
+	// Deduplicate What together identifies a message. Without it, what the preset's sender calls its id; an empty list is nothing. A request that lacks one of them is a message of its own.
+	Deduplicate *[]Locator `json:"deduplicate,omitempty"`
+
+	// Entity What the entity of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+	// `prefix` and `value`, where nothing is found or looked for. What makes no entity (more than 128 characters, say) is none.
+	Entity *SourceEntity `json:"entity,omitempty"`
+
+	// Headers The headers that are passed on, or `prefix*`. Without it all that may be.
+	//
+	// Example: ["x-github-*","user-agent"]
+	Headers *[]string `json:"headers,omitempty"`
+
+	// Methods The methods that are taken. Without it `POST`, `PUT`, `PATCH` and `DELETE`.
+	//
+	// Example: ["POST"]
+	Methods []string `json:"methods,omitempty,omitzero"`
+
+	// Name Example: github
+	Name string `json:"name"`
+
+	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
+	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
+	Retry *Retry `json:"retry,omitempty"`
+
+	// Timeout How long one attempt may take, in place of the endpoint's; at most 1m. Not without `to`.
+	//
+	// Example: 15s
+	Timeout *postdate.Duration `json:"timeout,omitempty"`
+
+	// To Where a message goes, to a `url`, to an `endpoint` or to a `stream`. Without a destination it is published to those who are
+	// subscribed when it is due; one that is empty is refused, and so is an empty `url`.
+	To *Destination `json:"to,omitempty"`
+
+	// Type What the type of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+	// `prefix` and `value`, where nothing is found or looked for.
+	Type *SourceType `json:"type,omitempty"`
+
+	// Verify How a source knows its sender, by the name of a `preset` or by a `scheme`.
+	Verify Verification `json:"verify"`
+}
+
 // DST What becomes of a local time that clocks skip when they go forward (`gap`), and of one that they show twice when they go
 // back (`overlap`).
 type DST = postdate.DST
@@ -468,6 +799,11 @@ type Delivery struct {
 	// Attempts Every attempt so far, oldest first. Of a long list the oldest are forgotten, and their numbers not given again.
 	Attempts []Attempt `json:"attempts"`
 
+	// Canary The id of the endpoint's canary, where its last attempt went there or it waits there. Its further attempts go there too, unless that is rolled back.
+	//
+	// Example: cn_9f2c
+	Canary string `json:"canary,omitempty,omitzero"`
+
 	// CreatedAt When it was accepted.
 	//
 	// Example: 2026-06-01T12:00:00.123Z
@@ -479,6 +815,11 @@ type Delivery struct {
 	//
 	// Example: {"payment_request":"pr_123"}
 	Data Data `json:"data,omitempty,omitzero"`
+
+	// DataBase64 What a source took in that is not JSON, or that is packed, in place of `data`.
+	//
+	// Example: AAEC
+	DataBase64 string `json:"data_base64,omitempty,omitzero"`
 
 	// DueAt When it is, or was, due.
 	//
@@ -510,6 +851,9 @@ type Delivery struct {
 	//
 	// Example: settlements-2026-12-01
 	Import string `json:"import,omitempty,omitzero"`
+
+	// Inbound How a message came that a source took in. The values of its headers are not shown.
+	Inbound *Inbound `json:"inbound,omitempty"`
 
 	// Link The delivery in the Temporal Web UI, where there is one.
 	//
@@ -678,8 +1022,11 @@ type DestinationShown = postdate.Destination
 // Example: 1h30m
 type Duration = postdate.Duration
 
-// Endpoint A registered receiver, a `url` or a `stream`, and what it wants.
+// Endpoint A registered receiver, a `url`, a `stream` or a queue to pull from, and what it wants.
 type Endpoint struct {
+	// Canary The canary of an endpoint.
+	Canary *CanaryShown `json:"canary,omitempty"`
+
 	// Coalesce Whether only the newest of what waits is sent, by entity and type.
 	Coalesce  bool      `json:"coalesce,omitempty,omitzero"`
 	CreatedAt time.Time `json:"created_at"`
@@ -703,6 +1050,11 @@ type Endpoint struct {
 	// Example: pr_123-expiry
 	ID ID `json:"id"`
 
+	// Key Where the data have the key of the record, of a stream.
+	//
+	// Example: /customer/id
+	Key string `json:"key,omitempty,omitzero"`
+
 	// MaxInFlight Missing where the operator's setting holds.
 	//
 	// Example: 10
@@ -722,6 +1074,9 @@ type Endpoint struct {
 	//
 	// Example: whpk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=
 	PublicKey string `json:"public_key,omitempty,omitzero"`
+
+	// Pull Whether its messages are pulled, in place of a URL.
+	Pull bool `json:"pull,omitempty,omitzero"`
 
 	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
 	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
@@ -792,6 +1147,9 @@ type EndpointState = postdate.EndpointState
 
 // EndpointWithSecret A registered receiver and, this once, the secret of its messages.
 type EndpointWithSecret struct {
+	// Canary The canary of an endpoint.
+	Canary *CanaryShown `json:"canary,omitempty"`
+
 	// Coalesce Whether only the newest of what waits is sent, by entity and type.
 	Coalesce  bool      `json:"coalesce,omitempty,omitzero"`
 	CreatedAt time.Time `json:"created_at"`
@@ -815,6 +1173,11 @@ type EndpointWithSecret struct {
 	// Example: pr_123-expiry
 	ID ID `json:"id"`
 
+	// Key Where the data have the key of the record, of a stream.
+	//
+	// Example: /customer/id
+	Key string `json:"key,omitempty,omitzero"`
+
 	// MaxInFlight Missing where the operator's setting holds.
 	//
 	// Example: 10
@@ -834,6 +1197,9 @@ type EndpointWithSecret struct {
 	//
 	// Example: whpk_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=
 	PublicKey string `json:"public_key,omitempty,omitzero"`
+
+	// Pull Whether its messages are pulled, in place of a URL.
+	Pull bool `json:"pull,omitempty,omitzero"`
 
 	// RateLimit How many attempts begin in a time, over all workers: `per_second` or `per_minute`, from 1 a minute to 10,000 a
 	// second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
@@ -993,10 +1359,18 @@ type EventStatus struct {
 	//
 	//
 	// Example: {"payment_request":"pr_123"}
-	Data       Data            `json:"data,omitempty,omitzero"`
+	Data Data `json:"data,omitempty,omitzero"`
+
+	// DataBase64 What a source took in that is not JSON, or that is packed, in place of `data`.
+	//
+	// Example: AAEC
+	DataBase64 string          `json:"data_base64,omitempty,omitzero"`
 	Deliveries []EventDelivery `json:"deliveries"`
 	Entity     string          `json:"entity,omitempty,omitzero"`
 	ID         string          `json:"id"`
+
+	// Inbound How a message came that a source took in. The values of its headers are not shown.
+	Inbound *Inbound `json:"inbound,omitempty"`
 
 	// Link The execution in the Temporal Web UI in which the event was accepted. Events without ids of their own share it.
 	//
@@ -1004,6 +1378,19 @@ type EventStatus struct {
 	Link      string    `json:"link,omitempty,omitzero"`
 	Timestamp time.Time `json:"timestamp"`
 	Type      string    `json:"type"`
+}
+
+// ExtendLeases What takes longer.
+type ExtendLeases struct {
+	// Lease How long the leases last, from now on: from 1s to 12h.
+	//
+	// Example: 5m
+	Lease postdate.Duration `json:"lease"`
+
+	// Receipts Receipts, as pulls have answered them.
+	//
+	// Example: ["rc1_MDE5YTFj"]
+	Receipts Receipts `json:"receipts"`
 }
 
 // FieldError defines model for FieldError.
@@ -1016,6 +1403,9 @@ type FieldError struct {
 	// Example: /delay
 	Pointer string `json:"pointer"`
 }
+
+// FixedAnswer What the sender wants to read in place of 202.
+type FixedAnswer = postdate.FixedAnswer
 
 // Health How an endpoint takes what it is sent, over all workers.
 type Health = postdate.Health
@@ -1061,6 +1451,13 @@ type ImportedLine struct {
 	// Example: pr_123-expiry
 	ID string `json:"id,omitempty,omitzero"`
 
+	// NextAttemptAt When it is sent, where it was created and that is more than a minute after it is due, since many of the
+	// tenant's are due at that moment.
+	//
+	//
+	// Example: 2027-01-01T09:02:15Z
+	NextAttemptAt time.Time `json:"next_attempt_at,omitempty,omitzero"`
+
 	// Code The kind of problem, as in `Problem`.
 	//
 	// Example: invalid
@@ -1073,10 +1470,40 @@ type ImportedLine struct {
 	Errors []FieldError `json:"errors,omitempty,omitzero"`
 }
 
+// Inbound How a message came that a source took in. The values of its headers are not shown.
+type Inbound struct {
+	// ContentType Example: application/json
+	ContentType string `json:"content_type,omitempty,omitzero"`
+
+	// Headers The names of the headers that are passed on.
+	//
+	// Example: ["X-Github-Event"]
+	Headers []string `json:"headers,omitempty,omitzero"`
+
+	// Method Example: POST
+	Method string `json:"method"`
+
+	// Path What followed the source's own path.
+	//
+	// Example: /orders
+	Path string `json:"path,omitempty,omitzero"`
+
+	// Query Example: shop=1
+	Query string `json:"query,omitempty,omitzero"`
+
+	// Source Example: src_9f2c
+	Source string `json:"source"`
+}
+
 // Key What callers show.
 type Key struct {
 	CreatedAt   time.Time `json:"created_at"`
 	Description string    `json:"description,omitempty,omitzero"`
+
+	// Endpoint The one endpoint that it opens, of scope `pull`.
+	//
+	// Example: ep_9f2c
+	Endpoint string `json:"endpoint,omitempty,omitzero"`
 
 	// ExpiresAt Missing where it never does.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
@@ -1089,11 +1516,12 @@ type Key struct {
 	// Example: pdk_acme_ABCDEF
 	Prefix string `json:"prefix"`
 
-	// Scope What a key may do. Each includes those before it.
+	// Scope What a key may do. Of the first three each includes those before it.
 	//
 	// - `read`: see
-	// - `write`: send, change and cancel messages. The default
+	// - `write`: send, change and cancel messages, and pull them. The default
 	// - `admin`: change endpoints, keys and secrets
+	// - `pull`: pull messages from one endpoint, and settle them: nothing else
 	//
 	//
 	// Example: write
@@ -1109,6 +1537,11 @@ type KeyList struct {
 type KeyWithText struct {
 	CreatedAt   time.Time `json:"created_at"`
 	Description string    `json:"description,omitempty,omitzero"`
+
+	// Endpoint The one endpoint that it opens, of scope `pull`.
+	//
+	// Example: ep_9f2c
+	Endpoint string `json:"endpoint,omitempty,omitzero"`
 
 	// ExpiresAt Missing where it never does.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
@@ -1126,11 +1559,12 @@ type KeyWithText struct {
 	// Example: pdk_acme_ABCDEF
 	Prefix string `json:"prefix"`
 
-	// Scope What a key may do. Each includes those before it.
+	// Scope What a key may do. Of the first three each includes those before it.
 	//
 	// - `read`: see
-	// - `write`: send, change and cancel messages. The default
+	// - `write`: send, change and cancel messages, and pull them. The default
 	// - `admin`: change endpoints, keys and secrets
+	// - `pull`: pull messages from one endpoint, and settle them: nothing else
 	//
 	//
 	// Example: write
@@ -1142,6 +1576,9 @@ type KeyWithText struct {
 // Example: http://127.0.0.1:8233/namespaces/default/workflows/schedule%2Fdefault%2Fpr_123-expiry/0197a1c5-6a66-7c1e-9a68-b1b7fcb1ce10/history
 type Link = string
 
+// Locator Where in a request a value is found. One of them is given.
+type Locator = postdate.Locator
+
 // Mode In which form it gets its messages.
 //
 // - `standard`: Standard Webhooks, `{"type","timestamp","data"}`
@@ -1151,8 +1588,27 @@ type Link = string
 // Example: standard
 type Mode = postdate.Mode
 
+// NackMessages What could not be handled.
+type NackMessages struct {
+	// Reason Why, for people. It stands in the log of attempts.
+	//
+	// Example: the ledger is locked
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Receipts Receipts, as pulls have answered them.
+	//
+	// Example: ["rc1_MDE5YTFj"]
+	Receipts Receipts `json:"receipts"`
+
+	// RetryAfter How long it is not to come again, at least. At most a day.
+	//
+	// Example: 30s
+	RetryAfter postdate.Duration `json:"retry_after,omitempty,omitzero"`
+}
+
 // Operation One thing done to many deliveries.
 type Operation struct {
+	// Done To how many it was done. Of a cancellation whose worker died: how many have been cancelled since it began.
 	Done int `json:"done"`
 
 	// Failed The engine refused it.
@@ -1299,6 +1755,75 @@ type PublishedBatch struct {
 	Data []EventResult `json:"data"`
 }
 
+// PullRequest How much is wanted, and for how long.
+type PullRequest struct {
+	// Lease How long they are leased. Default 1m, from 1s to 12h.
+	//
+	// Example: 60s
+	Lease postdate.Duration `json:"lease,omitempty,omitzero"`
+
+	// Max How many messages at most.
+	//
+	// Example: 10
+	Max int `json:"max,omitempty,omitzero"`
+
+	// Wait How long to wait for the first. Default 0s, at most 1m.
+	//
+	// Example: 20s
+	Wait postdate.Duration `json:"wait,omitempty,omitzero"`
+}
+
+// PulledMessage A message that is leased.
+type PulledMessage struct {
+	// Attempt The number of this attempt.
+	Attempt int `json:"attempt"`
+
+	// Data What the receiver gets: any JSON value. It is never looked into; its numbers, its keys and their order are
+	// kept.
+	//
+	//
+	// Example: {"payment_request":"pr_123"}
+	Data Data `json:"data"`
+
+	// Delivery The id of the delivery.
+	//
+	// Example: evt_1.ep_9f2c
+	Delivery string `json:"delivery"`
+
+	// Entity Example: customer_42
+	Entity string `json:"entity,omitempty,omitzero"`
+
+	// ExpiresAt When it is of no use any more. Missing where it never is.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// ID The message's id: the same in every attempt.
+	//
+	// Example: evt_1
+	ID string `json:"id"`
+
+	// LeaseUntil Until when nobody else gets it.
+	LeaseUntil time.Time `json:"lease_until"`
+
+	// Receipt By which it is acknowledged. It ends with the lease.
+	//
+	// Example: rc1_MDE5YTFj
+	Receipt string `json:"receipt"`
+
+	// Timestamp When it happened, or was due.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Traceparent The trace that it belongs to.
+	Traceparent string `json:"traceparent,omitempty,omitzero"`
+
+	// Type Example: payment_request.expired
+	Type string `json:"type"`
+}
+
+// PulledMessages What was leased, oldest first.
+type PulledMessages struct {
+	Messages []PulledMessage `json:"messages"`
+}
+
 // PutCalendar Days on which nothing is due.
 type PutCalendar struct {
 	Dates   []Holiday          `json:"dates"`
@@ -1347,9 +1872,51 @@ type Quotas struct {
 // second. What is due beyond it waits for its turn. To remove the limit of an endpoint, change it to `{}`.
 type RateLimit = postdate.RateLimit
 
+// Receipts Receipts, as pulls have answered them.
+//
+// Example: ["rc1_MDE5YTFj"]
+type Receipts = []string
+
 // Recurrence When a schedule is due again and again: by one of `cron`, `every` and `rrule`. The rules are in
 // [docs/calendar.md](https://github.com/postdate/postdate/blob/main/docs/calendar.md).
 type Recurrence = postdate.Recurrence
+
+// Rejected A request that was not taken.
+type Rejected struct {
+	// At Example: 2026-06-01T12:00:00Z
+	At time.Time `json:"at"`
+
+	// Detail Example: no signature in X-Hub-Signature-256 is right
+	Detail string `json:"detail"`
+
+	// From The address that it came from.
+	//
+	// Example: 192.0.2.7
+	From string `json:"from"`
+
+	// Method Example: POST
+	Method string `json:"method"`
+
+	// Reason For programs.
+	//
+	// Example: bad_signature
+	Reason string `json:"reason"`
+
+	// Status Example: 401
+	Status int `json:"status"`
+}
+
+// RejectedList What a source did not take.
+type RejectedList struct {
+	// Counts How many there were, by their reason, since this process started.
+	//
+	// Example: {"bad_signature":3}
+	Counts map[string]int `json:"counts"`
+	Data   []Rejected     `json:"data"`
+
+	// Since Example: 2026-06-01T12:00:00Z
+	Since time.Time `json:"since"`
+}
 
 // Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
 // grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
@@ -1394,6 +1961,14 @@ type RotateSecret struct {
 	Secret OwnSecret `json:"secret,omitempty,omitzero"`
 }
 
+// RotateToken How to change over.
+type RotateToken struct {
+	// Overlap How long the old URL is still taken. Default 24h, at most 30 days.
+	//
+	// Example: 24h
+	Overlap *postdate.Duration `json:"overlap,omitempty"`
+}
+
 // RotatedSecret What messages are signed with from now on.
 type RotatedSecret struct {
 	// Overlap A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
@@ -1410,6 +1985,17 @@ type RotatedSecret struct {
 	//
 	// Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
 	Secret string `json:"secret,omitempty,omitzero"`
+}
+
+// RotatedToken The URL from now on.
+type RotatedToken struct {
+	// Overlap A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
+	//
+	// Example: 1h30m
+	Overlap Duration `json:"overlap"`
+
+	// Path Example: /in/pdi_default_GMRTGMZUGU3DOOBZGAYTEMZUGU_N5XGKZA
+	Path string `json:"path"`
 }
 
 // ScheduleBatch Schedules to create.
@@ -1429,6 +2015,13 @@ type ScheduleResult struct {
 	//
 	// Example: pr_123-expiry
 	ID string `json:"id,omitempty,omitzero"`
+
+	// NextAttemptAt When it is sent, where it was created and that is more than a minute after it is due, since many of the
+	// tenant's are due at that moment.
+	//
+	//
+	// Example: 2027-01-01T09:02:15Z
+	NextAttemptAt time.Time `json:"next_attempt_at,omitempty,omitzero"`
 
 	// Code The kind of problem, as in `Problem`.
 	//
@@ -1452,19 +2045,194 @@ type ScheduledBatch struct {
 // Example: v1
 type Scheme = postdate.Scheme
 
-// Scope What a key may do. Each includes those before it.
+// Scope What a key may do. Of the first three each includes those before it.
 //
 // - `read`: see
-// - `write`: send, change and cancel messages. The default
+// - `write`: send, change and cancel messages, and pull them. The default
 // - `admin`: change endpoints, keys and secrets
+// - `pull`: pull messages from one endpoint, and settle them: nothing else
 //
 // Example: write
 type Scope = postdate.Scope
+
+// SettledReceipt What became of a receipt.
+type SettledReceipt struct {
+	// LeaseUntil Until when it is leased now, where that was extended.
+	LeaseUntil *time.Time `json:"lease_until,omitempty"`
+	Receipt    string     `json:"receipt"`
+
+	// Result The first three say that what was asked for is done.
+	//
+	// - `acknowledged`
+	// - `nacked`
+	// - `extended`
+	// - `lease_ended`: the lease was over, or settled otherwise. The message comes again, has come again, or has ended
+	// - `cancelled`: the delivery was cancelled while it was leased
+	// - `unknown`: this endpoint has given no such receipt, or long ago
+	Result postdate.SettleResult `json:"result"`
+}
+
+// SettledReceipts What became of each receipt, in their order.
+type SettledReceipts struct {
+	Results []SettledReceipt `json:"results"`
+}
+
+// SignatureScheme How a sender signs that no preset knows.
+type SignatureScheme = postdate.SignatureScheme
 
 // SigningSecret By which messages to bare URLs are signed and verified.
 type SigningSecret struct {
 	// Secret Example: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
 	Secret string `json:"secret"`
+}
+
+// Source A URL that takes webhooks.
+type Source struct {
+	// Answer What the sender wants to read in place of 202.
+	Answer *FixedAnswer `json:"answer,omitempty"`
+
+	// CreatedAt Example: 2026-06-01T12:00:00Z
+	CreatedAt time.Time `json:"created_at"`
+
+	// Deduplicate What together identifies a message; of several lists the first counts that a request has all of.
+	Deduplicate [][]Locator `json:"deduplicate"`
+
+	// Entity What the entity of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+	// `prefix` and `value`, where nothing is found or looked for. What makes no entity (more than 128 characters, say) is none.
+	Entity *SourceEntity `json:"entity,omitempty"`
+
+	// Headers Example: ["x-github-*"]
+	Headers []string `json:"headers,omitempty,omitzero"`
+
+	// ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
+	//
+	// Example: pr_123-expiry
+	ID ID `json:"id"`
+
+	// Methods Example: ["POST"]
+	Methods []string `json:"methods,omitempty,omitzero"`
+
+	// Name Example: github
+	Name string `json:"name"`
+
+	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
+	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
+	Retry *Retry `json:"retry,omitempty"`
+
+	// Timeout A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
+	//
+	// Example: 1h30m
+	Timeout Duration `json:"timeout,omitempty,omitzero"`
+
+	// To Where a message goes. It is empty where it is published to those who are subscribed when it is due.
+	To DestinationShown `json:"to"`
+
+	// Tokens The URLs that are taken, by the beginnings of their tokens, newest first.
+	Tokens []SourceToken `json:"tokens"`
+
+	// Type What the type of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+	// `prefix` and `value`, where nothing is found or looked for.
+	Type SourceType `json:"type"`
+
+	// UpdatedAt Example: 2026-06-01T12:00:00Z
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Verify How a source knows its sender, without the secrets.
+	Verify VerificationShown `json:"verify"`
+
+	// Warnings What it goes by that its signatures do not cover.
+	//
+	// Example: ["deduplicate: the header X-GitHub-Delivery is not covered by the signature"]
+	Warnings []string `json:"warnings,omitempty,omitzero"`
+}
+
+// SourceEntity What the entity of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+// `prefix` and `value`, where nothing is found or looked for. What makes no entity (more than 128 characters, say) is none.
+type SourceEntity = postdate.EntityRule
+
+// SourceList All sources of a tenant.
+type SourceList struct {
+	Data []Source `json:"data"`
+}
+
+// SourceToken One URL of a source.
+type SourceToken struct {
+	// Prefix Example: pdi_default_GMRTGM
+	Prefix string `json:"prefix"`
+
+	// Until Until when it is taken. The newest has no end.
+	//
+	// Example: 2026-06-02T12:00:00Z
+	Until time.Time `json:"until,omitempty,omitzero"`
+}
+
+// SourceType What the type of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+// `prefix` and `value`, where nothing is found or looked for.
+type SourceType = postdate.TypeRule
+
+// SourceWithPath A URL that takes webhooks, in the one answer that shows it.
+type SourceWithPath struct {
+	// Answer What the sender wants to read in place of 202.
+	Answer *FixedAnswer `json:"answer,omitempty"`
+
+	// CreatedAt Example: 2026-06-01T12:00:00Z
+	CreatedAt time.Time `json:"created_at"`
+
+	// Deduplicate What together identifies a message; of several lists the first counts that a request has all of.
+	Deduplicate [][]Locator `json:"deduplicate"`
+
+	// Entity What the entity of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+	// `prefix` and `value`, where nothing is found or looked for. What makes no entity (more than 128 characters, say) is none.
+	Entity *SourceEntity `json:"entity,omitempty"`
+
+	// Headers Example: ["x-github-*"]
+	Headers []string `json:"headers,omitempty,omitzero"`
+
+	// ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
+	//
+	// Example: pr_123-expiry
+	ID ID `json:"id"`
+
+	// Methods Example: ["POST"]
+	Methods []string `json:"methods,omitempty,omitzero"`
+
+	// Name Example: github
+	Name string `json:"name"`
+
+	// Path What follows this server's address.
+	//
+	// Example: /in/pdi_default_GMRTGMZUGU3DOOBZGAYTEMZUGU_N5XGKZA
+	Path string `json:"path"`
+
+	// Retry When a failed attempt is made again: after the waits of `schedule`, one after another, or after waits that
+	// grow from `initial` by `factor`. Without any of these: ten attempts in a little over three days.
+	Retry *Retry `json:"retry,omitempty"`
+
+	// Timeout A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
+	//
+	// Example: 1h30m
+	Timeout Duration `json:"timeout,omitempty,omitzero"`
+
+	// To Where a message goes. It is empty where it is published to those who are subscribed when it is due.
+	To DestinationShown `json:"to"`
+
+	// Tokens The URLs that are taken, by the beginnings of their tokens, newest first.
+	Tokens []SourceToken `json:"tokens"`
+
+	// Type What the type of a message is: `prefix` and what is found in the `header`, by the `pointer` or in the `query`; or
+	// `prefix` and `value`, where nothing is found or looked for.
+	Type SourceType `json:"type"`
+
+	// UpdatedAt Example: 2026-06-01T12:00:00Z
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Verify How a source knows its sender, without the secrets.
+	Verify VerificationShown `json:"verify"`
+
+	// Warnings What it goes by that its signatures do not cover.
+	//
+	// Example: ["deduplicate: the header X-GitHub-Delivery is not covered by the signature"]
+	Warnings []string `json:"warnings,omitempty,omitzero"`
 }
 
 // State Where a delivery stands.
@@ -1506,6 +2274,9 @@ type Status struct {
 type Stream struct {
 	// AsOf When the broker was asked last.
 	AsOf time.Time `json:"as_of,omitempty,omitzero"`
+
+	// Consumption Of a stream from which messages come, and to which none are sent: how that goes in this process. The metrics of each process tell the rest.
+	Consumption *Consumption `json:"consumption,omitempty"`
 
 	// Kind The kind of broker.
 	//
@@ -1573,6 +2344,19 @@ type StreamReadiness struct {
 // Example: ready
 type StreamState = postdate.StreamState
 
+// Taken A message that a source took.
+type Taken struct {
+	// Duplicate Whether it had been taken before.
+	//
+	// Example: false
+	Duplicate bool `json:"duplicate"`
+
+	// ID The message's id, which receivers get as `webhook-id`.
+	//
+	// Example: in_5f2b8a0f6f0c4f0b9a3c0b1d2e3f4a5b
+	ID string `json:"id"`
+}
+
 // TestResult What came of a test.
 type TestResult struct {
 	// Attempt One try, and what came of it.
@@ -1597,6 +2381,34 @@ type Ticks struct {
 	//
 	// Example: 3
 	Passed int `json:"passed"`
+}
+
+// Verification How a source knows its sender, by the name of a `preset` or by a `scheme`.
+type Verification = postdate.Verification
+
+// VerificationShown How a source knows its sender, without the secrets.
+type VerificationShown struct {
+	// Header Example: x-api-key
+	Header string `json:"header,omitempty,omitzero"`
+
+	// Preset Example: github
+	Preset string `json:"preset,omitempty,omitzero"`
+
+	// Scheme How a sender signs that no preset knows.
+	Scheme *SignatureScheme `json:"scheme,omitempty"`
+
+	// Secrets How many there are.
+	//
+	// Example: 1
+	Secrets int `json:"secrets"`
+
+	// Tolerance A length of time, as Go writes it (`90s`, `1h30m`) or as ISO 8601 does (`PT90S`, `P2D`).
+	//
+	// Example: 1h30m
+	Tolerance Duration `json:"tolerance,omitempty,omitzero"`
+
+	// URL Example: https://hooks.example/in/pdi_default_GMRT
+	URL string `json:"url,omitempty,omitzero"`
 }
 
 // CalendarName Example: br-banks
@@ -1746,6 +2558,13 @@ type ImportSchedulesParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// CreateSourceParams defines parameters for CreateSource.
+type CreateSourceParams struct {
+	// IdempotencyKey Makes a request without an `id` safe to repeat: the same key finds what the first request made. It is not
+	// looked at where the body has an `id`. In quotes, as its draft writes it, a key is the same as without.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // CreateCalendarJSONRequestBody defines body for CreateCalendar for application/json ContentType.
 type CreateCalendarJSONRequestBody = Calendar
 
@@ -1766,6 +2585,18 @@ type CreateEndpointJSONRequestBody = CreateEndpoint
 
 // ChangeEndpointJSONRequestBody defines body for ChangeEndpoint for application/json ContentType.
 type ChangeEndpointJSONRequestBody = ChangeEndpoint
+
+// AckMessagesJSONRequestBody defines body for AckMessages for application/json ContentType.
+type AckMessagesJSONRequestBody = AckMessages
+
+// ExtendLeasesJSONRequestBody defines body for ExtendLeases for application/json ContentType.
+type ExtendLeasesJSONRequestBody = ExtendLeases
+
+// NackMessagesJSONRequestBody defines body for NackMessages for application/json ContentType.
+type NackMessagesJSONRequestBody = NackMessages
+
+// PullMessagesJSONRequestBody defines body for PullMessages for application/json ContentType.
+type PullMessagesJSONRequestBody = PullRequest
 
 // RotateEndpointSecretJSONRequestBody defines body for RotateEndpointSecret for application/json ContentType.
 type RotateEndpointSecretJSONRequestBody = RotateSecret
@@ -1799,6 +2630,15 @@ type PauseScheduleJSONRequestBody = PauseSchedule
 
 // RotateSigningSecretJSONRequestBody defines body for RotateSigningSecret for application/json ContentType.
 type RotateSigningSecretJSONRequestBody = RotateSecret
+
+// CreateSourceJSONRequestBody defines body for CreateSource for application/json ContentType.
+type CreateSourceJSONRequestBody = CreateSource
+
+// ChangeSourceJSONRequestBody defines body for ChangeSource for application/json ContentType.
+type ChangeSourceJSONRequestBody = ChangeSource
+
+// RotateSourceTokenJSONRequestBody defines body for RotateSourceToken for application/json ContentType.
+type RotateSourceTokenJSONRequestBody = RotateToken
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -2118,6 +2958,68 @@ type ClientInterface interface {
 	// Corresponds with PATCH /v1/endpoints/{id} (the `ChangeEndpoint` operationId).
 	ChangeEndpoint(ctx context.Context, id ID, body ChangeEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// AckMessagesWithBody Acknowledge messages
+	//
+	// Says that messages are done: their deliveries are `delivered`. Repeated it is answered alike. A receipt whose lease has ended
+	// is answered so, in its place, and acknowledges nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/endpoints/{id}/ack (the `AckMessages` operationId).
+	AckMessagesWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AckMessages Acknowledge messages
+	//
+	// Says that messages are done: their deliveries are `delivered`. Repeated it is answered alike. A receipt whose lease has ended
+	// is answered so, in its place, and acknowledges nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/endpoints/{id}/ack (the `AckMessages` operationId).
+	AckMessages(ctx context.Context, id ID, body AckMessagesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// HoldCanary Hold a canary
+	//
+	// Keeps the canary as it is: its plan goes no further. It is still rolled back by itself, where `auto_rollback` says so.
+	// To go on, give the endpoint a canary of the same url with the rest of the plan: that keeps its entities.
+	//
+	// Corresponds with POST /v1/endpoints/{id}/canary/hold (the `HoldCanary` operationId).
+	HoldCanary(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PromoteCanary Promote a canary
+	//
+	// Makes the canary's url the endpoint's own, for all of its messages. The endpoint's pace stays as it is. What waits for the
+	// canary waits for the endpoint from then on. Repeating it changes nothing; a canary that was rolled back is a conflict.
+	//
+	// Corresponds with POST /v1/endpoints/{id}/canary/promote (the `PromoteCanary` operationId).
+	PromoteCanary(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RollbackCanary Roll a canary back
+	//
+	// Sends everything to the primary again. Deliveries whose last attempt went to the canary, and those that wait for it, go on at
+	// the primary. Repeating it changes nothing; a canary that was promoted is a conflict.
+	//
+	// Corresponds with POST /v1/endpoints/{id}/canary/rollback (the `RollbackCanary` operationId).
+	RollbackCanary(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExtendLeasesWithBody Extend leases
+	//
+	// Makes leases last longer, counted from now.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/endpoints/{id}/extend (the `ExtendLeases` operationId).
+	ExtendLeasesWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExtendLeases Extend leases
+	//
+	// Makes leases last longer, counted from now.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/endpoints/{id}/extend (the `ExtendLeases` operationId).
+	ExtendLeases(ctx context.Context, id ID, body ExtendLeasesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetEndpointHealth Get an endpoint's health
 	//
 	// Answers how it takes what it is sent: whether its circuit breaker lets attempts through, its pace now and at
@@ -2126,12 +3028,62 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/endpoints/{id}/health (the `GetEndpointHealth` operationId).
 	GetEndpointHealth(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// NackMessagesWithBody Return messages
+	//
+	// Says that messages could not be handled: each is an attempt that failed. It comes again after the wait of the endpoint's retry
+	// policy, and not before `retry_after`. Repeated it is answered alike.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/endpoints/{id}/nack (the `NackMessages` operationId).
+	NackMessagesWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// NackMessages Return messages
+	//
+	// Says that messages could not be handled: each is an attempt that failed. It comes again after the wait of the endpoint's retry
+	// policy, and not before `retry_after`. Repeated it is answered alike.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/endpoints/{id}/nack (the `NackMessages` operationId).
+	NackMessages(ctx context.Context, id ID, body NackMessagesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PauseEndpoint Pause an endpoint
 	//
 	// Sends nothing to it from now on. Deliveries that become due are parked.
 	//
 	// Corresponds with POST /v1/endpoints/{id}/pause (the `PauseEndpoint` operationId).
 	PauseEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PullMessagesWithBody Pull messages
+	//
+	// Leases messages of an endpoint with `pull`, oldest first. Whoever gets them has them until `lease_until`, and says what
+	// became of them by `ack`, `nack` or `extend`. What is not acknowledged by then comes again, as an attempt that failed: after
+	// the wait of the endpoint's retry policy, and at last it is a dead letter.
+	//
+	// Where nothing can be pulled it waits for up to `wait`, and answers as soon as something comes. No more than the endpoint's
+	// `max_in_flight` are leased at once, nor more than its `rate_limit` allows. While the endpoint is paused nothing comes. Each
+	// message comes at least once.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/endpoints/{id}/pull (the `PullMessages` operationId).
+	PullMessagesWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PullMessages Pull messages
+	//
+	// Leases messages of an endpoint with `pull`, oldest first. Whoever gets them has them until `lease_until`, and says what
+	// became of them by `ack`, `nack` or `extend`. What is not acknowledged by then comes again, as an attempt that failed: after
+	// the wait of the endpoint's retry policy, and at last it is a dead letter.
+	//
+	// Where nothing can be pulled it waits for up to `wait`, and answers as soon as something comes. No more than the endpoint's
+	// `max_in_flight` are leased at once, nor more than its `rate_limit` allows. While the endpoint is paused nothing comes. Each
+	// message comes at least once.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/endpoints/{id}/pull (the `PullMessages` operationId).
+	PullMessages(ctx context.Context, id ID, body PullMessagesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ResumeEndpoint Resume an endpoint
 	//
@@ -2412,7 +3364,8 @@ type ClientInterface interface {
 	//
 	// With `import` or an `Idempotency-Key` the same file can be sent again, and makes nothing twice: the ids of lines without
 	// one follow from the key, or else from the import's name, and from the number of the line. What was made before is answered
-	// with 200, and a line that is another one by now with 409. Blank lines are counted and not answered: put one in place
+	// with 200, and a line that is another one by now with 409. Lines without an `id` that come together and are due within the
+	// same second share executions, and are far faster than those with one. Blank lines are counted and not answered: put one in place
 	// of each line that need not be sent again, and the numbers stay.
 	//
 	// An import that has a name can be listed, counted, cancelled and put off as one: `import` is a filter wherever others
@@ -2586,9 +3539,104 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
 	RotateSigningSecret(ctx context.Context, body RotateSigningSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListSources List sources
+	//
+	// All of the tenant's, in the order in which they were registered.
+	//
+	// Corresponds with GET /v1/sources (the `ListSources` operationId).
+	ListSources(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSourceWithBody Register a source
+	//
+	// Makes a URL that takes one sender's webhooks: verifies them, drops copies, keeps them, and passes them on at the pace of
+	// where they go. The answer shows its `path`, which is not shown again: give the sender this server's address and that
+	// path. See [docs/inbound.md](https://github.com/postdate/postdate/blob/main/docs/inbound.md).
+	//
+	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no path. A tenant has at most
+	// 100 sources.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/sources (the `CreateSource` operationId).
+	CreateSourceWithBody(ctx context.Context, params *CreateSourceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSource Register a source
+	//
+	// Makes a URL that takes one sender's webhooks: verifies them, drops copies, keeps them, and passes them on at the pace of
+	// where they go. The answer shows its `path`, which is not shown again: give the sender this server's address and that
+	// path. See [docs/inbound.md](https://github.com/postdate/postdate/blob/main/docs/inbound.md).
+	//
+	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no path. A tenant has at most
+	// 100 sources.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/sources (the `CreateSource` operationId).
+	CreateSource(ctx context.Context, params *CreateSourceParams, body CreateSourceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteSource Delete a source
+	//
+	// Its URL answers 404 from now on. What it has accepted is delivered all the same.
+	//
+	// Corresponds with DELETE /v1/sources/{id} (the `DeleteSource` operationId).
+	DeleteSource(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSource Get a source
+	//
+	// Corresponds with GET /v1/sources/{id} (the `GetSource` operationId).
+	GetSource(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeSourceWithBody Change a source
+	//
+	// Changes what is given. It holds for what comes afterwards.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/sources/{id} (the `ChangeSource` operationId).
+	ChangeSourceWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeSource Change a source
+	//
+	// Changes what is given. It holds for what comes afterwards.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/sources/{id} (the `ChangeSource` operationId).
+	ChangeSource(ctx context.Context, id ID, body ChangeSourceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRejected List what was rejected
+	//
+	// Lists the last requests to the source that were not taken, newest first, as the process that answers remembers them:
+	// at most 50, of which it notes ten at once and then one a second. They are counted all. Nothing of a request's body is
+	// kept.
+	//
+	// Corresponds with GET /v1/sources/{id}/rejected (the `ListRejected` operationId).
+	ListRejected(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateSourceTokenWithBody Replace the URL
+	//
+	// Makes a new `path`, and shows it this once. The old one is taken too until the overlap is over, so that the sender can
+	// change over.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/sources/{id}/rotate_token (the `RotateSourceToken` operationId).
+	RotateSourceTokenWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateSourceToken Replace the URL
+	//
+	// Makes a new `path`, and shows it this once. The old one is taken too until the overlap is over, so that the sender can
+	// change over.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/sources/{id}/rotate_token (the `RotateSourceToken` operationId).
+	RotateSourceToken(ctx context.Context, id ID, body RotateSourceTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListStreams List streams
 	//
-	// Those that the tenant may use, and how they are. The operator configures them, by `POSTDATE_STREAMS`.
+	// Those that the tenant may use, and how they are. Some have a `consumption`: from them messages come, and none are sent
+	// to them. The operator configures them, by `POSTDATE_STREAMS`.
 	//
 	// Corresponds with GET /v1/streams (the `ListStreams` operationId).
 	ListStreams(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3105,6 +4153,138 @@ func (c *Client) ChangeEndpoint(ctx context.Context, id ID, body ChangeEndpointJ
 	return c.Client.Do(req)
 }
 
+// AckMessagesWithBody Acknowledge messages
+//
+// Says that messages are done: their deliveries are `delivered`. Repeated it is answered alike. A receipt whose lease has ended
+// is answered so, in its place, and acknowledges nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/endpoints/{id}/ack (the `AckMessages` operationId).
+func (c *Client) AckMessagesWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAckMessagesRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AckMessages Acknowledge messages
+//
+// Says that messages are done: their deliveries are `delivered`. Repeated it is answered alike. A receipt whose lease has ended
+// is answered so, in its place, and acknowledges nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/endpoints/{id}/ack (the `AckMessages` operationId).
+func (c *Client) AckMessages(ctx context.Context, id ID, body AckMessagesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAckMessagesRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// HoldCanary Hold a canary
+//
+// Keeps the canary as it is: its plan goes no further. It is still rolled back by itself, where `auto_rollback` says so.
+// To go on, give the endpoint a canary of the same url with the rest of the plan: that keeps its entities.
+//
+// Corresponds with POST /v1/endpoints/{id}/canary/hold (the `HoldCanary` operationId).
+func (c *Client) HoldCanary(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHoldCanaryRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PromoteCanary Promote a canary
+//
+// Makes the canary's url the endpoint's own, for all of its messages. The endpoint's pace stays as it is. What waits for the
+// canary waits for the endpoint from then on. Repeating it changes nothing; a canary that was rolled back is a conflict.
+//
+// Corresponds with POST /v1/endpoints/{id}/canary/promote (the `PromoteCanary` operationId).
+func (c *Client) PromoteCanary(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPromoteCanaryRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RollbackCanary Roll a canary back
+//
+// Sends everything to the primary again. Deliveries whose last attempt went to the canary, and those that wait for it, go on at
+// the primary. Repeating it changes nothing; a canary that was promoted is a conflict.
+//
+// Corresponds with POST /v1/endpoints/{id}/canary/rollback (the `RollbackCanary` operationId).
+func (c *Client) RollbackCanary(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRollbackCanaryRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExtendLeasesWithBody Extend leases
+//
+// Makes leases last longer, counted from now.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/endpoints/{id}/extend (the `ExtendLeases` operationId).
+func (c *Client) ExtendLeasesWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExtendLeasesRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExtendLeases Extend leases
+//
+// Makes leases last longer, counted from now.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/endpoints/{id}/extend (the `ExtendLeases` operationId).
+func (c *Client) ExtendLeases(ctx context.Context, id ID, body ExtendLeasesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExtendLeasesRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetEndpointHealth Get an endpoint's health
 //
 // Answers how it takes what it is sent: whether its circuit breaker lets attempts through, its pace now and at
@@ -3123,6 +4303,46 @@ func (c *Client) GetEndpointHealth(ctx context.Context, id ID, reqEditors ...Req
 	return c.Client.Do(req)
 }
 
+// NackMessagesWithBody Return messages
+//
+// Says that messages could not be handled: each is an attempt that failed. It comes again after the wait of the endpoint's retry
+// policy, and not before `retry_after`. Repeated it is answered alike.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/endpoints/{id}/nack (the `NackMessages` operationId).
+func (c *Client) NackMessagesWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewNackMessagesRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// NackMessages Return messages
+//
+// Says that messages could not be handled: each is an attempt that failed. It comes again after the wait of the endpoint's retry
+// policy, and not before `retry_after`. Repeated it is answered alike.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/endpoints/{id}/nack (the `NackMessages` operationId).
+func (c *Client) NackMessages(ctx context.Context, id ID, body NackMessagesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewNackMessagesRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // PauseEndpoint Pause an endpoint
 //
 // Sends nothing to it from now on. Deliveries that become due are parked.
@@ -3130,6 +4350,56 @@ func (c *Client) GetEndpointHealth(ctx context.Context, id ID, reqEditors ...Req
 // Corresponds with POST /v1/endpoints/{id}/pause (the `PauseEndpoint` operationId).
 func (c *Client) PauseEndpoint(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPauseEndpointRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PullMessagesWithBody Pull messages
+//
+// Leases messages of an endpoint with `pull`, oldest first. Whoever gets them has them until `lease_until`, and says what
+// became of them by `ack`, `nack` or `extend`. What is not acknowledged by then comes again, as an attempt that failed: after
+// the wait of the endpoint's retry policy, and at last it is a dead letter.
+//
+// Where nothing can be pulled it waits for up to `wait`, and answers as soon as something comes. No more than the endpoint's
+// `max_in_flight` are leased at once, nor more than its `rate_limit` allows. While the endpoint is paused nothing comes. Each
+// message comes at least once.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/endpoints/{id}/pull (the `PullMessages` operationId).
+func (c *Client) PullMessagesWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPullMessagesRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PullMessages Pull messages
+//
+// Leases messages of an endpoint with `pull`, oldest first. Whoever gets them has them until `lease_until`, and says what
+// became of them by `ack`, `nack` or `extend`. What is not acknowledged by then comes again, as an attempt that failed: after
+// the wait of the endpoint's retry policy, and at last it is a dead letter.
+//
+// Where nothing can be pulled it waits for up to `wait`, and answers as soon as something comes. No more than the endpoint's
+// `max_in_flight` are leased at once, nor more than its `rate_limit` allows. While the endpoint is paused nothing comes. Each
+// message comes at least once.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/endpoints/{id}/pull (the `PullMessages` operationId).
+func (c *Client) PullMessages(ctx context.Context, id ID, body PullMessagesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPullMessagesRequest(c.Server, id, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3629,7 +4899,8 @@ func (c *Client) CreateSchedules(ctx context.Context, params *CreateSchedulesPar
 //
 // With `import` or an `Idempotency-Key` the same file can be sent again, and makes nothing twice: the ids of lines without
 // one follow from the key, or else from the import's name, and from the number of the line. What was made before is answered
-// with 200, and a line that is another one by now with 409. Blank lines are counted and not answered: put one in place
+// with 200, and a line that is another one by now with 409. Lines without an `id` that come together and are due within the
+// same second share executions, and are far faster than those with one. Blank lines are counted and not answered: put one in place
 // of each line that need not be sent again, and the numbers stay.
 //
 // An import that has a name can be listed, counted, cancelled and put off as one: `import` is a filter wherever others
@@ -3973,9 +5244,204 @@ func (c *Client) RotateSigningSecret(ctx context.Context, body RotateSigningSecr
 	return c.Client.Do(req)
 }
 
+// ListSources List sources
+//
+// All of the tenant's, in the order in which they were registered.
+//
+// Corresponds with GET /v1/sources (the `ListSources` operationId).
+func (c *Client) ListSources(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSourcesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSourceWithBody Register a source
+//
+// Makes a URL that takes one sender's webhooks: verifies them, drops copies, keeps them, and passes them on at the pace of
+// where they go. The answer shows its `path`, which is not shown again: give the sender this server's address and that
+// path. See [docs/inbound.md](https://github.com/postdate/postdate/blob/main/docs/inbound.md).
+//
+// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no path. A tenant has at most
+// 100 sources.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/sources (the `CreateSource` operationId).
+func (c *Client) CreateSourceWithBody(ctx context.Context, params *CreateSourceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSourceRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSource Register a source
+//
+// Makes a URL that takes one sender's webhooks: verifies them, drops copies, keeps them, and passes them on at the pace of
+// where they go. The answer shows its `path`, which is not shown again: give the sender this server's address and that
+// path. See [docs/inbound.md](https://github.com/postdate/postdate/blob/main/docs/inbound.md).
+//
+// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no path. A tenant has at most
+// 100 sources.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/sources (the `CreateSource` operationId).
+func (c *Client) CreateSource(ctx context.Context, params *CreateSourceParams, body CreateSourceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSourceRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteSource Delete a source
+//
+// Its URL answers 404 from now on. What it has accepted is delivered all the same.
+//
+// Corresponds with DELETE /v1/sources/{id} (the `DeleteSource` operationId).
+func (c *Client) DeleteSource(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteSourceRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSource Get a source
+//
+// Corresponds with GET /v1/sources/{id} (the `GetSource` operationId).
+func (c *Client) GetSource(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSourceRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeSourceWithBody Change a source
+//
+// Changes what is given. It holds for what comes afterwards.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/sources/{id} (the `ChangeSource` operationId).
+func (c *Client) ChangeSourceWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeSourceRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeSource Change a source
+//
+// Changes what is given. It holds for what comes afterwards.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/sources/{id} (the `ChangeSource` operationId).
+func (c *Client) ChangeSource(ctx context.Context, id ID, body ChangeSourceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeSourceRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRejected List what was rejected
+//
+// Lists the last requests to the source that were not taken, newest first, as the process that answers remembers them:
+// at most 50, of which it notes ten at once and then one a second. They are counted all. Nothing of a request's body is
+// kept.
+//
+// Corresponds with GET /v1/sources/{id}/rejected (the `ListRejected` operationId).
+func (c *Client) ListRejected(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRejectedRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateSourceTokenWithBody Replace the URL
+//
+// Makes a new `path`, and shows it this once. The old one is taken too until the overlap is over, so that the sender can
+// change over.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/sources/{id}/rotate_token (the `RotateSourceToken` operationId).
+func (c *Client) RotateSourceTokenWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateSourceTokenRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateSourceToken Replace the URL
+//
+// Makes a new `path`, and shows it this once. The old one is taken too until the overlap is over, so that the sender can
+// change over.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/sources/{id}/rotate_token (the `RotateSourceToken` operationId).
+func (c *Client) RotateSourceToken(ctx context.Context, id ID, body RotateSourceTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateSourceTokenRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListStreams List streams
 //
-// Those that the tenant may use, and how they are. The operator configures them, by `POSTDATE_STREAMS`.
+// Those that the tenant may use, and how they are. Some have a `consumption`: from them messages come, and none are sent
+// to them. The operator configures them, by `POSTDATE_STREAMS`.
 //
 // Corresponds with GET /v1/streams (the `ListStreams` operationId).
 func (c *Client) ListStreams(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4851,6 +6317,202 @@ func NewChangeEndpointRequestWithBody(server string, id ID, contentType string, 
 	return req, nil
 }
 
+// NewAckMessagesRequest calls the generic AckMessages builder with application/json body
+func NewAckMessagesRequest(server string, id ID, body AckMessagesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAckMessagesRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewAckMessagesRequestWithBody constructs an http.Request for the AckMessages method, with any body, and a specified content type
+func NewAckMessagesRequestWithBody(server string, id ID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/endpoints/%s/ack", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewHoldCanaryRequest constructs an http.Request for the HoldCanary method
+func NewHoldCanaryRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/endpoints/%s/canary/hold", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPromoteCanaryRequest constructs an http.Request for the PromoteCanary method
+func NewPromoteCanaryRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/endpoints/%s/canary/promote", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRollbackCanaryRequest constructs an http.Request for the RollbackCanary method
+func NewRollbackCanaryRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/endpoints/%s/canary/rollback", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewExtendLeasesRequest calls the generic ExtendLeases builder with application/json body
+func NewExtendLeasesRequest(server string, id ID, body ExtendLeasesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewExtendLeasesRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewExtendLeasesRequestWithBody constructs an http.Request for the ExtendLeases method, with any body, and a specified content type
+func NewExtendLeasesRequestWithBody(server string, id ID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/endpoints/%s/extend", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetEndpointHealthRequest constructs an http.Request for the GetEndpointHealth method
 func NewGetEndpointHealthRequest(server string, id ID) (*http.Request, error) {
 	var err error
@@ -4885,6 +6547,53 @@ func NewGetEndpointHealthRequest(server string, id ID) (*http.Request, error) {
 	return req, nil
 }
 
+// NewNackMessagesRequest calls the generic NackMessages builder with application/json body
+func NewNackMessagesRequest(server string, id ID, body NackMessagesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewNackMessagesRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewNackMessagesRequestWithBody constructs an http.Request for the NackMessages method, with any body, and a specified content type
+func NewNackMessagesRequestWithBody(server string, id ID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/endpoints/%s/nack", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewPauseEndpointRequest constructs an http.Request for the PauseEndpoint method
 func NewPauseEndpointRequest(server string, id ID) (*http.Request, error) {
 	var err error
@@ -4915,6 +6624,53 @@ func NewPauseEndpointRequest(server string, id ID) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewPullMessagesRequest calls the generic PullMessages builder with application/json body
+func NewPullMessagesRequest(server string, id ID, body PullMessagesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPullMessagesRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewPullMessagesRequestWithBody constructs an http.Request for the PullMessages method, with any body, and a specified content type
+func NewPullMessagesRequestWithBody(server string, id ID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/endpoints/%s/pull", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -6115,6 +7871,284 @@ func NewRotateSigningSecretRequestWithBody(server string, contentType string, bo
 	return req, nil
 }
 
+// NewListSourcesRequest constructs an http.Request for the ListSources method
+func NewListSourcesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sources")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateSourceRequest calls the generic CreateSource builder with application/json body
+func NewCreateSourceRequest(server string, params *CreateSourceParams, body CreateSourceJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateSourceRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateSourceRequestWithBody constructs an http.Request for the CreateSource method, with any body, and a specified content type
+func NewCreateSourceRequestWithBody(server string, params *CreateSourceParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sources")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteSourceRequest constructs an http.Request for the DeleteSource method
+func NewDeleteSourceRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sources/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetSourceRequest constructs an http.Request for the GetSource method
+func NewGetSourceRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sources/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewChangeSourceRequest calls the generic ChangeSource builder with application/json body
+func NewChangeSourceRequest(server string, id ID, body ChangeSourceJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeSourceRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewChangeSourceRequestWithBody constructs an http.Request for the ChangeSource method, with any body, and a specified content type
+func NewChangeSourceRequestWithBody(server string, id ID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sources/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListRejectedRequest constructs an http.Request for the ListRejected method
+func NewListRejectedRequest(server string, id ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sources/%s/rejected", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRotateSourceTokenRequest calls the generic RotateSourceToken builder with application/json body
+func NewRotateSourceTokenRequest(server string, id ID, body RotateSourceTokenJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateSourceTokenRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewRotateSourceTokenRequestWithBody constructs an http.Request for the RotateSourceToken method, with any body, and a specified content type
+func NewRotateSourceTokenRequestWithBody(server string, id ID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sources/%s/rotate_token", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListStreamsRequest constructs an http.Request for the ListStreams method
 func NewListStreamsRequest(server string) (*http.Request, error) {
 	var err error
@@ -6488,6 +8522,74 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /v1/endpoints/{id} (the `ChangeEndpoint` operationId).
 	ChangeEndpointWithResponse(ctx context.Context, id ID, body ChangeEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeEndpointResponse, error)
 
+	// AckMessagesWithBodyWithResponse Acknowledge messages
+	//
+	// Says that messages are done: their deliveries are `delivered`. Repeated it is answered alike. A receipt whose lease has ended
+	// is answered so, in its place, and acknowledges nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints/{id}/ack (the `AckMessages` operationId).
+	AckMessagesWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AckMessagesResponse, error)
+
+	// AckMessagesWithResponse Acknowledge messages
+	//
+	// Says that messages are done: their deliveries are `delivered`. Repeated it is answered alike. A receipt whose lease has ended
+	// is answered so, in its place, and acknowledges nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints/{id}/ack (the `AckMessages` operationId).
+	AckMessagesWithResponse(ctx context.Context, id ID, body AckMessagesJSONRequestBody, reqEditors ...RequestEditorFn) (*AckMessagesResponse, error)
+
+	// HoldCanaryWithResponse Hold a canary
+	//
+	// Keeps the canary as it is: its plan goes no further. It is still rolled back by itself, where `auto_rollback` says so.
+	// To go on, give the endpoint a canary of the same url with the rest of the plan: that keeps its entities.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints/{id}/canary/hold (the `HoldCanary` operationId).
+	HoldCanaryWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*HoldCanaryResponse, error)
+
+	// PromoteCanaryWithResponse Promote a canary
+	//
+	// Makes the canary's url the endpoint's own, for all of its messages. The endpoint's pace stays as it is. What waits for the
+	// canary waits for the endpoint from then on. Repeating it changes nothing; a canary that was rolled back is a conflict.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints/{id}/canary/promote (the `PromoteCanary` operationId).
+	PromoteCanaryWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*PromoteCanaryResponse, error)
+
+	// RollbackCanaryWithResponse Roll a canary back
+	//
+	// Sends everything to the primary again. Deliveries whose last attempt went to the canary, and those that wait for it, go on at
+	// the primary. Repeating it changes nothing; a canary that was promoted is a conflict.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints/{id}/canary/rollback (the `RollbackCanary` operationId).
+	RollbackCanaryWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*RollbackCanaryResponse, error)
+
+	// ExtendLeasesWithBodyWithResponse Extend leases
+	//
+	// Makes leases last longer, counted from now.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints/{id}/extend (the `ExtendLeases` operationId).
+	ExtendLeasesWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExtendLeasesResponse, error)
+
+	// ExtendLeasesWithResponse Extend leases
+	//
+	// Makes leases last longer, counted from now.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints/{id}/extend (the `ExtendLeases` operationId).
+	ExtendLeasesWithResponse(ctx context.Context, id ID, body ExtendLeasesJSONRequestBody, reqEditors ...RequestEditorFn) (*ExtendLeasesResponse, error)
+
 	// GetEndpointHealthWithResponse Get an endpoint's health
 	//
 	// Answers how it takes what it is sent: whether its circuit breaker lets attempts through, its pace now and at
@@ -6498,6 +8600,26 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/endpoints/{id}/health (the `GetEndpointHealth` operationId).
 	GetEndpointHealthWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetEndpointHealthResponse, error)
 
+	// NackMessagesWithBodyWithResponse Return messages
+	//
+	// Says that messages could not be handled: each is an attempt that failed. It comes again after the wait of the endpoint's retry
+	// policy, and not before `retry_after`. Repeated it is answered alike.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints/{id}/nack (the `NackMessages` operationId).
+	NackMessagesWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*NackMessagesResponse, error)
+
+	// NackMessagesWithResponse Return messages
+	//
+	// Says that messages could not be handled: each is an attempt that failed. It comes again after the wait of the endpoint's retry
+	// policy, and not before `retry_after`. Repeated it is answered alike.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints/{id}/nack (the `NackMessages` operationId).
+	NackMessagesWithResponse(ctx context.Context, id ID, body NackMessagesJSONRequestBody, reqEditors ...RequestEditorFn) (*NackMessagesResponse, error)
+
 	// PauseEndpointWithResponse Pause an endpoint
 	//
 	// Sends nothing to it from now on. Deliveries that become due are parked.
@@ -6506,6 +8628,36 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/endpoints/{id}/pause (the `PauseEndpoint` operationId).
 	PauseEndpointWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*PauseEndpointResponse, error)
+
+	// PullMessagesWithBodyWithResponse Pull messages
+	//
+	// Leases messages of an endpoint with `pull`, oldest first. Whoever gets them has them until `lease_until`, and says what
+	// became of them by `ack`, `nack` or `extend`. What is not acknowledged by then comes again, as an attempt that failed: after
+	// the wait of the endpoint's retry policy, and at last it is a dead letter.
+	//
+	// Where nothing can be pulled it waits for up to `wait`, and answers as soon as something comes. No more than the endpoint's
+	// `max_in_flight` are leased at once, nor more than its `rate_limit` allows. While the endpoint is paused nothing comes. Each
+	// message comes at least once.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints/{id}/pull (the `PullMessages` operationId).
+	PullMessagesWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PullMessagesResponse, error)
+
+	// PullMessagesWithResponse Pull messages
+	//
+	// Leases messages of an endpoint with `pull`, oldest first. Whoever gets them has them until `lease_until`, and says what
+	// became of them by `ack`, `nack` or `extend`. What is not acknowledged by then comes again, as an attempt that failed: after
+	// the wait of the endpoint's retry policy, and at last it is a dead letter.
+	//
+	// Where nothing can be pulled it waits for up to `wait`, and answers as soon as something comes. No more than the endpoint's
+	// `max_in_flight` are leased at once, nor more than its `rate_limit` allows. While the endpoint is paused nothing comes. Each
+	// message comes at least once.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/endpoints/{id}/pull (the `PullMessages` operationId).
+	PullMessagesWithResponse(ctx context.Context, id ID, body PullMessagesJSONRequestBody, reqEditors ...RequestEditorFn) (*PullMessagesResponse, error)
 
 	// ResumeEndpointWithResponse Resume an endpoint
 	//
@@ -6804,7 +8956,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// With `import` or an `Idempotency-Key` the same file can be sent again, and makes nothing twice: the ids of lines without
 	// one follow from the key, or else from the import's name, and from the number of the line. What was made before is answered
-	// with 200, and a line that is another one by now with 409. Blank lines are counted and not answered: put one in place
+	// with 200, and a line that is another one by now with 409. Lines without an `id` that come together and are due within the
+	// same second share executions, and are far faster than those with one. Blank lines are counted and not answered: put one in place
 	// of each line that need not be sent again, and the numbers stay.
 	//
 	// An import that has a name can be listed, counted, cancelled and put off as one: `import` is a filter wherever others
@@ -6990,9 +9143,112 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/signing_secret/rotate (the `RotateSigningSecret` operationId).
 	RotateSigningSecretWithResponse(ctx context.Context, body RotateSigningSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateSigningSecretResponse, error)
 
+	// ListSourcesWithResponse List sources
+	//
+	// All of the tenant's, in the order in which they were registered.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/sources (the `ListSources` operationId).
+	ListSourcesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListSourcesResponse, error)
+
+	// CreateSourceWithBodyWithResponse Register a source
+	//
+	// Makes a URL that takes one sender's webhooks: verifies them, drops copies, keeps them, and passes them on at the pace of
+	// where they go. The answer shows its `path`, which is not shown again: give the sender this server's address and that
+	// path. See [docs/inbound.md](https://github.com/postdate/postdate/blob/main/docs/inbound.md).
+	//
+	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no path. A tenant has at most
+	// 100 sources.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sources (the `CreateSource` operationId).
+	CreateSourceWithBodyWithResponse(ctx context.Context, params *CreateSourceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateSourceResponse, error)
+
+	// CreateSourceWithResponse Register a source
+	//
+	// Makes a URL that takes one sender's webhooks: verifies them, drops copies, keeps them, and passes them on at the pace of
+	// where they go. The answer shows its `path`, which is not shown again: give the sender this server's address and that
+	// path. See [docs/inbound.md](https://github.com/postdate/postdate/blob/main/docs/inbound.md).
+	//
+	// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no path. A tenant has at most
+	// 100 sources.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sources (the `CreateSource` operationId).
+	CreateSourceWithResponse(ctx context.Context, params *CreateSourceParams, body CreateSourceJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSourceResponse, error)
+
+	// DeleteSourceWithResponse Delete a source
+	//
+	// Its URL answers 404 from now on. What it has accepted is delivered all the same.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/sources/{id} (the `DeleteSource` operationId).
+	DeleteSourceWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*DeleteSourceResponse, error)
+
+	// GetSourceWithResponse Get a source
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/sources/{id} (the `GetSource` operationId).
+	GetSourceWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetSourceResponse, error)
+
+	// ChangeSourceWithBodyWithResponse Change a source
+	//
+	// Changes what is given. It holds for what comes afterwards.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/sources/{id} (the `ChangeSource` operationId).
+	ChangeSourceWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeSourceResponse, error)
+
+	// ChangeSourceWithResponse Change a source
+	//
+	// Changes what is given. It holds for what comes afterwards.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/sources/{id} (the `ChangeSource` operationId).
+	ChangeSourceWithResponse(ctx context.Context, id ID, body ChangeSourceJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeSourceResponse, error)
+
+	// ListRejectedWithResponse List what was rejected
+	//
+	// Lists the last requests to the source that were not taken, newest first, as the process that answers remembers them:
+	// at most 50, of which it notes ten at once and then one a second. They are counted all. Nothing of a request's body is
+	// kept.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/sources/{id}/rejected (the `ListRejected` operationId).
+	ListRejectedWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*ListRejectedResponse, error)
+
+	// RotateSourceTokenWithBodyWithResponse Replace the URL
+	//
+	// Makes a new `path`, and shows it this once. The old one is taken too until the overlap is over, so that the sender can
+	// change over.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sources/{id}/rotate_token (the `RotateSourceToken` operationId).
+	RotateSourceTokenWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateSourceTokenResponse, error)
+
+	// RotateSourceTokenWithResponse Replace the URL
+	//
+	// Makes a new `path`, and shows it this once. The old one is taken too until the overlap is over, so that the sender can
+	// change over.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sources/{id}/rotate_token (the `RotateSourceToken` operationId).
+	RotateSourceTokenWithResponse(ctx context.Context, id ID, body RotateSourceTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateSourceTokenResponse, error)
+
 	// ListStreamsWithResponse List streams
 	//
-	// Those that the tenant may use, and how they are. The operator configures them, by `POSTDATE_STREAMS`.
+	// Those that the tenant may use, and how they are. Some have a `consumption`: from them messages come, and none are sent
+	// to them. The operator configures them, by `POSTDATE_STREAMS`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7837,6 +10093,211 @@ func (r ChangeEndpointResponse) ContentType() string {
 	return ""
 }
 
+type AckMessagesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SettledReceipts
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AckMessagesResponse) GetJSON200() *SettledReceipts {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r AckMessagesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AckMessagesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AckMessagesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AckMessagesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type HoldCanaryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Endpoint
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r HoldCanaryResponse) GetJSON200() *Endpoint {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r HoldCanaryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r HoldCanaryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r HoldCanaryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r HoldCanaryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PromoteCanaryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Endpoint
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PromoteCanaryResponse) GetJSON200() *Endpoint {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r PromoteCanaryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PromoteCanaryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PromoteCanaryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PromoteCanaryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RollbackCanaryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Endpoint
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RollbackCanaryResponse) GetJSON200() *Endpoint {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r RollbackCanaryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RollbackCanaryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RollbackCanaryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RollbackCanaryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ExtendLeasesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SettledReceipts
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExtendLeasesResponse) GetJSON200() *SettledReceipts {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ExtendLeasesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExtendLeasesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExtendLeasesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExtendLeasesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetEndpointHealthResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7878,6 +10339,47 @@ func (r GetEndpointHealthResponse) ContentType() string {
 	return ""
 }
 
+type NackMessagesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SettledReceipts
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r NackMessagesResponse) GetJSON200() *SettledReceipts {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r NackMessagesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r NackMessagesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r NackMessagesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r NackMessagesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type PauseEndpointResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7913,6 +10415,47 @@ func (r PauseEndpointResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PauseEndpointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PullMessagesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PulledMessages
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PullMessagesResponse) GetJSON200() *PulledMessages {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r PullMessagesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PullMessagesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PullMessagesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PullMessagesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9054,6 +11597,310 @@ func (r RotateSigningSecretResponse) ContentType() string {
 	return ""
 }
 
+type ListSourcesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SourceList
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSourcesResponse) GetJSON200() *SourceList {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSourcesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSourcesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSourcesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSourcesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateSourceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Source
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *SourceWithPath
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateSourceResponse) GetJSON200() *Source {
+	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateSourceResponse) GetJSON201() *SourceWithPath {
+	return r.JSON201
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateSourceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateSourceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateSourceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateSourceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteSourceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *struct {
+		// ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
+		//
+		// Example: pr_123-expiry
+		ID ID `json:"id"`
+	}
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteSourceResponse) GetJSON200() *struct {
+	// ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
+	//
+	// Example: pr_123-expiry
+	ID ID `json:"id"`
+} {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteSourceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteSourceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteSourceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteSourceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetSourceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Source
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSourceResponse) GetJSON200() *Source {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSourceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSourceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSourceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSourceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ChangeSourceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Source
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ChangeSourceResponse) GetJSON200() *Source {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ChangeSourceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeSourceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeSourceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ChangeSourceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListRejectedResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RejectedList
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRejectedResponse) GetJSON200() *RejectedList {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRejectedResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRejectedResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRejectedResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRejectedResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RotateSourceTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RotatedToken
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RotateSourceTokenResponse) GetJSON200() *RotatedToken {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateSourceTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateSourceTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateSourceTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateSourceTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListStreamsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -9560,6 +12407,116 @@ func (c *ClientWithResponses) ChangeEndpointWithResponse(ctx context.Context, id
 	return ParseChangeEndpointResponse(rsp)
 }
 
+// AckMessagesWithBodyWithResponse Acknowledge messages
+//
+// Says that messages are done: their deliveries are `delivered`. Repeated it is answered alike. A receipt whose lease has ended
+// is answered so, in its place, and acknowledges nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints/{id}/ack (the `AckMessages` operationId).
+func (c *ClientWithResponses) AckMessagesWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AckMessagesResponse, error) {
+	rsp, err := c.AckMessagesWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAckMessagesResponse(rsp)
+}
+
+// AckMessagesWithResponse Acknowledge messages
+//
+// Says that messages are done: their deliveries are `delivered`. Repeated it is answered alike. A receipt whose lease has ended
+// is answered so, in its place, and acknowledges nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints/{id}/ack (the `AckMessages` operationId).
+func (c *ClientWithResponses) AckMessagesWithResponse(ctx context.Context, id ID, body AckMessagesJSONRequestBody, reqEditors ...RequestEditorFn) (*AckMessagesResponse, error) {
+	rsp, err := c.AckMessages(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAckMessagesResponse(rsp)
+}
+
+// HoldCanaryWithResponse Hold a canary
+//
+// Keeps the canary as it is: its plan goes no further. It is still rolled back by itself, where `auto_rollback` says so.
+// To go on, give the endpoint a canary of the same url with the rest of the plan: that keeps its entities.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints/{id}/canary/hold (the `HoldCanary` operationId).
+func (c *ClientWithResponses) HoldCanaryWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*HoldCanaryResponse, error) {
+	rsp, err := c.HoldCanary(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHoldCanaryResponse(rsp)
+}
+
+// PromoteCanaryWithResponse Promote a canary
+//
+// Makes the canary's url the endpoint's own, for all of its messages. The endpoint's pace stays as it is. What waits for the
+// canary waits for the endpoint from then on. Repeating it changes nothing; a canary that was rolled back is a conflict.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints/{id}/canary/promote (the `PromoteCanary` operationId).
+func (c *ClientWithResponses) PromoteCanaryWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*PromoteCanaryResponse, error) {
+	rsp, err := c.PromoteCanary(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePromoteCanaryResponse(rsp)
+}
+
+// RollbackCanaryWithResponse Roll a canary back
+//
+// Sends everything to the primary again. Deliveries whose last attempt went to the canary, and those that wait for it, go on at
+// the primary. Repeating it changes nothing; a canary that was promoted is a conflict.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints/{id}/canary/rollback (the `RollbackCanary` operationId).
+func (c *ClientWithResponses) RollbackCanaryWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*RollbackCanaryResponse, error) {
+	rsp, err := c.RollbackCanary(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRollbackCanaryResponse(rsp)
+}
+
+// ExtendLeasesWithBodyWithResponse Extend leases
+//
+// Makes leases last longer, counted from now.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints/{id}/extend (the `ExtendLeases` operationId).
+func (c *ClientWithResponses) ExtendLeasesWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExtendLeasesResponse, error) {
+	rsp, err := c.ExtendLeasesWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExtendLeasesResponse(rsp)
+}
+
+// ExtendLeasesWithResponse Extend leases
+//
+// Makes leases last longer, counted from now.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints/{id}/extend (the `ExtendLeases` operationId).
+func (c *ClientWithResponses) ExtendLeasesWithResponse(ctx context.Context, id ID, body ExtendLeasesJSONRequestBody, reqEditors ...RequestEditorFn) (*ExtendLeasesResponse, error) {
+	rsp, err := c.ExtendLeases(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExtendLeasesResponse(rsp)
+}
+
 // GetEndpointHealthWithResponse Get an endpoint's health
 //
 // Answers how it takes what it is sent: whether its circuit breaker lets attempts through, its pace now and at
@@ -9576,6 +12533,38 @@ func (c *ClientWithResponses) GetEndpointHealthWithResponse(ctx context.Context,
 	return ParseGetEndpointHealthResponse(rsp)
 }
 
+// NackMessagesWithBodyWithResponse Return messages
+//
+// Says that messages could not be handled: each is an attempt that failed. It comes again after the wait of the endpoint's retry
+// policy, and not before `retry_after`. Repeated it is answered alike.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints/{id}/nack (the `NackMessages` operationId).
+func (c *ClientWithResponses) NackMessagesWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*NackMessagesResponse, error) {
+	rsp, err := c.NackMessagesWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseNackMessagesResponse(rsp)
+}
+
+// NackMessagesWithResponse Return messages
+//
+// Says that messages could not be handled: each is an attempt that failed. It comes again after the wait of the endpoint's retry
+// policy, and not before `retry_after`. Repeated it is answered alike.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints/{id}/nack (the `NackMessages` operationId).
+func (c *ClientWithResponses) NackMessagesWithResponse(ctx context.Context, id ID, body NackMessagesJSONRequestBody, reqEditors ...RequestEditorFn) (*NackMessagesResponse, error) {
+	rsp, err := c.NackMessages(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseNackMessagesResponse(rsp)
+}
+
 // PauseEndpointWithResponse Pause an endpoint
 //
 // Sends nothing to it from now on. Deliveries that become due are parked.
@@ -9589,6 +12578,48 @@ func (c *ClientWithResponses) PauseEndpointWithResponse(ctx context.Context, id 
 		return nil, err
 	}
 	return ParsePauseEndpointResponse(rsp)
+}
+
+// PullMessagesWithBodyWithResponse Pull messages
+//
+// Leases messages of an endpoint with `pull`, oldest first. Whoever gets them has them until `lease_until`, and says what
+// became of them by `ack`, `nack` or `extend`. What is not acknowledged by then comes again, as an attempt that failed: after
+// the wait of the endpoint's retry policy, and at last it is a dead letter.
+//
+// Where nothing can be pulled it waits for up to `wait`, and answers as soon as something comes. No more than the endpoint's
+// `max_in_flight` are leased at once, nor more than its `rate_limit` allows. While the endpoint is paused nothing comes. Each
+// message comes at least once.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints/{id}/pull (the `PullMessages` operationId).
+func (c *ClientWithResponses) PullMessagesWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PullMessagesResponse, error) {
+	rsp, err := c.PullMessagesWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePullMessagesResponse(rsp)
+}
+
+// PullMessagesWithResponse Pull messages
+//
+// Leases messages of an endpoint with `pull`, oldest first. Whoever gets them has them until `lease_until`, and says what
+// became of them by `ack`, `nack` or `extend`. What is not acknowledged by then comes again, as an attempt that failed: after
+// the wait of the endpoint's retry policy, and at last it is a dead letter.
+//
+// Where nothing can be pulled it waits for up to `wait`, and answers as soon as something comes. No more than the endpoint's
+// `max_in_flight` are leased at once, nor more than its `rate_limit` allows. While the endpoint is paused nothing comes. Each
+// message comes at least once.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/endpoints/{id}/pull (the `PullMessages` operationId).
+func (c *ClientWithResponses) PullMessagesWithResponse(ctx context.Context, id ID, body PullMessagesJSONRequestBody, reqEditors ...RequestEditorFn) (*PullMessagesResponse, error) {
+	rsp, err := c.PullMessages(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePullMessagesResponse(rsp)
 }
 
 // ResumeEndpointWithResponse Resume an endpoint
@@ -10014,7 +13045,8 @@ func (c *ClientWithResponses) CreateSchedulesWithResponse(ctx context.Context, p
 //
 // With `import` or an `Idempotency-Key` the same file can be sent again, and makes nothing twice: the ids of lines without
 // one follow from the key, or else from the import's name, and from the number of the line. What was made before is answered
-// with 200, and a line that is another one by now with 409. Blank lines are counted and not answered: put one in place
+// with 200, and a line that is another one by now with 409. Lines without an `id` that come together and are due within the
+// same second share executions, and are far faster than those with one. Blank lines are counted and not answered: put one in place
 // of each line that need not be sent again, and the numbers stay.
 //
 // An import that has a name can be listed, counted, cancelled and put off as one: `import` is a filter wherever others
@@ -10302,9 +13334,172 @@ func (c *ClientWithResponses) RotateSigningSecretWithResponse(ctx context.Contex
 	return ParseRotateSigningSecretResponse(rsp)
 }
 
+// ListSourcesWithResponse List sources
+//
+// All of the tenant's, in the order in which they were registered.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/sources (the `ListSources` operationId).
+func (c *ClientWithResponses) ListSourcesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListSourcesResponse, error) {
+	rsp, err := c.ListSources(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSourcesResponse(rsp)
+}
+
+// CreateSourceWithBodyWithResponse Register a source
+//
+// Makes a URL that takes one sender's webhooks: verifies them, drops copies, keeps them, and passes them on at the pace of
+// where they go. The answer shows its `path`, which is not shown again: give the sender this server's address and that
+// path. See [docs/inbound.md](https://github.com/postdate/postdate/blob/main/docs/inbound.md).
+//
+// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no path. A tenant has at most
+// 100 sources.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sources (the `CreateSource` operationId).
+func (c *ClientWithResponses) CreateSourceWithBodyWithResponse(ctx context.Context, params *CreateSourceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateSourceResponse, error) {
+	rsp, err := c.CreateSourceWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateSourceResponse(rsp)
+}
+
+// CreateSourceWithResponse Register a source
+//
+// Makes a URL that takes one sender's webhooks: verifies them, drops copies, keeps them, and passes them on at the pace of
+// where they go. The answer shows its `path`, which is not shown again: give the sender this server's address and that
+// path. See [docs/inbound.md](https://github.com/postdate/postdate/blob/main/docs/inbound.md).
+//
+// Repeated with the same `Idempotency-Key` and body, it registers nothing twice, and shows no path. A tenant has at most
+// 100 sources.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sources (the `CreateSource` operationId).
+func (c *ClientWithResponses) CreateSourceWithResponse(ctx context.Context, params *CreateSourceParams, body CreateSourceJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSourceResponse, error) {
+	rsp, err := c.CreateSource(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateSourceResponse(rsp)
+}
+
+// DeleteSourceWithResponse Delete a source
+//
+// Its URL answers 404 from now on. What it has accepted is delivered all the same.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/sources/{id} (the `DeleteSource` operationId).
+func (c *ClientWithResponses) DeleteSourceWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*DeleteSourceResponse, error) {
+	rsp, err := c.DeleteSource(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteSourceResponse(rsp)
+}
+
+// GetSourceWithResponse Get a source
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/sources/{id} (the `GetSource` operationId).
+func (c *ClientWithResponses) GetSourceWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*GetSourceResponse, error) {
+	rsp, err := c.GetSource(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSourceResponse(rsp)
+}
+
+// ChangeSourceWithBodyWithResponse Change a source
+//
+// Changes what is given. It holds for what comes afterwards.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/sources/{id} (the `ChangeSource` operationId).
+func (c *ClientWithResponses) ChangeSourceWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeSourceResponse, error) {
+	rsp, err := c.ChangeSourceWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeSourceResponse(rsp)
+}
+
+// ChangeSourceWithResponse Change a source
+//
+// Changes what is given. It holds for what comes afterwards.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/sources/{id} (the `ChangeSource` operationId).
+func (c *ClientWithResponses) ChangeSourceWithResponse(ctx context.Context, id ID, body ChangeSourceJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeSourceResponse, error) {
+	rsp, err := c.ChangeSource(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeSourceResponse(rsp)
+}
+
+// ListRejectedWithResponse List what was rejected
+//
+// Lists the last requests to the source that were not taken, newest first, as the process that answers remembers them:
+// at most 50, of which it notes ten at once and then one a second. They are counted all. Nothing of a request's body is
+// kept.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/sources/{id}/rejected (the `ListRejected` operationId).
+func (c *ClientWithResponses) ListRejectedWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*ListRejectedResponse, error) {
+	rsp, err := c.ListRejected(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRejectedResponse(rsp)
+}
+
+// RotateSourceTokenWithBodyWithResponse Replace the URL
+//
+// Makes a new `path`, and shows it this once. The old one is taken too until the overlap is over, so that the sender can
+// change over.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sources/{id}/rotate_token (the `RotateSourceToken` operationId).
+func (c *ClientWithResponses) RotateSourceTokenWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateSourceTokenResponse, error) {
+	rsp, err := c.RotateSourceTokenWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateSourceTokenResponse(rsp)
+}
+
+// RotateSourceTokenWithResponse Replace the URL
+//
+// Makes a new `path`, and shows it this once. The old one is taken too until the overlap is over, so that the sender can
+// change over.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sources/{id}/rotate_token (the `RotateSourceToken` operationId).
+func (c *ClientWithResponses) RotateSourceTokenWithResponse(ctx context.Context, id ID, body RotateSourceTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateSourceTokenResponse, error) {
+	rsp, err := c.RotateSourceToken(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateSourceTokenResponse(rsp)
+}
+
 // ListStreamsWithResponse List streams
 //
-// Those that the tenant may use, and how they are. The operator configures them, by `POSTDATE_STREAMS`.
+// Those that the tenant may use, and how they are. Some have a `consumption`: from them messages come, and none are sent
+// to them. The operator configures them, by `POSTDATE_STREAMS`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -10881,6 +14076,136 @@ func ParseChangeEndpointResponse(rsp *http.Response) (*ChangeEndpointResponse, e
 	return response, nil
 }
 
+// ParseAckMessagesResponse parses an HTTP response from a AckMessagesWithResponse call
+func ParseAckMessagesResponse(rsp *http.Response) (*AckMessagesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AckMessagesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SettledReceipts
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseHoldCanaryResponse parses an HTTP response from a HoldCanaryWithResponse call
+func ParseHoldCanaryResponse(rsp *http.Response) (*HoldCanaryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &HoldCanaryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Endpoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePromoteCanaryResponse parses an HTTP response from a PromoteCanaryWithResponse call
+func ParsePromoteCanaryResponse(rsp *http.Response) (*PromoteCanaryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PromoteCanaryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Endpoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRollbackCanaryResponse parses an HTTP response from a RollbackCanaryWithResponse call
+func ParseRollbackCanaryResponse(rsp *http.Response) (*RollbackCanaryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RollbackCanaryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Endpoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseExtendLeasesResponse parses an HTTP response from a ExtendLeasesWithResponse call
+func ParseExtendLeasesResponse(rsp *http.Response) (*ExtendLeasesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExtendLeasesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SettledReceipts
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetEndpointHealthResponse parses an HTTP response from a GetEndpointHealthWithResponse call
 func ParseGetEndpointHealthResponse(rsp *http.Response) (*GetEndpointHealthResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10907,6 +14232,32 @@ func ParseGetEndpointHealthResponse(rsp *http.Response) (*GetEndpointHealthRespo
 	return response, nil
 }
 
+// ParseNackMessagesResponse parses an HTTP response from a NackMessagesWithResponse call
+func ParseNackMessagesResponse(rsp *http.Response) (*NackMessagesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &NackMessagesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SettledReceipts
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParsePauseEndpointResponse parses an HTTP response from a PauseEndpointWithResponse call
 func ParsePauseEndpointResponse(rsp *http.Response) (*PauseEndpointResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10923,6 +14274,32 @@ func ParsePauseEndpointResponse(rsp *http.Response) (*PauseEndpointResponse, err
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Endpoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePullMessagesResponse parses an HTTP response from a PullMessagesWithResponse call
+func ParsePullMessagesResponse(rsp *http.Response) (*PullMessagesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PullMessagesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PulledMessages
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -11656,6 +15033,200 @@ func ParseRotateSigningSecretResponse(rsp *http.Response) (*RotateSigningSecretR
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest RotatedSecret
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListSourcesResponse parses an HTTP response from a ListSourcesWithResponse call
+func ParseListSourcesResponse(rsp *http.Response) (*ListSourcesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSourcesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SourceList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateSourceResponse parses an HTTP response from a CreateSourceWithResponse call
+func ParseCreateSourceResponse(rsp *http.Response) (*CreateSourceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateSourceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Source
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest SourceWithPath
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteSourceResponse parses an HTTP response from a DeleteSourceWithResponse call
+func ParseDeleteSourceResponse(rsp *http.Response) (*DeleteSourceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteSourceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest struct {
+			// ID 1 to 128 of `A-Z a-z 0-9 _ - :`.
+			//
+			// Example: pr_123-expiry
+			ID ID `json:"id"`
+		}
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetSourceResponse parses an HTTP response from a GetSourceWithResponse call
+func ParseGetSourceResponse(rsp *http.Response) (*GetSourceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSourceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Source
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseChangeSourceResponse parses an HTTP response from a ChangeSourceWithResponse call
+func ParseChangeSourceResponse(rsp *http.Response) (*ChangeSourceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeSourceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Source
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListRejectedResponse parses an HTTP response from a ListRejectedWithResponse call
+func ParseListRejectedResponse(rsp *http.Response) (*ListRejectedResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRejectedResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RejectedList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRotateSourceTokenResponse parses an HTTP response from a RotateSourceTokenWithResponse call
+func ParseRotateSourceTokenResponse(rsp *http.Response) (*RotateSourceTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateSourceTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RotatedToken
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

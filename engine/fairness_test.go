@@ -38,7 +38,7 @@ func TestTasks_AreDispatchedFairly(t *testing.T) {
 		})
 		require.NoError(t, err)
 		return described.GetStats().GetApproximateBacklogCount() == many+1
-	}, 15*time.Second, 10*time.Millisecond, "all of them wait")
+	}, "all of them wait")
 
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()

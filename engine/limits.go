@@ -16,7 +16,7 @@ const pollsPerShard = 200
 // PayloadWarning and MemoWarning are the sizes in bytes from which the server and its
 // clients warn of a value, and of a memo. See the package comment.
 const (
-	PayloadWarning = 1 << 20
+	PayloadWarning = 3 << 19 // above what a source takes at most, in base64
 	MemoWarning    = 256 << 10
 )
 

@@ -27,7 +27,7 @@ func TestLimits_AreUnderstoodByTheServer(t *testing.T) {
 	require.Equal(t, PayloadWarning, dynamicconfig.BlobSizeLimitWarn.Get(c)("default"))
 	require.Equal(t, MemoWarning, dynamicconfig.MemoSizeLimitWarn.Get(c)("default"))
 	require.Less(t, 2*MemoWarning, dynamicconfig.MemoSizeLimitError.Get(c)("default"))
-	require.LessOrEqual(t, 2*PayloadWarning, dynamicconfig.BlobSizeLimitError.Get(c)("default"))
+	require.Less(t, PayloadWarning+PayloadWarning/4, dynamicconfig.BlobSizeLimitError.Get(c)("default"))
 	require.True(t, dynamicconfig.HistoryCacheSizeBasedLimit.Get(c)())
 	require.False(t, dynamicconfig.EnableServerVersionCheck.Get(c)())
 }

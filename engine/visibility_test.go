@@ -80,7 +80,7 @@ func findEachByEverything(t *testing.T, c client.Client) {
 			list, err := c.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: query})
 			require.NoError(t, err, query)
 			return len(list.GetExecutions()) == want
-		}, 10*time.Second, 10*time.Millisecond, query)
+		}, query)
 	}
 
 	counts, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{

@@ -15,6 +15,10 @@ type Terms struct {
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 	// Import is the import that it came by. Empty: none.
 	Import string `json:"import,omitempty"`
+	// OwnRetry and OwnTimeout hold in place of those of its endpoint, which has not got them
+	// yet: nil and 0 where the endpoint's do. A delivery with an execution has its plan there.
+	OwnRetry   *postdate.Retry   `json:"own_retry,omitempty"`
+	OwnTimeout postdate.Duration `json:"own_timeout,omitempty"`
 }
 
 // RetryInput is the input of Retry: a task, and the attempts that were made at it.
@@ -40,8 +44,28 @@ type DeliveryTask struct {
 	Dequeued bool `json:"called,omitempty"`
 	// Number is the number of the next attempt. 0: the first.
 	Number int `json:"number,omitempty"`
+	// Took is the side that the attempt before took: see [postdate.Endpoint.Side].
+	Took string `json:"took,omitempty"`
 	// ExpiresAt is the time from which no attempt begins, as in [Terms]. Zero: never.
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	// Burst is when its first attempt is to begin, as one of a burst. Nil: that shows nothing.
+	Burst *BurstStart `json:"burst,omitempty"`
+}
+
+// BurstStart is when an execution that is one of a burst is to start. How late its attempt
+// begins shows whether the workers can begin as many.
+type BurstStart struct {
+	StartsAt time.Time `json:"starts_at"`
+	// PerSecond is how many of the burst start per second, up to this one.
+	PerSecond int `json:"per_second"`
+}
+
+// NewBurstStart returns nil where perSecond is 0, since the start shows nothing.
+func NewBurstStart(startsAt time.Time, perSecond int) *BurstStart {
+	if perSecond == 0 {
+		return nil
+	}
+	return &BurstStart{StartsAt: startsAt, PerSecond: perSecond}
 }
 
 // ID is the delivery's id.

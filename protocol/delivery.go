@@ -37,8 +37,8 @@ func (s DeliveryTask) timeout(tenant *postdate.Tenant) postdate.Duration {
 func SetUnstarted(d *postdate.Delivery, delay time.Duration, now time.Time) {
 	if starts := d.DueAt.Add(delay); starts.After(now) {
 		d.State, d.NextAttemptAt, d.Reason = postdate.Scheduled, starts, "sleeps until it is due"
-		if delay > 0 {
-			d.Reason += fmt.Sprintf(", and %s longer: many of the tenant's are due at that moment", delay.Round(time.Second))
+		if longer := delay.Round(time.Second); longer > 0 {
+			d.Reason += fmt.Sprintf(", and %s longer: many of the tenant's are due at that moment", longer)
 		}
 		return
 	}

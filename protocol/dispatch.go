@@ -28,6 +28,7 @@ type DispatchInput struct {
 type Publication struct {
 	Message   postdate.Message `json:"message"`
 	Endpoints []string         `json:"endpoints"`
+	Terms
 }
 
 // DispatchResult lists the deliveries that succeeded at once or were enqueued. All others
@@ -98,7 +99,7 @@ func (in DispatchInput) Parts() []DispatchInput {
 	for _, event := range in.Events {
 		begun := false
 		if len(event.Endpoints) == 0 {
-			parts[0].Events = append(parts[0].Events, Publication{Message: event.Message, Endpoints: []string{}})
+			parts[0].Events = append(parts[0].Events, Publication{Message: event.Message, Endpoints: []string{}, Terms: event.Terms})
 		}
 		for _, endpoint := range event.Endpoints {
 			if !used.add(event.Message, endpoint) {
@@ -108,7 +109,7 @@ func (in DispatchInput) Parts() []DispatchInput {
 			}
 			part := &parts[len(parts)-1]
 			if !begun {
-				part.Events = append(part.Events, Publication{Message: event.Message})
+				part.Events = append(part.Events, Publication{Message: event.Message, Terms: event.Terms})
 				begun = true
 			}
 			publication := &part.Events[len(part.Events)-1]
@@ -143,8 +144,11 @@ func (c *capacity) with(m postdate.Message, endpoint string) capacity {
 }
 
 // listed reports whether the search attributes take all values in c.
-func (c *capacity) listed() bool {
-	return max(c.endpoints.bytes, c.types.bytes, c.entities.bytes) <= maxListBytes
+func (c *capacity) listed() bool { return c.listedWith(c.entities.bytes) }
+
+// listedWith is listed where the entities take so many bytes.
+func (c *capacity) listedWith(entities int) bool {
+	return max(c.endpoints.bytes, c.types.bytes, entities) <= maxListBytes
 }
 
 // list is the value of a search attribute: distinct values, and their size in bytes.
@@ -153,8 +157,11 @@ type list struct {
 	bytes  int
 }
 
-func (l list) with(value string) list {
-	if value = Searchable(value); value == "" || slices.Contains(l.values, value) {
+// with is l with a value, which need not be searchable.
+func (l list) with(value string) list { return l.add(Searchable(value)) }
+
+func (l list) add(value string) list {
+	if value == "" || slices.Contains(l.values, value) {
 		return l
 	}
 	encoded, _ := json.Marshal(value) //workflowcheck:ignore a string is always encoded alike, and always can be
@@ -167,7 +174,7 @@ func (in DispatchInput) Own() []GroupItem {
 	var items []GroupItem
 	for i, event := range in.Parts()[0].Events {
 		for _, endpoint := range event.Endpoints {
-			items = append(items, GroupItem{Event: i, Endpoint: endpoint})
+			items = append(items, GroupItem{Event: i, Endpoint: endpoint, Terms: event.Terms})
 		}
 	}
 	return items

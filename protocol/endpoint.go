@@ -22,6 +22,13 @@ type EndpointInput struct {
 
 	Lines  []QueuedLine           `json:"lines,omitempty"` // the one that waits longest is first
 	Latest map[string]LatestEntry `json:"newest,omitempty"`
+	// Canary is what is known of its canary. Nil: it has had none.
+	Canary *CanaryRun `json:"canary,omitempty"`
+
+	// Reserved are the messages that consumers are about to take from lines, and
+	// LastReservation is the id of the last.
+	Reserved        []OpenReservation `json:"reserved,omitempty"`
+	LastReservation int64             `json:"last_reservation,omitempty"`
 
 	// BusyAt is when a request came last, and ReadAt when the settings were read.
 	BusyAt time.Time `json:"busy_at,omitzero"`
@@ -44,10 +51,12 @@ type EndpointDecision struct {
 	// Call are the ids of the lines to wake.
 	Call []string `json:"call,omitempty"`
 	// Wake is when to decide again, if no request comes before.
-	Wake       time.Time `json:"wake"`
-	Read       bool      `json:"read,omitempty"` // the settings
-	Overloaded bool      `json:"overloaded,omitempty"`
-	Over       bool      `json:"over,omitempty"`
+	Wake time.Time `json:"wake"`
+	Read bool      `json:"read,omitempty"` // the settings
+	// Canary is what is to be done with the canary.
+	Canary     *ChangeCanary `json:"canary,omitempty"`
+	Overloaded bool          `json:"overloaded,omitempty"`
+	Over       bool          `json:"over,omitempty"`
 }
 
 // RecentStats are sums over recent attempts, of which half decays in each half-life.
@@ -97,7 +106,11 @@ type QueuedLine struct {
 	Called int64 `json:"c,omitempty"`
 	Rest   int64 `json:"r,omitempty"`
 	// Old are the places whose messages are superseded, a bit each.
-	Old []byte `json:"o,omitempty"`
+	Old Places `json:"o,omitempty"`
+	// Of a line that is pulled from: see [LineStatus].
+	Version int64  `json:"v,omitempty"`
+	Open    Places `json:"p,omitempty"`
+	Leased  int    `json:"l,omitempty"`
 }
 
 // LatestEntry is the place of the newest message of an entity and type.

@@ -31,6 +31,8 @@ type GroupInput struct {
 	At time.Time `json:"at"`
 	// Of is how many parts the events were split into: 0 stands for one.
 	Of int `json:"of,omitempty"`
+	// Burst is when the first of the attempts is to begin, as in [DeliveryTask].
+	Burst *BurstStart `json:"burst,omitempty"`
 }
 
 // GroupAttempt is the result of the attempt at an item.
@@ -52,6 +54,8 @@ func (i GroupItem) Task(messages []postdate.Message, at time.Time) DeliveryTask 
 		Message:    m,
 		To:         postdate.Destination{Endpoint: i.Endpoint},
 		DueAt:      at,
+		Timeout:    i.OwnTimeout,
+		ExpiresAt:  i.ExpiresAt,
 	}
 }
 
@@ -73,11 +77,12 @@ type HandOverInput struct {
 	At       time.Time          `json:"at"`
 }
 
-// EnqueueRequest is the request that enqueues an item, which the line then carries.
-func (i GroupItem) EnqueueRequest(messages []postdate.Message, at time.Time) EnqueueRequest {
+// EnqueueRequest is the request that enqueues an item for the endpoint, or for its canary of
+// that id. The line then carries it.
+func (i GroupItem) EnqueueRequest(messages []postdate.Message, at time.Time, canary string) EnqueueRequest {
 	m := messages[i.Event]
 	return EnqueueRequest{
-		Tenant: m.Tenant, Endpoint: i.Endpoint,
+		Tenant: m.Tenant, Endpoint: i.Endpoint, Canary: canary,
 		Entry: QueueEntry{DeliveryID: postdate.DeliveryID(m.ID, i.Endpoint), Message: &m, At: at, Terms: i.Terms},
 	}
 }

@@ -14,7 +14,10 @@ import (
 type LineInput struct {
 	Tenant   string `json:"tenant"`
 	Endpoint string `json:"endpoint"`
-	ID       string `json:"id"` // see [LineID]
+	// Canary is the id of the endpoint's canary, whose queue the line is in. Empty: it is in
+	// the endpoint's own.
+	Canary string `json:"canary,omitempty"`
+	ID     string `json:"id"` // see [LineID]
 	// Since is when the first of them was accepted.
 	Since   time.Time    `json:"since"`
 	Entries []QueueEntry `json:"waiters"`
@@ -27,6 +30,11 @@ type LineInput struct {
 	Lost bool `json:"lost,omitempty"`
 	// Wake is a signal that has come, and for which nothing was sent yet.
 	Wake *Wake `json:"call,omitempty"`
+	// Pull: consumers take the entries, by leases. Leases are those of earlier runs, by
+	// place, and Version counts what has changed.
+	Pull    bool              `json:"pull,omitempty"`
+	Leases  map[int]LineLease `json:"leases,omitempty"`
+	Version int64             `json:"version,omitempty"`
 }
 
 // LineResult is what became of the entries that the line carried to their end, by their

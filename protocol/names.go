@@ -41,6 +41,13 @@ const (
 	UpdateFire       = "fire"
 )
 
+// The Updates of several schedules that ScheduleGroup takes. Each has a [SchedulesRequest]
+// as its argument, and returns [SchedulesChanged].
+const (
+	UpdateCancelMany   = "cancel_many"
+	UpdatePostponeMany = "postpone_many"
+)
+
 // SignalRelease releases a parked or waiting delivery: its endpoint may be sent to.
 const SignalRelease = "release"
 
@@ -96,12 +103,14 @@ const QueryTenant = "read"
 
 // The memo fields: MemoAccepted of a Deliver holds an [Accepted], MemoGroup of
 // a Dispatch or a Line a [Group]. MemoLine of a Deliver that waits is the id of its
-// line. MemoSchedules of a ScheduleGroup holds [GroupedSchedules].
+// line. MemoSchedules of a ScheduleGroup holds [GroupedSchedules], and MemoTally the
+// [ScheduleTally] of them.
 const (
 	MemoAccepted  = "accepted"
 	MemoGroup     = "group"
 	MemoLine      = "line"
 	MemoSchedules = "schedules"
+	MemoTally     = "tally"
 )
 
 // The search attributes, by which lists are filtered. They are not encrypted.

@@ -24,6 +24,7 @@ type QueueEntry struct {
 type EnqueueRequest struct {
 	Tenant   string     `json:"tenant"`
 	Endpoint string     `json:"endpoint"`
+	Canary   string     `json:"canary,omitempty"` // as in [LineInput]
 	Entry    QueueEntry `json:"waiter"`
 	// Line is the line in which it has waited so far, if it is enqueued again: it stays
 	// there as long as that line exists.
@@ -34,7 +35,8 @@ type EnqueueRequest struct {
 type LineStatus struct {
 	Tenant   string `json:"tenant"`
 	Endpoint string `json:"endpoint"`
-	ID       string `json:"id"` // see [LineID]
+	Canary   string `json:"canary,omitempty"` // as in [LineInput]
+	ID       string `json:"id"`               // see [LineID]
 	// Waiting is how many entries still wait, and Since when the first was accepted.
 	Waiting int       `json:"waiting"`
 	Since   time.Time `json:"since"`
@@ -42,12 +44,18 @@ type LineStatus struct {
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 	// Keys are the keys of the entries, by place, where the endpoint coalesces.
 	Keys []string `json:"keys,omitempty"`
+	// Of a line that is pulled from: Version is higher in what it reports later, Open are
+	// the places of entries that can be leased, and Leased is how many are.
+	Version int64  `json:"version,omitempty"`
+	Open    Places `json:"open,omitempty"`
+	Leased  int    `json:"leased,omitempty"`
 }
 
 // SendLineInput is the input of SendLine: the deliveries of a line that was woken.
 type SendLineInput struct {
 	Tenant   string `json:"tenant"`
 	Endpoint string `json:"endpoint"`
+	Canary   string `json:"canary,omitempty"` // as in [LineInput]
 	// Entries are those of the line in their places, empty where one has ended or moved.
 	Entries []QueueEntry `json:"waiters"`
 	// Again: an earlier run was lost with its worker. This one must find out what it did.
@@ -75,6 +83,8 @@ type LineProgress struct {
 	Moved []int `json:"told,omitempty"`
 	// Sending are the places of those whose attempts are under way.
 	Sending []int `json:"sending,omitempty"`
+	// NoCanary: the canary takes nothing any more, so that the line is to wait for the primary.
+	NoCanary bool `json:"no_canary,omitempty"`
 }
 
 // CoalesceKey names the entity and type of a message: empty where it has no entity.

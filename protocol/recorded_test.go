@@ -66,6 +66,8 @@ func recorded() string {
 		protocol.MemoGroup + tree(reflect.TypeFor[protocol.Group]()),
 		protocol.MemoLine + tree(reflect.TypeFor[string]()),
 		protocol.MemoSchedules + tree(reflect.TypeFor[protocol.GroupedSchedules]()),
+		protocol.MemoTally + tree(reflect.TypeFor[protocol.ScheduleTally]()),
+		protocol.MemoIntake + tree(reflect.TypeFor[protocol.IntakeRecords]()),
 	})
 	section("search attributes", attributes())
 	section("ids", ids())
@@ -87,6 +89,7 @@ func messages() []string {
 	}
 	text, result, changed := reflect.TypeFor[string](), reflect.TypeFor[protocol.UpdateResult](), reflect.TypeFor[protocol.TenantChanged]()
 	line, request := reflect.TypeFor[protocol.LineStatus](), reflect.TypeFor[protocol.ScheduleRequest]()
+	many := reflect.TypeFor[protocol.SchedulesRequest]()
 	return []string{
 		message("Deliver update", protocol.UpdateCancel, result),
 		message("Deliver update", protocol.UpdateReschedule, reflect.TypeFor[postdate.Change](), result),
@@ -103,11 +106,26 @@ func messages() []string {
 		message("Tenant update", protocol.UpdateRevokeKey, text, changed),
 		message("Tenant update", protocol.UpdatePutCalendar, reflect.TypeFor[protocol.PutCalendar](), changed),
 		message("Tenant update", protocol.UpdateDeleteCalendar, text, changed),
+		message("Tenant update", protocol.UpdateChangeCanary, reflect.TypeFor[protocol.ChangeCanary](), changed),
+		message("Tenant update", protocol.UpdateCreateSource, reflect.TypeFor[postdate.Source](), changed),
+		message("Tenant update", protocol.UpdatePatchSource, reflect.TypeFor[protocol.PatchSource](), changed),
+		message("Tenant update", protocol.UpdateDeleteSource, text, changed),
+		message("Tenant update", protocol.UpdateRotateSourceToken, reflect.TypeFor[protocol.RotateSourceToken](), changed),
+		message("Tenant update", protocol.UpdateLearnSourceSecret, reflect.TypeFor[protocol.LearnSourceSecret](), changed),
 		message("Tenant query", protocol.QueryTenant, reflect.TypeFor[int64](), reflect.TypeFor[protocol.TenantRead]()),
 		message("Endpoint update", protocol.UpdateLease, reflect.TypeFor[protocol.LeaseRequest](), reflect.TypeFor[protocol.Lease]()),
 		message("Endpoint update", protocol.UpdateJoin, line),
 		message("Endpoint update", protocol.UpdateLeave, line),
+		message("Endpoint update", protocol.UpdatePull, reflect.TypeFor[protocol.PullRequest](), reflect.TypeFor[protocol.PullGrant]()),
+		message("Endpoint query", protocol.QueryPullable, reflect.TypeFor[protocol.Pullable]()),
+		message("Line update", protocol.UpdateTake, reflect.TypeFor[protocol.TakeRequest](), reflect.TypeFor[protocol.TakeResult]()),
+		message("Line update", protocol.UpdateSettle, reflect.TypeFor[protocol.SettleRequest](), reflect.TypeFor[protocol.SettleResponse]()),
+		message("Line query", protocol.QueryLine, reflect.TypeFor[protocol.LineRead]()),
+		message("Deliver update", protocol.UpdateLend, reflect.TypeFor[protocol.LendRequest](), reflect.TypeFor[protocol.Lent]()),
+		message("Deliver update", protocol.UpdateSettle, reflect.TypeFor[protocol.SettleRequest](), reflect.TypeFor[protocol.SettleResponse]()),
+		message("Deliver signal", protocol.SignalReturned, reflect.TypeFor[protocol.Returned]()),
 		message("Endpoint signal", protocol.SignalSettings, reflect.TypeFor[protocol.EndpointSettings]()),
+		message("Endpoint signal", protocol.SignalCanary, reflect.TypeFor[protocol.CanaryReport]()),
 		message("Endpoint query", protocol.QueryHealth, reflect.TypeFor[protocol.EndpointHealth]()),
 		message("Endpoint query", protocol.QueryTurn, text, reflect.TypeFor[postdate.QueuePosition]()),
 		message("Line signal", protocol.SignalCall, reflect.TypeFor[protocol.Wake]()),
@@ -116,6 +134,8 @@ func messages() []string {
 		message("ScheduleGroup update", protocol.UpdateCancel, request, result),
 		message("ScheduleGroup update", protocol.UpdateReschedule, request, result),
 		message("ScheduleGroup update", protocol.UpdateFire, request, result),
+		message("ScheduleGroup update", protocol.UpdateCancelMany, many, reflect.TypeFor[protocol.SchedulesChanged]()),
+		message("ScheduleGroup update", protocol.UpdatePostponeMany, many, reflect.TypeFor[protocol.SchedulesChanged]()),
 		message("Recurrence update", protocol.UpdatePause, reflect.TypeFor[postdate.Pause]()),
 		message("Recurrence update", protocol.UpdateResume),
 		message("Recurrence update", protocol.UpdateSkip),
@@ -143,11 +163,13 @@ func ids() []string {
 	return []string{
 		protocol.ScheduleID("t", "id"), protocol.EventID("t", "id"), protocol.GroupID("t", "id"),
 		protocol.PartID(protocol.EventID("t", "id"), 3), protocol.TenantID("t"), protocol.EndpointID("t", "ep_1"),
+		protocol.EndpointID("t", postdate.CanaryKey("ep_1", "cn_1")),
 		protocol.LineID("t", "ep_1", "id"), protocol.SweepID("t", "id"),
 		protocol.DeliveryID("t", "id"), protocol.DeliveryID("t", postdate.DeliveryID("evt", "ep_1")),
 		postdate.DeliveryID("evt", "ep_1"), postdate.GroupedID("0123456789abcdef", 7),
 		protocol.RecurrenceID("t", "id"), postdate.TickID("id", due), postdate.FiredID("id", 3),
 		protocol.ScheduleGroupID("t", "id"), postdate.GroupedScheduleID("0123456789abcdef", 7),
+		protocol.IntakeID("orders", "topic/3/17", 2),
 		protocol.AnnouncementID("type", "t", "a", "b"), protocol.BurstOf("t", due),
 	}
 }

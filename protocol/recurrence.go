@@ -29,6 +29,7 @@ const (
 	AdvanceActivity   = "AdvanceRecurrence"
 	FireActivity      = "FireRecurrence"
 	BackfillActivity  = "BackfillRecurrence"
+	WithdrawActivity  = "WithdrawTick"
 	TickEndedActivity = "TickEnded"
 )
 
@@ -56,6 +57,8 @@ func (in RecurrenceInput) Tenant() string { return in.Task.Shipment.Message.Tena
 type RecurrenceProgress struct {
 	// Passed is the last tick that has passed, with or without a delivery.
 	Passed PassedTick `json:"passed"`
+	// Ahead is the tick whose delivery was started before it was due.
+	Ahead *AheadTick `json:"ahead,omitempty"`
 	// Recent are the last ticks, the latest last.
 	Recent []postdate.TickRecord `json:"recent,omitempty"`
 	// Missed is the latest tick that was missed, while not all of them are counted.
@@ -72,6 +75,40 @@ type RecurrenceProgress struct {
 	Pause *postdate.Pause `json:"pause,omitempty"`
 	// ResumedAt is until when ticks pass without a delivery, after a pause.
 	ResumedAt time.Time `json:"resumed_at,omitzero"`
+}
+
+// AheadTick is a tick whose delivery was started before it was due, and sleeps until then.
+type AheadTick struct {
+	Tick       postdate.Tick `json:"tick"`
+	DeliveryID string        `json:"delivery"`
+	// Before is the tick before it.
+	Before PassedTick `json:"before"`
+	// Withdrawn: its delivery was cancelled, as if it had not been started.
+	Withdrawn bool `json:"withdrawn,omitempty"`
+}
+
+// IsAhead reports whether a tick that is not due at now has its delivery already.
+func (p *RecurrenceProgress) IsAhead(now time.Time) bool {
+	return p.Ahead != nil && !p.Ahead.Withdrawn && p.Ahead.Tick.DueAt.After(now)
+}
+
+// Withdraw has the tick whose delivery was started ahead not have passed.
+func (p *RecurrenceProgress) Withdraw() {
+	ahead := *p.Ahead
+	ahead.Withdrawn = true
+	p.Ahead, p.Passed = &ahead, ahead.Before
+	p.Forget(ahead.Tick.Number)
+}
+
+// Forget removes a tick from the recent ones.
+func (p *RecurrenceProgress) Forget(number int) {
+	kept := make([]postdate.TickRecord, 0, len(p.Recent))
+	for _, record := range p.Recent {
+		if record.Number != number {
+			kept = append(kept, record)
+		}
+	}
+	p.Recent = kept
 }
 
 // PassedTick is what the next tick is worked out from.
@@ -149,6 +186,12 @@ type FireInput struct {
 type BackfillInput struct {
 	Recurrence RecurrenceInput `json:"recurrence"`
 	Range      Backfill        `json:"range"`
+}
+
+// WithdrawTick asks to cancel the delivery of a tick that is not due yet.
+type WithdrawTick struct {
+	Tenant     string `json:"tenant"`
+	DeliveryID string `json:"delivery"`
 }
 
 // TickEnded reports that the delivery of a tick has ended.

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -13,7 +14,8 @@ import (
 )
 
 // ScheduleGroupInput is schedules of one tenant that their callers did not name, due within
-// the same second.
+// the same second. Those of an import with a name, or an Idempotency-Key, are lines of one
+// span of it: see [ImportedGroup].
 type ScheduleGroupInput struct {
 	Tenant  string         `json:"tenant"`
 	ID      string         `json:"id"` // see [ScheduleGroupID]
@@ -23,6 +25,14 @@ type ScheduleGroupInput struct {
 	Result  ScheduleGroupEnded `json:"done,omitzero"`
 	// Moved are the places of those that have executions of their own.
 	Moved []int `json:"moved,omitempty"`
+	// Import is the import that all of them came by. Empty: none.
+	Import string `json:"import,omitempty"`
+	// Late is how long after it is due it is woken, as one of a burst.
+	Late postdate.Duration `json:"late,omitempty"`
+	// Burst is when the first run is to start, as one of a burst. Nil: that shows nothing.
+	Burst *BurstStart `json:"burst,omitempty"`
+	// Postponed is the operation by which all of them were put off last: empty where none was.
+	Postponed string `json:"postponed,omitempty"`
 }
 
 // GroupedEntry is a schedule in a group.
@@ -34,6 +44,8 @@ type GroupedEntry struct {
 	// Digest and At are those of [Accepted].
 	Digest string    `json:"digest,omitempty"`
 	At     time.Time `json:"at"`
+	// Line is its line in the import: 0 where ids do not follow from lines.
+	Line int `json:"line,omitempty"`
 }
 
 // ScheduleGroupEnded is what became of the schedules that ended in their group, by their
@@ -42,6 +54,26 @@ type ScheduleGroupEnded struct {
 	Delivered map[int]postdate.Attempt `json:"delivered,omitempty"`
 	// Cancelled says when each was cancelled.
 	Cancelled map[int]time.Time `json:"cancelled,omitempty"`
+}
+
+// SchedulesRequest is an Update of several schedules in a group.
+type SchedulesRequest struct {
+	Places []int `json:"places"`
+	// By is how much later each is due, of an [UpdatePostponeMany], and Operation who asks:
+	// the same again changes nothing.
+	By        postdate.Duration `json:"by,omitempty"`
+	Operation string            `json:"operation,omitempty"`
+}
+
+// SchedulesChanged is the result of an Update of several schedules in a group, by their
+// places.
+type SchedulesChanged struct {
+	// Done are those that were changed, by this request or by the same one before.
+	Done []int `json:"done,omitempty"`
+	// Late are those for which it was too late, or that stay as they are for other reasons.
+	Late []int `json:"late,omitempty"`
+	// Moved are those that have executions of their own, to be changed there.
+	Moved []int `json:"moved,omitempty"`
 }
 
 // ScheduleRequest is an Update of one schedule in a group.
@@ -68,6 +100,39 @@ type GroupedSchedule struct {
 	// CancelledAt is when it was cancelled: zero where it was not.
 	CancelledAt time.Time `json:"cancelled_at,omitzero"`
 }
+
+// cancelledBy begins the reason with which an operation ends a ScheduleGroup that slept, and
+// all of whose schedules it cancels.
+const cancelledBy = "cancelled by the operation "
+
+// ScheduleTally counts the schedules in the memo of a ScheduleGroup, for who only counts.
+type ScheduleTally struct {
+	Carried   int `json:"carried"`
+	Cancelled int `json:"cancelled,omitempty"` // of those
+}
+
+func (g GroupedSchedules) tally() ScheduleTally {
+	return ScheduleTally{Carried: len(g.Schedules), Cancelled: len(g.Schedules) - g.Waiting()}
+}
+
+// Waiting is how many of the schedules were not cancelled.
+func (g GroupedSchedules) Waiting() int {
+	waiting := 0
+	for _, schedule := range g.Schedules {
+		if schedule.CancelledAt.IsZero() {
+			waiting++
+		}
+	}
+	return waiting
+}
+
+// CancelledBy is the reason with which an operation ends a ScheduleGroup, all of whose
+// schedules it cancels.
+func CancelledBy(operation string) string { return cancelledBy + operation }
+
+// IsCancelledBy reports whether a reason is one of [CancelledBy]: what else ends a
+// ScheduleGroup is the operator.
+func IsCancelledBy(reason string) bool { return strings.HasPrefix(reason, cancelledBy) }
 
 // StartDeliveriesInput names deliveries that get executions of their own.
 type StartDeliveriesInput struct {
@@ -105,9 +170,33 @@ func (c *ScheduleGroupCapacity) Add(in DeliverInput, bytes int) bool {
 	return true
 }
 
-// With is in with another schedule.
-func (in ScheduleGroupInput) With(schedule DeliverInput, accepted Accepted) ScheduleGroupInput {
-	entry := GroupedEntry{Shipment: schedule.Shipment, Terms: schedule.Terms, Digest: accepted.Digest, At: accepted.At}
+// listed reports whether the search attributes take all that is in c: of the entities their
+// hashes, where there is no room for themselves.
+func (c *ScheduleGroupCapacity) listed() bool {
+	return c.listedWith(min(c.entities.bytes, len(c.entities.values)*listedHashBytes))
+}
+
+// listedHashBytes is the size of a hash in a list, with its quotes and its comma.
+var listedHashBytes = len(SearchableHash("")) + 3
+
+// listedEntities are the entities as they are listed.
+func (c *ScheduleGroupCapacity) listedEntities() list {
+	if c.entities.bytes <= maxListBytes {
+		return c.entities
+	}
+	var hashed list
+	for _, value := range c.entities.values {
+		hashed = hashed.add(SearchableHash(Unsearchable(value)))
+	}
+	return hashed
+}
+
+// With is in with another schedule, which stands in a line of an import: 0 where in none.
+func (in ScheduleGroupInput) With(schedule DeliverInput, accepted Accepted, line int) ScheduleGroupInput {
+	entry := GroupedEntry{Shipment: schedule.Shipment, Terms: schedule.Terms, Digest: accepted.Digest, At: accepted.At, Line: line}
+	if entry.Import == in.Import {
+		entry.Import = "" // it stands in the group
+	}
 	entry.Shipment.Message.ID = postdate.GroupedScheduleID(in.ID, len(in.Entries))
 	entry.Retry = slices.IndexFunc(in.Retries, func(known postdate.Retry) bool { return reflect.DeepEqual(known, schedule.Retry) })
 	if entry.Retry < 0 {
@@ -142,10 +231,29 @@ func (in ScheduleGroupInput) DueAt() time.Time {
 	return first
 }
 
+// WakeLate is how long after the first of them is due the group is woken: none expires by
+// that.
+func (in ScheduleGroupInput) WakeLate() time.Duration {
+	late := in.Late.Duration()
+	for _, place := range in.Pending() {
+		if entry := in.Entries[place]; !entry.ExpiresAt.IsZero() {
+			late = min(late, entry.ExpiresAt.Sub(entry.Shipment.DueAt)/2)
+		}
+	}
+	return max(0, late)
+}
+
 // DeliverInput is the schedule at a place as an execution of its own carries it.
 func (in ScheduleGroupInput) DeliverInput(place int) DeliverInput {
 	entry := in.Entries[place]
-	return DeliverInput{Shipment: entry.Shipment, Terms: entry.Terms, Retry: in.Retries[entry.Retry]}
+	return DeliverInput{Shipment: entry.Shipment, Terms: in.terms(place), Retry: in.Retries[entry.Retry]}
+}
+
+// terms are those of the schedule at a place.
+func (in ScheduleGroupInput) terms(place int) Terms {
+	terms := in.Entries[place].Terms
+	terms.Import = cmp.Or(terms.Import, in.Import)
+	return terms
 }
 
 // Accepted is the request by which the schedule at a place was accepted.
@@ -159,13 +267,19 @@ func (in ScheduleGroupInput) Item(place int) GroupItem {
 	entry := in.Entries[place]
 	to := entry.Shipment.To
 	return GroupItem{
-		Event: place, Endpoint: to.Endpoint, Terms: entry.Terms,
+		Event: place, Endpoint: to.Endpoint, Terms: in.terms(place),
 		Schedule: &GroupedTask{To: to, DueAt: entry.Shipment.DueAt, Timeout: entry.Shipment.Timeout},
 	}
 }
 
 // Memo is the memo of the ScheduleGroup of input in.
-func (in ScheduleGroupInput) Memo() GroupedSchedules {
+func (in ScheduleGroupInput) Memo() map[string]any {
+	schedules := in.grouped()
+	return map[string]any{MemoSchedules: schedules, MemoTally: schedules.tally()}
+}
+
+// grouped are the schedules that have not left.
+func (in ScheduleGroupInput) grouped() GroupedSchedules {
 	memo := GroupedSchedules{Schedules: []GroupedSchedule{}}
 	for place, entry := range in.Entries {
 		if slices.Contains(in.Moved, place) {
@@ -188,9 +302,13 @@ func (in ScheduleGroupInput) attributes() temporal.SearchAttributes {
 		own.Add(DeliverInput{Shipment: entry.Shipment}, 0)
 		data += len(entry.Shipment.Message.Data)
 	}
-	return temporal.NewSearchAttributes(append(sizeAttributes(data),
+	attributes := sizeAttributes(data)
+	if in.Import != "" {
+		attributes = append(attributes, AttrImport.ValueSet(in.Import))
+	}
+	return temporal.NewSearchAttributes(append(attributes,
 		AttrTenant.ValueSet(in.Tenant), own.endpoints.attribute(AttrEndpoint), own.types.attribute(AttrMessageType),
-		own.entities.attribute(AttrEntity),
+		own.listedEntities().attribute(AttrEntity),
 	)...)
 }
 

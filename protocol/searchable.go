@@ -1,6 +1,8 @@
 package protocol
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/url"
 	"strings"
 	"unicode/utf8"
@@ -37,6 +39,13 @@ const hexDigits = "0123456789ABCDEF"
 
 func isUnsearchable(r rune) bool {
 	return r < ' ' || r == utf8.RuneError || strings.ContainsRune(`'"\?♡`, r)
+}
+
+// SearchableHash stands for a value where a list has no room for all of its values: a query asks
+// for both, and what it finds is compared with the value itself.
+func SearchableHash(value string) string {
+	sum := sha256.Sum256([]byte(value))
+	return escaped + "#" + hex.EncodeToString(sum[:6])
 }
 
 // Unsearchable is the inverse of [Searchable].

@@ -22,3 +22,13 @@ func TestSearchable_KeepsPlainValuesAndEscapesOthers(t *testing.T) {
 	}
 	assert.Equal(t, "=50%", protocol.Unsearchable("=50%"), "it was set before values were escaped")
 }
+
+func TestSearchableHash_IsShortAndNoOtherValue(t *testing.T) {
+	t.Parallel()
+	hash := protocol.SearchableHash(strings.Repeat("long", 100))
+	assert.Equal(t, "=#0184fa9ce314", hash, "what stands in lists for years")
+	assert.NotEqual(t, hash, protocol.SearchableHash("another"))
+	for _, value := range []string{hash, hash[1:], "#" + hash} {
+		assert.NotEqual(t, hash, protocol.Searchable(value))
+	}
+}

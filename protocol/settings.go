@@ -10,15 +10,23 @@ type EndpointSettings struct {
 	State    postdate.EndpointState `json:"state"`
 	Pace     postdate.Pace          `json:"pace"` // its limits
 	Coalesce bool                   `json:"coalesce,omitempty"`
+	Pull     bool                   `json:"pull,omitempty"` // nothing is sent: consumers pull
+	// Canary is its canary, without what only attempts need. Nil: it has none.
+	Canary *postdate.Canary `json:"canary,omitempty"`
 }
 
-// SettingsOf are the settings of the tenant's endpoint of that id. inFlight bounds the
-// attempts under way where the endpoint has no bound of its own.
-func SettingsOf(t *postdate.Tenant, id string, inFlight int) EndpointSettings {
+// SettingsOf are the settings of the tenant's endpoint of that id, or of its canary, where
+// key is a [postdate.CanaryKey]: one that takes nothing any more is as one that was deleted.
+// inFlight bounds the attempts under way where the endpoint has no bound of its own.
+func SettingsOf(t *postdate.Tenant, key string, inFlight int) EndpointSettings {
 	s := EndpointSettings{Version: t.Version}
-	if e, ok := t.Endpoint(id); ok {
-		s.State, s.Pace, s.Coalesce = e.State, e.Pace(inFlight), e.Coalesce
+	id, canary := postdate.SplitCanaryKey(key)
+	e, ok := t.Endpoint(id)
+	if !ok || canary != "" && (!e.Canary.Active() || e.Canary.ID != canary) {
+		return s
 	}
+	e = e.At(canary)
+	s.State, s.Pace, s.Coalesce, s.Pull, s.Canary = e.State, e.Pace(inFlight), e.Coalesce, e.Pull, e.Canary.Settings()
 	return s
 }
 

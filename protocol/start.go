@@ -40,6 +40,21 @@ func DeliverOptions(in DeliverInput, accepted Accepted, now time.Time) client.St
 	return options
 }
 
+// longAttempt is a timeout of attempts from which on [TaskTimeout] is longer than Temporal's.
+const longAttempt = 20 * time.Second
+
+// TaskTimeout is the timeout of the workflow task in which an attempt is made that may take so
+// long: 0 for Temporal's own, which is ten seconds. A task that takes longer is kept by
+// heartbeats, each of which costs Temporal half of what a delivery does: hundreds of receivers
+// that hang would slow down all others. But after so long it comes again when its worker has
+// died.
+func TaskTimeout(attempt time.Duration) time.Duration {
+	if attempt < longAttempt {
+		return 0
+	}
+	return attempt
+}
+
 // DispatchOptions are the options to start a Dispatch: once for its id, at once. Its
 // search attributes and its memo describe its own part of in alone.
 func DispatchOptions(id string, in DispatchInput) client.StartWorkflowOptions {
@@ -56,7 +71,7 @@ func ScheduleGroupOptions(in ScheduleGroupInput, now time.Time) client.StartWork
 	options := onceOptions(ScheduleGroupID(in.Tenant, in.ID), TaskQueue, in.Tenant)
 	options.StartDelay = min(max(0, in.DueAt().Sub(now)), postdate.MaxDelay)
 	options.TypedSearchAttributes = in.attributes()
-	options.Memo = map[string]any{MemoSchedules: in.Memo()}
+	options.Memo = in.Memo()
 	options.StaticSummary = in.summary()
 	return options
 }

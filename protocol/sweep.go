@@ -1,6 +1,10 @@
 package protocol
 
-import "github.com/postdate/postdate"
+import (
+	"time"
+
+	"github.com/postdate/postdate"
+)
 
 // SweepAction is what a sweep does to each delivery.
 type SweepAction string
@@ -21,6 +25,20 @@ type SweepInput struct {
 	Filter postdate.Filter `json:"filter"`
 	// By is how much later each is due, of a SweepPostpone.
 	By postdate.Duration `json:"by,omitempty"`
+}
+
+// Found is what a sweep found in one execution: a delivery, or schedules that share a
+// ScheduleGroup.
+type Found struct {
+	// ID is that of the delivery: empty of schedules that share a ScheduleGroup.
+	ID string
+	// Group is the id of that, see [ScheduleGroupID], and Places are theirs in it.
+	Group  string
+	Places []int
+	// Run is the run in which they were found, if all that waited in it are among them: empty
+	// if others do too. DueAt is when the first of them is due.
+	Run   string
+	DueAt time.Time
 }
 
 // SweepProgress is how far a sweep is: its result, and its heartbeats before.

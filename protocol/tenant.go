@@ -12,6 +12,8 @@ type TenantInput struct {
 	Tenant postdate.Tenant `json:"tenant"`
 	// Announcements are those that were not published yet, oldest first.
 	Announcements []Announcement `json:"announcements,omitempty"`
+	// Canaries are those of which the executions of their endpoints are to know, oldest first.
+	Canaries []CanaryRef `json:"canaries,omitempty"`
 }
 
 // TenantRead is the result of [QueryTenant]. Tenant is nil where the caller knows that
@@ -70,6 +72,8 @@ type TenantChanged struct {
 	Key      *postdate.Key      `json:"key,omitempty"`
 	// Calendar is the holiday calendar that was put or deleted.
 	Calendar *postdate.HolidayCalendar `json:"calendar,omitempty"`
+	// Source is the source that was changed or deleted.
+	Source *postdate.Source `json:"source,omitempty"`
 	// Secret is the tenant's newest secret, where that was rotated or ensured.
 	Secret postdate.Secret `json:"secret,omitempty"`
 	// Sweep is the id of the Sweep that was started, if one was.

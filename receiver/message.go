@@ -99,14 +99,13 @@ func (m *Message) validate() error {
 // attribute is a CloudEvent's attribute as HTTP and NATS (ce-), Kafka (ce_) or
 // AMQP (cloudEvents_, cloudEvents:) carry it.
 func attribute(header http.Header, name string) string {
-	var value string
-	for _, prefix := range []string{"ce-", "ce_", "cloudEvents_", "cloudEvents:"} {
-		value = cmp.Or(value, header.Get(prefix+name))
+	if value := header.Get("ce-" + name); value != "" {
+		if decoded, err := url.PathUnescape(value); err == nil { // the others are not encoded
+			return decoded
+		}
+		return value
 	}
-	if decoded, err := url.PathUnescape(value); err == nil {
-		return decoded
-	}
-	return value
+	return cmp.Or(header.Get("ce_"+name), header.Get("cloudEvents_"+name), header.Get("cloudEvents:"+name))
 }
 
 // text is the string that raw holds, or "" where it holds none.

@@ -59,6 +59,16 @@ func TestParseMessage_PrefersTheIDThatIsSigned(t *testing.T) {
 	require.Equal(t, "evt_1", m.Header.Get("Webhook-ID"))
 }
 
+// Bindings other than HTTP's, and NATS's, which follows it, do not encode attributes.
+func TestParseMessage_DecodesWhatIsEncodedAlone(t *testing.T) {
+	t.Parallel()
+	for _, prefix := range []string{"ce_", "cloudEvents_", "cloudEvents:"} {
+		m := ParseMessage(map[string][]string{prefix + "specversion": {"1.0"}, prefix + "id": {"100%25"}, prefix + "type": {"a%20b"}}, nil)
+		require.Equal(t, "100%25", m.ID)
+		require.Equal(t, "a%20b", m.Type)
+	}
+}
+
 func TestParseMessage_LeavesEmptyWhatIsNotThere(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]Message{

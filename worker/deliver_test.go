@@ -203,7 +203,7 @@ func TestRescheduledByTheReceiver(t *testing.T) {
 		return postdate.Attempt{Outcome: postdate.Rescheduled, Status: 200, RescheduleTo: again}
 	})
 	require.Equal(t, 1, <-d.arrived)
-	eventually.True(t, func() bool { return d.latestRun() != d.run.GetRunID() }, 10*time.Second, 10*time.Millisecond)
+	eventually.True(t, func() bool { return d.latestRun() != d.run.GetRunID() })
 	d.requireAsleepUntil(again)
 	record(t, d)
 }

@@ -139,5 +139,5 @@ func TestPolling_WantsBothQueuesPolled(t *testing.T) {
 		polled, err := worker.Polling(t.Context(), engineClient)
 		require.NoError(t, err)
 		return polled
-	}, 10*time.Second, 10*time.Millisecond)
+	})
 }

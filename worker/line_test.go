@@ -4,7 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -47,13 +46,13 @@ func (d *delivery) lineOf() client.WorkflowRun {
 		require.NoError(d.t, err)
 		payload := described.GetWorkflowExecutionInfo().GetMemo().GetFields()[protocol.MemoLine]
 		return payload != nil && converter.GetDefaultDataConverter().FromPayload(payload, &line) == nil
-	}, 10*time.Second, 10*time.Millisecond)
+	})
 	d.awaitState(postdate.Waiting)
 	found := findLine(d.t, line)
 	eventually.True(d.t, func() bool { // its endpoint knows it
 		_, err := engineClient.QueryWorkflow(d.t.Context(), protocol.EndpointID(d.t.Name(), "ep_1"), "", protocol.QueryTurn, line)
 		return err == nil
-	}, 10*time.Second, 10*time.Millisecond)
+	})
 	return found
 }
 

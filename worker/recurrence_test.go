@@ -63,7 +63,7 @@ func (r *recurring) continues() {
 		described, err := engineClient.DescribeWorkflowExecution(r.t.Context(), id, r.first)
 		require.NoError(r.t, err)
 		return described.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
-	}, 20*time.Second, 10*time.Millisecond)
+	})
 	historytest.Record(r.t, engineClient, "recurrence/"+kebab(strings.TrimPrefix(r.t.Name(), "TestRecurrence")), id, r.first)
 }
 
@@ -103,6 +103,39 @@ func TestRecurrenceSkipped(t *testing.T) {
 	r := recur(t, yearly, accepted)
 	require.NoError(t, r.Skip(t.Context(), "default", r.in.ID))
 	r.continues()
+}
+
+// TestRecurrenceStartedAhead keeps the run that starts a tick's delivery before it is due,
+// and those that withdraw it.
+func TestRecurrenceStartedAhead(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(r *recurring) error{
+		"paused":    func(r *recurring) error { return r.Pause(t.Context(), "default", r.in.ID, postdate.Pause{Note: "n"}) },
+		"skipped":   func(r *recurring) error { return r.Skip(t.Context(), "default", r.in.ID) },
+		"cancelled": func(r *recurring) error { return r.Cancel(t.Context(), "default", r.in.ID) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			start := time.Now().UTC().Add(12 * time.Second).Truncate(time.Second)
+			r := recur(t, `{"every":"1h","start_at":"`+start.Format(time.RFC3339)+`"}`, accepted)
+			id := protocol.RecurrenceID("default", r.in.ID)
+			var runs []string
+			eventually.True(t, func() bool {
+				runs = historytest.Runs(t, engineClient, id)
+				return len(runs) == 2
+			})
+			require.NoError(t, change(r))
+			if name == "paused" {
+				historytest.Record(t, engineClient, "recurrence/started-ahead", id, runs[0])
+			}
+			eventually.True(t, func() bool {
+				described, err := engineClient.DescribeWorkflowExecution(t.Context(), id, runs[1])
+				require.NoError(t, err)
+				return described.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+			})
+			historytest.Record(t, engineClient, "recurrence/withdrawn-"+name, id, runs[1])
+		})
+	}
 }
 
 func TestRecurrenceFired(t *testing.T) {
@@ -157,7 +190,7 @@ func TestRecurrenceStoppedByTheReceiver(t *testing.T) {
 		read, err = r.Get(t.Context(), "default", r.in.ID)
 		require.NoError(t, err)
 		return read.State == postdate.RecurrenceEnded
-	}, 20*time.Second, 20*time.Millisecond, "%+v", &read.Last)
+	}, "%+v", &read.Last)
 	id := protocol.RecurrenceID("default", r.in.ID)
 	runs := historytest.Runs(t, engineClient, id)
 	historytest.Record(t, engineClient, "recurrence/stopped-by-the-receiver", id, runs[len(runs)-1])
@@ -174,7 +207,7 @@ func TestLocalTimeFollowed(t *testing.T) {
 		require.NoError(t, err)
 		in.Local = &postdate.LocalDue{Local: local, TimeZone: "America/Sao_Paulo"}
 	})
-	eventually.True(t, func() bool { return d.latestRun() != d.run.GetRunID() }, 10*time.Second, 10*time.Millisecond)
+	eventually.True(t, func() bool { return d.latestRun() != d.run.GetRunID() })
 	// It was started for another instant, as by the law of another day.
 	due := time.Date(2031, 3, 1, 12, 0, 0, 0, time.UTC)
 	d.requireAsleepUntil(due.Add(-protocol.LawLead))

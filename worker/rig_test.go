@@ -236,7 +236,7 @@ func (s *sending) await(states ...postdate.State) (read postdate.Delivery) {
 	eventually.True(s.t, func() bool {
 		read = s.get()
 		return slices.Contains(states, read.State)
-	}, 2*time.Minute, 300*time.Millisecond, "it never was %v: it is %+v", states, last)
+	}, "it never was %v: it is %+v", states, last)
 	return read
 }
 
@@ -248,7 +248,7 @@ func (s *sending) sweep(action protocol.SweepAction) {
 	eventually.True(s.t, func() bool { // a tenant has one operation at a time
 		err = s.store.StartOperation(s.t.Context(), s.tenant, fmt.Sprintf("swp-%d", given.Add(1)), in)
 		return postdate.CodeOf(err) != postdate.Conflict
-	}, 2*time.Minute, 100*time.Millisecond, "the operation before never finished")
+	}, "the operation before never finished")
 	require.NoError(s.t, err)
 }
 

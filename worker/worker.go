@@ -28,12 +28,14 @@ type Config struct {
 	Sender activities.Sender
 	// Tenants knows what is configured, Ingester starts and enqueues deliveries,
 	// Deliveries reads and changes them, and Limiter issues permits for endpoints.
-	Tenants    activities.Tenants
+	Tenants    Tenants
 	Ingester   Ingester
 	Deliveries Deliveries
 	Limiter    activities.Limiter
 	// Recurrences does what recurring schedules ask for.
 	Recurrences activities.Recurrences
+	// BurstRate learns from the first attempts of bursts. Nil: nothing does.
+	BurstRate activities.BurstRate
 	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
 	// their own.
 	MaxInFlight int
@@ -48,17 +50,26 @@ type Config struct {
 	StopTimeout time.Duration
 }
 
+// Tenants knows and changes what is configured, as activities use it.
+type Tenants interface {
+	activities.Tenants
+	activities.Canaries
+}
+
 // Ingester is the way in, as activities use it.
 type Ingester interface {
 	activities.Starter
 	activities.Publisher
 	activities.Queue
+	activities.Intake
 }
 
 // Deliveries reads and changes deliveries, as activities use it.
 type Deliveries interface {
 	activities.Deliveries
 	activities.Postponer
+	activities.Withdrawer
+	activities.Groups
 	activities.AttemptLog
 }
 
@@ -106,10 +117,11 @@ func New(c Config) *Worker {
 		}),
 	}
 	acts := &activities.Activities{
-		Sender: c.Sender, Tenants: c.Tenants, Starter: c.Ingester, Publisher: c.Ingester, Queue: c.Ingester,
-		Deliveries: c.Deliveries, Postponer: c.Deliveries, AttemptLog: c.Deliveries, Limiter: c.Limiter, Recurrences: c.Recurrences, MaxInFlight: c.MaxInFlight,
-		MaxReschedules: c.MaxReschedules,
-		Log:            c.Log, Now: time.Now,
+		Sender: c.Sender, Tenants: c.Tenants, Starter: c.Ingester, Publisher: c.Ingester, Queue: c.Ingester, Intake: c.Ingester,
+		Canaries: c.Tenants, Deliveries: c.Deliveries, Postponer: c.Deliveries, Groups: c.Deliveries, AttemptLog: c.Deliveries,
+		Withdrawer: c.Deliveries, Limiter: c.Limiter, Recurrences: c.Recurrences, MaxInFlight: c.MaxInFlight,
+		MaxReschedules: c.MaxReschedules, BurstRate: c.BurstRate,
+		Log: c.Log, Now: time.Now,
 	}
 	workflows.Register(w.deliveries)
 	acts.Register(w.deliveries)

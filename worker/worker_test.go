@@ -91,6 +91,7 @@ func (sender) Send(_ context.Context, m postdate.Message, to postdate.Target) (p
 	var attempt postdate.Attempt
 	switch receiver := found.(type) {
 	case *receiverOf:
+		receiver.last.Store(&m)
 		attempt = receiver.next()
 	case subscribers:
 		attempt = receiver(to.URL)
@@ -105,6 +106,7 @@ type receiverOf struct {
 	made    int
 	answer  func(n int) postdate.Attempt
 	arrived chan int
+	last    atomic.Pointer[postdate.Message]
 }
 
 func (r *receiverOf) next() postdate.Attempt {
@@ -204,7 +206,7 @@ func (d *delivery) backoff(attempts int) {
 			}
 		}
 		return false
-	}, 10*time.Second, 10*time.Millisecond)
+	})
 }
 
 // awaitCancelRequest waits until the engine was asked to stop the pending retry.
@@ -219,7 +221,7 @@ func (d *delivery) awaitCancelRequest() {
 			}
 		}
 		return false
-	}, 10*time.Second, 10*time.Millisecond)
+	})
 }
 
 func (d *delivery) latestRun() string {

@@ -22,6 +22,7 @@ import (
 func (d *delivery) send(ctx workflow.Context) (attempt postdate.Attempt, err error) {
 	task, timeout := d.Shipment, d.Shipment.AttemptTimeout()+activityGrace
 	task.Number, task.ExpiresAt = d.Attempts.Next(), d.ExpiresAt
+	task.Took = protocol.TookOf(d.Attempts, d.plan.Before)
 	// It is made once: after a failure of our own, Retry continues.
 	once := &temporal.RetryPolicy{MaximumAttempts: 1}
 	if d.exposed && workflow.GetVersion(ctx, "exposed-attempts-are-activities", workflow.DefaultVersion, 1) > workflow.DefaultVersion {
@@ -34,6 +35,7 @@ func (d *delivery) send(ctx workflow.Context) (attempt postdate.Attempt, err err
 		err = workflow.ExecuteActivity(ctx, protocol.SendActivity, task).Get(ctx, &attempt)
 		return attempt, err
 	}
+	task.Burst = d.burst
 	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{StartToCloseTimeout: timeout, RetryPolicy: once})
 	err = workflow.ExecuteLocalActivity(ctx, protocol.SendActivity, task).Get(ctx, &attempt)
 	d.slow = d.slow || isSlow(attempt)

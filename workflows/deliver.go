@@ -66,6 +66,7 @@ func (d *delivery) wait(ctx workflow.Context) {
 	}
 	early := d.Shipment.DueAt.Sub(workflow.Now(ctx))
 	if early > 0 && !d.Fired {
+		d.burst = nil
 		_, _ = workflow.AwaitWithTimeout(ctx, early, d.isPending) // fails only if ctx is cancelled, which never happens
 		d.released = d.isPending()
 		d.exposed = d.exposed || d.released // the timer may still fire
@@ -95,7 +96,8 @@ func (d *delivery) wait(ctx workflow.Context) {
 // try makes one attempt, and decides what follows.
 func (d *delivery) try(ctx workflow.Context) {
 	attempt, err := d.send(ctx)
-	d.Shipment.Dequeued = false // that was for this attempt
+	d.Shipment.Dequeued, d.burst = false, nil // that was for this attempt
+	d.canary = attempt.Canary
 	if err != nil {
 		// No attempt was made, because of a failure of our own: Temporal retries it.
 		d.state = postdate.Retrying
@@ -149,6 +151,9 @@ func (d *delivery) retry(ctx workflow.Context) {
 	if err := retrying.Get(ctx, &log); err != nil {
 		state, reason, log := protocol.DecodeEnd(err, d.Attempts)
 		d.Attempts = log
+		if d.canary = protocol.TookOf(log, d.plan.Before); d.canary == postdate.TookPrimary {
+			d.canary = ""
+		}
 		d.finish(state, reason)
 	} else {
 		d.Attempts = log
@@ -199,7 +204,10 @@ func (d *delivery) queue(ctx workflow.Context) {
 	d.exposed, d.Signals = true, true
 	since := workflow.Now(ctx)
 	var lines []string
-	if err := runDurably(ctx, protocol.QueueActivity, []protocol.EnqueueRequest{d.enqueueRequest()}, &lines); err == nil && lines[0] != d.line {
+	d.enqueuing, d.returned = true, false
+	err := runDurably(ctx, protocol.QueueActivity, []protocol.EnqueueRequest{d.enqueueRequest()}, &lines)
+	d.enqueuing = false
+	if err == nil && lines[0] != d.line {
 		d.line, d.dequeued = lines[0], false
 		_ = workflow.UpsertMemo(ctx, map[string]any{protocol.MemoLine: d.line}) // fails only for what cannot be encoded
 	}
@@ -207,7 +215,12 @@ func (d *delivery) queue(ctx workflow.Context) {
 	if !d.ExpiresAt.IsZero() {
 		wait = min(wait, max(0, d.ExpiresAt.Sub(workflow.Now(ctx))))
 	}
-	_, _ = workflow.AwaitWithTimeout(ctx, wait, func() bool { return d.woken || d.superseded || d.isPending() })
+	_, _ = workflow.AwaitWithTimeout(ctx, wait, func() bool {
+		return d.woken || d.superseded || d.isPending() || d.lease != nil || d.returned
+	})
+	if d.lease != nil {
+		d.hold(ctx)
+	}
 	d.plan.Since = d.plan.Since.Add(workflow.Now(ctx).Sub(since))
 	d.Shipment.Dequeued = d.woken || d.pending == fireRequest
 	d.dequeued, d.woken = d.dequeued || d.woken, false
@@ -215,9 +228,14 @@ func (d *delivery) queue(ctx workflow.Context) {
 		d.released = true
 		d.state = postdate.Sending
 	}
-	d.applyPending()
+	if d.settledAttempt != nil {
+		d.afterLease()
+	}
+	if !d.done() {
+		d.applyPending()
+	}
 	switch {
-	case d.done():
+	case d.done() || d.state == postdate.Retrying:
 	case d.superseded:
 		d.finish(postdate.Cancelled, byNewerMessage)
 	case d.plan.Expired(workflow.Now(ctx)):

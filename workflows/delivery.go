@@ -49,9 +49,22 @@ type delivery struct {
 	woken      bool   // a Sweep or a line has released it
 	superseded bool   // a newer message took its place in line
 	line       string // in which it waits, or has waited last
+	canary     string // whose queue that is to be: empty for the endpoint's own
 	dequeued   bool   // that line has released it, which it does once
 	rechecked  bool   // parked, it has checked its endpoint again already
 	released   bool   // a signal or an Update, not a timer, ended the wait: the attempt shows in lists
+
+	// lease is what a consumer has, where the endpoint is pulled from; settledAttempt is the
+	// attempt that it came to. returned: its line no longer has it.
+	lease          *protocol.LineLease
+	settledAttempt *postdate.Attempt
+	returned       bool
+	acknowledged   string // the lease that a consumer has acknowledged
+	enqueuing      bool   // it is not known yet in which line it waits
+
+	// burst is when the first attempt is to begin, as one of a burst: nil where that shows
+	// nothing, or something else has woken the delivery.
+	burst *protocol.BurstStart
 
 	exposed bool // the next attempt is a regular activity: see [delivery.send]
 	slow    bool // an attempt in a local activity took long, and is not recorded yet
@@ -64,7 +77,9 @@ func newDelivery(in protocol.DeliverInput) *delivery {
 		state:        postdate.Scheduled,
 		line:         in.Line,
 		exposed:      in.Signals || in.Line != "",
+		burst:        in.Shipment.Burst,
 	}
+	d.Shipment.Burst = nil // it is about this run alone
 	d.Signals = in.Line != ""
 	if in.Handed {
 		d.plan.Before--
@@ -180,7 +195,7 @@ func (d *delivery) enqueueRequest() protocol.EnqueueRequest {
 		line = ""
 	}
 	return protocol.EnqueueRequest{
-		Tenant: m.Tenant, Endpoint: d.Shipment.To.Endpoint, Line: line,
+		Tenant: m.Tenant, Endpoint: d.Shipment.To.Endpoint, Canary: d.canary, Line: line,
 		Entry: protocol.QueueEntry{
 			DeliveryID: d.Shipment.ID(), At: d.Shipment.DueAt, Terms: d.Terms, Key: protocol.CoalesceKey(m),
 		},

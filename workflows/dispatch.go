@@ -58,6 +58,7 @@ type dispatch struct {
 
 	result      protocol.DispatchResult
 	toQueue     []protocol.GroupItem   // to be enqueued
+	canaries    []string               // for which, of toQueue: empty for the endpoint itself
 	undelivered []protocol.Undelivered // to continue as a Deliver each
 	slow        bool                   // an attempt took long, and is not recorded yet
 }
@@ -126,7 +127,7 @@ func (d *dispatch) sendGroup(ctx workflow.Context) {
 			continue
 		}
 		if attempts[i].Outcome == protocol.NoPermit {
-			d.toQueue = append(d.toQueue, item)
+			d.toQueue, d.canaries = append(d.toQueue, item), append(d.canaries, attempts[i].Canary)
 			continue
 		}
 		undelivered := protocol.Undelivered{GroupItem: item}
@@ -141,7 +142,7 @@ func (d *dispatch) sendGroup(ctx workflow.Context) {
 func (d *dispatch) queue(ctx workflow.Context) error {
 	requests, messages := make([]protocol.EnqueueRequest, len(d.toQueue)), d.messages()
 	for i, item := range d.toQueue {
-		requests[i] = item.EnqueueRequest(messages, d.At)
+		requests[i] = item.EnqueueRequest(messages, d.At, d.canaries[i])
 	}
 	var lines []string
 	if err := runDurably(ctx, protocol.QueueActivity, requests, &lines); err != nil {

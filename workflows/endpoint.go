@@ -20,7 +20,9 @@ func EndpointWorkflow(ctx workflow.Context, in protocol.EndpointInput) error {
 	e := &endpoint{EndpointInput: in, ctx: ctx, queue: newQueue(in.Lines, workflow.Now(ctx))}
 	e.Lines = nil // see queue
 	e.indexKeys()
+	e.restoreReservations()
 	e.Known = e.Known || e.Settings.State != ""
+	e.followCanary(workflow.Now(ctx))
 	if e.BusyAt.IsZero() {
 		e.BusyAt = workflow.Now(ctx)
 	}
@@ -54,12 +56,13 @@ func EndpointWorkflow(ctx workflow.Context, in protocol.EndpointInput) error {
 type endpoint struct {
 	protocol.EndpointInput
 
-	ctx     workflow.Context // the execution's own
-	queue   *queue           // instead of Lines, while the execution runs
-	wakeAt  time.Time        // when to decide next, if nothing happens before
-	done    bool
-	waking  int  // wake signals that are not sent yet
-	reading bool // the settings are being read
+	ctx      workflow.Context // the execution's own
+	queue    *queue           // instead of Lines, while the execution runs
+	wakeAt   time.Time        // when to decide next, if nothing happens before
+	done     bool
+	waking   int  // wake signals that are not sent yet
+	reading  bool // the settings are being read
+	changing bool // the canary is being changed
 }
 
 // sleep waits until wakeAt, and reports whether that is reached. A wakeAt that moves
@@ -84,9 +87,13 @@ func (e *endpoint) listen(ctx workflow.Context) error {
 			e.apply(ctx, nil)
 		}
 	})
+	e.listenToCanary(ctx)
 	return errors.Join(
 		setUpdate(ctx, protocol.UpdateLease, e.lease, nil, "Grants a worker process a share of the endpoint's pace."),
 		setUpdate(ctx, protocol.UpdateJoin, e.join, nil, "Adds a line to the endpoint's queue."),
+		setUpdate(ctx, protocol.UpdatePull, e.pull, nil, "Reserves messages for consumers, where the endpoint is pulled from."),
+		workflow.SetQueryHandlerWithOptions(ctx, protocol.QueryPullable, e.pullable,
+			workflow.QueryHandlerOptions{Description: "How many messages could be pulled, at a time."}),
 		setUpdate(ctx, protocol.UpdateLeave, e.leave, nil, "Reports that a line that was woken is done."),
 		workflow.SetQueryHandlerWithOptions(ctx, protocol.QueryHealth, e.health,
 			workflow.QueryHandlerOptions{Description: "The endpoint's health, as its API shows it."}),
@@ -101,6 +108,7 @@ func (e *endpoint) markBusy(ctx workflow.Context) { e.BusyAt = workflow.Now(ctx)
 func (e *endpoint) updateSettings(settings protocol.EndpointSettings) {
 	if settings.Version > e.Settings.Version || !e.Known {
 		e.Settings, e.Known = settings, true
+		e.followCanary(workflow.Now(e.ctx))
 	}
 }
 

@@ -43,6 +43,9 @@ func (e *endpoint) apply(ctx workflow.Context, r *protocol.LeaseRequest) protoco
 		e.ReadAt = now
 		e.readSettings()
 	}
+	if d.Canary != nil {
+		e.changeCanary(*d.Canary)
+	}
 	e.setOverloaded(d.Overloaded, now)
 	e.wakeAt, e.done = d.Wake, d.Over
 	if d.Lease == nil {
@@ -69,6 +72,7 @@ func (e *endpoint) evaluate(r *protocol.LeaseRequest, now time.Time) protocol.En
 	d.Call = e.toWake(d.Throttle, now)
 	d.Overloaded = e.isOverloaded(d.Throttle, recent, now)
 	d.Read = e.queue.len() > 0 && !e.enabled() && !e.deleted() && !e.reading && now.Sub(e.ReadAt) >= settingsInterval
+	d.Canary = e.decideCanary(now)
 	d.Wake, d.Over = e.nextWake(d, now)
 	return d
 }
@@ -76,6 +80,10 @@ func (e *endpoint) evaluate(r *protocol.LeaseRequest, now time.Time) protocol.En
 // nextWake is when to decide next, and whether the execution ends instead.
 func (e *endpoint) nextWake(d protocol.EndpointDecision, now time.Time) (time.Time, bool) {
 	blockedUntil := d.Throttle.BlockedUntil(now)
+	canaryWake := e.canaryWake(now)
+	if e.queue.len() == 0 && !canaryWake.IsZero() {
+		return canaryWake, false
+	}
 	if e.queue.len() == 0 {
 		unused := blockedUntil.IsZero() && e.News == nil && !e.hasLeaseholders(d.Holder, now)
 		if unused && (e.deleted() || now.Sub(e.BusyAt) >= idleTimeout) {
@@ -93,6 +101,7 @@ func (e *endpoint) nextWake(d protocol.EndpointDecision, now time.Time) (time.Ti
 		}
 	}
 	sooner(blockedUntil)
+	sooner(canaryWake)
 	if !e.enabled() {
 		sooner(now.Add(settingsInterval))
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/postdate/postdate"
@@ -79,6 +80,8 @@ func newEndpointEnv(t *testing.T, pace postdate.Pace) *endpointEnv {
 	e.settings = func() protocol.EndpointSettings { return e.in.Settings }
 	e.SetStartTime(start)
 	e.SetTestTimeout(time.Minute)
+	// The race detector on a busy machine is slow, which is no deadlock.
+	e.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute})
 	workflows.RegisterControl(e)
 	e.RegisterActivityWithOptions(func(_ context.Context, news protocol.Announcement) error {
 		e.announced = append(e.announced, news)

@@ -90,6 +90,7 @@ func (e *endpoint) health() (protocol.EndpointHealth, error) {
 		State: e.Settings.State, Breaker: state, BreakerUntil: until, Reason: e.reason(e.Throttle, now),
 		Limit: e.Settings.Pace, Pace: e.pace(e.Throttle, now),
 		Coalescing: e.coalescing(), Overloaded: !e.OverloadedAt.IsZero(), AsOf: e.Recent.At,
+		Canary: e.canaryHealth(),
 	}}
 	if e.Throttle.NotBefore.After(now) {
 		h.NotBefore = e.Throttle.NotBefore.UTC()
@@ -98,6 +99,10 @@ func (e *endpoint) health() (protocol.EndpointHealth, error) {
 		if lease.Until.After(now) {
 			h.InFlight += lease.InFlight
 		}
+	}
+	if e.Settings.Pull {
+		e.pullHealth(&h.Health, now)
+		return h, nil
 	}
 	if e.queue.len() > 0 {
 		h.Waiting, h.OldestWaiting = e.queue.waiting, time.UnixMilli(e.queue.first().Since).UTC()
@@ -121,7 +126,8 @@ func (e *endpoint) health() (protocol.EndpointHealth, error) {
 
 // queuePosition answers [protocol.QueryTurn].
 func (e *endpoint) queuePosition(line string) (postdate.QueuePosition, error) {
-	queued, ok := e.queue.byID[strings.TrimPrefix(line, protocol.LineID(e.Tenant, e.ID, ""))]
+	endpoint, _ := postdate.SplitCanaryKey(e.ID)
+	queued, ok := e.queue.byID[strings.TrimPrefix(line, protocol.LineID(e.Tenant, endpoint, ""))]
 	if !ok {
 		return postdate.QueuePosition{}, protocol.EncodeError(postdate.Errorf(postdate.NotFound, "", "the line is not in the endpoint's queue"))
 	}

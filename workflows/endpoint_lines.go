@@ -54,10 +54,11 @@ func (e *endpoint) leave(ctx workflow.Context, status protocol.LineStatus) error
 
 // upsert adds a line in its place, or moves it there.
 func (e *endpoint) upsert(status protocol.LineStatus, now time.Time, left bool) {
-	next := protocol.QueuedLine{ID: status.ID, Waiting: status.Waiting, Since: status.Since.UnixMilli()}
-	if !status.ExpiresAt.IsZero() {
-		next.Expires = status.ExpiresAt.UnixMilli()
+	if status.Version > 0 {
+		e.report(status)
+		return
 	}
+	next := queuedLine(status)
 	before, known := e.queue.byID[status.ID]
 	if !known {
 		if e.queue.len() < maxLines {
@@ -79,6 +80,18 @@ func (e *endpoint) upsert(status protocol.LineStatus, now time.Time, left bool) 
 	e.coalesce(line, status.Keys)
 }
 
+// queuedLine is a line as it reports itself.
+func queuedLine(status protocol.LineStatus) protocol.QueuedLine {
+	line := protocol.QueuedLine{
+		ID: status.ID, Waiting: status.Waiting, Since: status.Since.UnixMilli(),
+		Version: status.Version, Open: status.Open, Leased: status.Leased,
+	}
+	if !status.ExpiresAt.IsZero() {
+		line.Expires = status.ExpiresAt.UnixMilli()
+	}
+	return line
+}
+
 // remove forgets a line, and which messages were the latest of their keys in it.
 func (e *endpoint) remove(id string) {
 	if line, ok := e.queue.byID[id]; ok {
@@ -93,7 +106,7 @@ func (e *endpoint) toWake(t throttle.Throttle, now time.Time) (ids []string) {
 		return e.firstIDs(maxWokenAtDeletion)
 	}
 	pace := e.pace(t, now)
-	if pace.InFlight == 0 {
+	if pace.InFlight == 0 || e.Settings.Pull {
 		return nil
 	}
 	state, _ := t.BreakerState(now)
@@ -138,7 +151,8 @@ func (e *endpoint) wakeLine(id string, now time.Time) {
 		e.remove(id)
 	}
 	e.waking++
-	signal := workflow.SignalExternalWorkflow(e.ctx, protocol.LineID(e.Tenant, e.ID, id), "", protocol.SignalCall, wake)
+	endpoint, _ := postdate.SplitCanaryKey(e.ID)
+	signal := workflow.SignalExternalWorkflow(e.ctx, protocol.LineID(e.Tenant, endpoint, id), "", protocol.SignalCall, wake)
 	workflow.Go(e.ctx, func(ctx workflow.Context) {
 		err := signal.Get(ctx, nil)
 		e.waking--
@@ -152,7 +166,7 @@ func (e *endpoint) wakeLine(id string, now time.Time) {
 // supersededIn lists the places in l whose messages are superseded.
 func supersededIn(l protocol.QueuedLine) (places []int) {
 	for place := range 8 * len(l.Old) {
-		if l.Old[place/8]&(1<<(place%8)) != 0 {
+		if l.Old.Has(place) {
 			places = append(places, place)
 		}
 	}

@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"cmp"
-	"math/bits"
 	"slices"
 	"sort"
 	"time"
@@ -23,6 +22,7 @@ type queue struct {
 	// were woken in vain just now: each in the order of time.
 	woken, resting []*queued
 	wokenWaiting   int // deliveries, in woken
+	leased         int // deliveries that consumers have leased, in lines that are pulled from
 }
 
 // queued is a line in the queue.
@@ -32,6 +32,8 @@ type queued struct {
 	arrival int64    // orders the lines of one moment
 	keys    []string // the keys of endpoint.Latest that name this line
 	counted int      // what of waiting it accounts for
+	// reserved is how many of its deliveries consumers are about to take.
+	reserved int
 }
 
 // maxBlock bounds the lines of a block. With it a queue of 10,000 lines has about 150
@@ -100,7 +102,8 @@ func (q *queue) first() *queued { return q.blocks[0].lines[0] }
 func (q *queue) insert(l protocol.QueuedLine) *queued {
 	q.arrived++
 	line := &queued{QueuedLine: l, arrival: q.arrived}
-	line.counted = remaining(l)
+	line.counted = line.remaining()
+	q.leased += l.Leased
 	q.byID[l.ID] = line
 	q.waiting += line.counted
 	if len(q.blocks) == 0 {
@@ -126,6 +129,7 @@ func (q *queue) remove(line *queued) {
 	q.settle(line)
 	delete(q.byID, line.ID)
 	q.waiting -= line.counted
+	q.leased -= line.Leased
 	at := q.blockOf(line)
 	b := q.blocks[at]
 	place := b.find(line)
@@ -190,11 +194,39 @@ func (q *queue) expireWakes(now time.Time) {
 
 // supersede marks the message at place of a line as superseded.
 func (q *queue) supersede(line *queued, place int) {
-	if len(line.Old) == 0 {
-		line.Old = make([]byte, (protocol.MaxLine+7)/8)
+	line.Old = line.Old.Add(place)
+	q.recount(line)
+}
+
+// report enters what a line reports that is pulled from.
+func (q *queue) report(line *queued, status protocol.LineStatus) {
+	next := queuedLine(status)
+	next.Since, next.Old = line.Since, line.Old
+	q.leased += next.Leased - line.Leased
+	line.QueuedLine = next
+	q.recount(line)
+	q.blocks[q.blockOf(line)].sum() // its first expiry may have changed
+}
+
+// available yields the lines that consumers can take deliveries from, in order.
+func (q *queue) available() func(yield func(*queued) bool) {
+	return func(yield func(*queued) bool) {
+		for _, b := range q.blocks {
+			if b.waiting == 0 {
+				continue
+			}
+			for _, line := range b.lines {
+				if line.counted > 0 && !yield(line) {
+					return
+				}
+			}
+		}
 	}
-	line.Old[place/8] |= 1 << (place % 8)
-	left := remaining(line.QueuedLine)
+}
+
+// recount corrects what a line accounts for.
+func (q *queue) recount(line *queued) {
+	left := line.remaining()
 	fewer := line.counted - left
 	if fewer == 0 {
 		return
@@ -286,11 +318,11 @@ func isWoken(l protocol.QueuedLine, now time.Time) bool {
 	return l.Called > 0 && now.Sub(time.UnixMilli(l.Called)) < wakeTimeout
 }
 
-// remaining is about how many deliveries of l will need a permit.
-func remaining(l protocol.QueuedLine) int {
-	superseded := 0
-	for _, eight := range l.Old {
-		superseded += bits.OnesCount8(eight)
+// remaining is about how many deliveries of l will need a permit, or of a line that is
+// pulled from, how many consumers can take.
+func (l *queued) remaining() int {
+	if l.Version > 0 {
+		return max(0, l.Open.Count(l.Old)-l.reserved)
 	}
-	return max(1, l.Waiting-superseded)
+	return max(1, l.Waiting-l.Old.Count(nil))
 }

@@ -20,7 +20,7 @@ type naiveQueue []*queued
 func (n naiveQueue) sum(of func(*queued) bool) (sum int) {
 	for _, line := range n {
 		if of(line) {
-			sum += remaining(line.QueuedLine)
+			sum += line.remaining()
 		}
 	}
 	return sum
@@ -29,7 +29,7 @@ func (n naiveQueue) sum(of func(*queued) bool) (sum int) {
 func (n naiveQueue) late(drained func(int) time.Time, latest time.Time) bool {
 	ahead := 0
 	for _, line := range n {
-		ahead += remaining(line.QueuedLine)
+		ahead += line.remaining()
 		at := drained(ahead)
 		if at.After(latest) || line.Expires > 0 && at.UnixMilli() > line.Expires {
 			return true

@@ -23,6 +23,9 @@ func Line(ctx workflow.Context, in protocol.LineInput) (*protocol.LineResult, er
 	if err := l.listen(ctx); err != nil {
 		return nil, err
 	}
+	if l.Pull {
+		return l.serve(ctx)
+	}
 
 	l.join(ctx)
 	for l.waiting() > 0 {
@@ -39,6 +42,7 @@ func Line(ctx workflow.Context, in protocol.LineInput) (*protocol.LineResult, er
 
 		// Leave: what no permit came for is first in the queue again.
 		l.leave(ctx)
+		l.leaveCanary(ctx)
 		if l.waiting() > 0 && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 			drainSignals(ctx) // it may have been woken again
 			_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
@@ -69,7 +73,10 @@ type line struct {
 	stopped         bool                // SendLine begins no further attempts than those at begun
 	begun           []int
 	changed         bool // something has changed since the memo was written
+	noCanary        bool // the canary takes nothing any more
 	failed          []protocol.Undelivered
+
+	pulls // of a line whose endpoint is pulled from
 }
 
 // rejoinAfter is how often a waiting line joins its endpoint's queue again, in case it
@@ -98,6 +105,9 @@ func newLine(in protocol.LineInput) *line {
 	for _, place := range l.Moved {
 		l.states[place] = moved
 	}
+	if l.Pull {
+		l.Version++ // what an earlier run has reported is older
+	}
 	return l
 }
 
@@ -113,7 +123,7 @@ func (l *line) waiting() (n int) {
 
 // status is l as its endpoint knows it.
 func (l *line) status() protocol.LineStatus {
-	status := protocol.LineStatus{Tenant: l.Tenant, Endpoint: l.Endpoint, ID: l.ID, Waiting: l.waiting(), Since: l.Since}
+	status := protocol.LineStatus{Tenant: l.Tenant, Endpoint: l.Endpoint, Canary: l.Canary, ID: l.ID, Waiting: l.waiting(), Since: l.Since}
 	for place, entry := range l.Entries {
 		if l.states[place] == pending && !entry.ExpiresAt.IsZero() && (status.ExpiresAt.IsZero() || entry.ExpiresAt.Before(status.ExpiresAt)) {
 			status.ExpiresAt = entry.ExpiresAt
@@ -121,7 +131,15 @@ func (l *line) status() protocol.LineStatus {
 		if l.Coalesce {
 			status.Keys = append(status.Keys, entry.Key)
 		}
+		switch {
+		case !l.Pull:
+		case l.isOpen(place):
+			status.Open = status.Open.Add(place)
+		case l.isLeased(place):
+			status.Leased++
+		}
 	}
+	status.Version = l.Version
 	return status
 }
 
@@ -156,7 +174,7 @@ func (l *line) send(ctx workflow.Context) {
 	l.show(ctx, postdate.Sending)
 	l.runs, l.stopped, l.begun = l.runs+1, false, nil
 	input := protocol.SendLineInput{
-		Tenant: l.Tenant, Endpoint: l.Endpoint, Entries: make([]protocol.QueueEntry, len(l.Entries)), Again: l.Lost, Run: l.runs,
+		Tenant: l.Tenant, Endpoint: l.Endpoint, Canary: l.Canary, Entries: make([]protocol.QueueEntry, len(l.Entries)), Again: l.Lost, Run: l.runs,
 	}
 	for place, entry := range l.Entries {
 		if l.states[place] == pending {
@@ -174,6 +192,7 @@ func (l *line) send(ctx workflow.Context) {
 	}), protocol.SendLineActivity, input)
 	if err := sending.Get(ctx, &progress); err == nil {
 		l.evaluate(ctx, progress)
+		l.noCanary = progress.NoCanary
 	} else { // all still wait
 		l.Lost = l.Lost || !temporal.IsCanceledError(err)
 	}
@@ -195,7 +214,7 @@ func (l *line) cancelRequests(ctx workflow.Context) {
 
 // mayBeSent reports whether SendLine has begun something at the entry at place, or may yet.
 func (l *line) mayBeSent(place int) bool {
-	return l.stop != nil && (!l.stopped || slices.Contains(l.begun, place))
+	return l.stop != nil && (!l.stopped || slices.Contains(l.begun, place)) || l.failing[place]
 }
 
 // evaluate decides what follows from the attempts that were made.
@@ -233,6 +252,11 @@ func (l *line) cancel(ctx workflow.Context, place int, reason string) {
 	l.states[place] = cancelled
 	l.Result.Cancelled[place], l.Result.CancelledAt[place] = reason, workflow.Now(ctx)
 	l.changed = true
+	if l.Pull {
+		l.endLease(place, postdate.LeaseCancelled)
+		l.touch(ctx)
+		l.interrupt = true // lists are to show it
+	}
 }
 
 // supersede cancels the entries at these places, which newer messages replace.
@@ -276,9 +300,25 @@ func (l *line) handOver(ctx workflow.Context) error {
 	return nil
 }
 
-// leave reports to the endpoint how many entries still wait.
+// leaveCanary has l wait for the primary, where its canary takes nothing any more.
+func (l *line) leaveCanary(ctx workflow.Context) {
+	if !l.noCanary {
+		return
+	}
+	l.noCanary, l.Canary = false, ""
+	if l.waiting() > 0 {
+		l.join(ctx)
+	}
+}
+
+// leave reports to the endpoint how many entries still wait: none to a canary that takes
+// nothing any more.
 func (l *line) leave(ctx workflow.Context) {
-	_ = runDurably(ctx, protocol.LeaveLineActivity, l.status(), nil) // without it, the line is woken again after a while
+	status := l.status()
+	if l.noCanary {
+		status.Waiting = 0
+	}
+	_ = runDurably(ctx, protocol.LeaveLineActivity, status, nil) // without it, the line is woken again after a while
 	switch {
 	case l.waiting() == 0:
 	case len(l.Result.Delivered) > 0:

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"errors"
+
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/postdate/postdate"
@@ -33,8 +35,11 @@ func (l *line) listen(ctx workflow.Context) error {
 			}
 		}
 	})
-	return setUpdate(ctx, protocol.UpdateCancelWaiter, l.cancelEntry, l.validateCancel,
-		"Cancels one of the deliveries, unless it is delivered first.")
+	return errors.Join(
+		setUpdate(ctx, protocol.UpdateCancelWaiter, l.cancelEntry, l.validateCancel,
+			"Cancels one of the deliveries, unless it is delivered first."),
+		l.listenToConsumers(ctx),
+	)
 }
 
 // cancelEntry cancels a delivery. An attempt at it that is under way is waited for.
@@ -42,7 +47,7 @@ func (l *line) cancelEntry(ctx workflow.Context, id string) (protocol.UpdateResu
 	place, _ := l.Place(id)
 	l.cancelRequested[place] = true
 	l.cancelRequests(ctx)
-	if l.states[place] == pending && !l.stopped { // the line is woken again for those that were not sent
+	if l.states[place] == pending && !l.stopped && l.stop != nil { // the line is woken again for those that were not sent
 		l.stop()
 	}
 	if err := workflow.Await(ctx, func() bool { return l.states[place] != pending }); err != nil {

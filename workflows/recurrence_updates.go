@@ -52,8 +52,34 @@ func (r *recurrence) change(ctx workflow.Context, apply func(ctx workflow.Contex
 	return err
 }
 
-func (r *recurrence) pause(ctx workflow.Context, pause postdate.Pause) error {
+// changeAhead is change for what has effect on the next tick, of which the delivery may
+// have been started already: that is withdrawn first.
+func (r *recurrence) changeAhead(ctx workflow.Context, apply func(ctx workflow.Context) error) error {
 	return r.change(ctx, func(ctx workflow.Context) error {
+		if err := r.withdraw(ctx); err != nil {
+			return err
+		}
+		return apply(ctx)
+	})
+}
+
+// withdraw cancels the delivery that was started ahead of its tick. Where it is being sent
+// meanwhile, the tick has passed.
+func (r *recurrence) withdraw(ctx workflow.Context) error {
+	if !r.IsAhead(workflow.Now(ctx)) {
+		return nil
+	}
+	var withdrawn bool
+	err := r.run(ctx, fireTimeout, protocol.WithdrawActivity, protocol.WithdrawTick{Tenant: r.Tenant(), DeliveryID: r.Ahead.DeliveryID}, &withdrawn)
+	if withdrawn {
+		r.Withdraw()
+		r.WakeAt = workflow.Now(ctx)
+	}
+	return err
+}
+
+func (r *recurrence) pause(ctx workflow.Context, pause postdate.Pause) error {
+	return r.changeAhead(ctx, func(ctx workflow.Context) error {
 		r.setPause(ctx, pause)
 		return nil
 	})
@@ -79,7 +105,7 @@ func (r *recurrence) resume(ctx workflow.Context) error {
 }
 
 func (r *recurrence) skip(ctx workflow.Context) error {
-	return r.change(ctx, func(ctx workflow.Context) error {
+	return r.changeAhead(ctx, func(ctx workflow.Context) error {
 		r.Skip++
 		r.WakeAt = workflow.Now(ctx)
 		return nil
@@ -119,7 +145,7 @@ func (r *recurrence) validateBackfill(of protocol.Backfill) error {
 // patch changes what is sent and when. What was due before is not due by the new rule: it
 // begins now.
 func (r *recurrence) patch(ctx workflow.Context, patch protocol.PatchRecurrence) error {
-	return r.change(ctx, func(ctx workflow.Context) error {
+	return r.changeAhead(ctx, func(ctx workflow.Context) error {
 		now := workflow.Now(ctx)
 		if patch.Recurrence != nil {
 			r.patchRule(*patch.Recurrence)
@@ -165,6 +191,9 @@ func (r *recurrence) tickEnded(ctx workflow.Context, of protocol.TickEnded) erro
 		r.RememberEnd(of.DeliveryID)
 		switch {
 		case of.Stop:
+			if err := r.withdraw(ctx); err != nil {
+				return err
+			}
 			r.ended, r.reason = true, "the receiver of "+of.DeliveryID+" asked to stop"
 		case r.Buffered != nil && r.Pause == nil:
 			r.WakeAt = workflow.Now(ctx)
@@ -176,7 +205,7 @@ func (r *recurrence) tickEnded(ctx workflow.Context, of protocol.TickEnded) erro
 func (r *recurrence) validateTickEnded(protocol.TickEnded) error { return r.validateOpen() }
 
 func (r *recurrence) cancel(ctx workflow.Context) (protocol.UpdateResult, error) {
-	err := r.change(ctx, func(workflow.Context) error {
+	err := r.changeAhead(ctx, func(workflow.Context) error {
 		r.cancelled = true
 		return nil
 	})

@@ -18,6 +18,7 @@ func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(Dispatch, workflow.RegisterOptions{Name: protocol.DispatchWorkflow})
 	r.RegisterWorkflowWithOptions(Line, workflow.RegisterOptions{Name: protocol.LineWorkflow})
 	r.RegisterWorkflowWithOptions(ScheduleGroup, workflow.RegisterOptions{Name: protocol.ScheduleGroupWorkflow})
+	r.RegisterWorkflowWithOptions(Intake, workflow.RegisterOptions{Name: protocol.IntakeWorkflow})
 	r.RegisterWorkflowWithOptions(Recurrence, workflow.RegisterOptions{Name: protocol.RecurrenceWorkflow})
 }
 

@@ -27,6 +27,7 @@ func ScheduleGroup(ctx workflow.Context, in protocol.ScheduleGroupInput) (*proto
 
 	// Wait. What was requested meanwhile is recorded, and the group sleeps on as a new run.
 	for !g.isDue(ctx) {
+		g.burst = nil
 		if g.wait(ctx) {
 			return nil, g.continueAsNew(ctx)
 		}
@@ -48,7 +49,7 @@ func ScheduleGroup(ctx workflow.Context, in protocol.ScheduleGroupInput) (*proto
 	if err := g.handOver(ctx); err != nil {
 		return nil, err
 	}
-	return g.end(ctx), nil
+	return g.end(ctx)
 }
 
 // groupedState is where a schedule in a group stands.
@@ -73,8 +74,11 @@ type scheduleGroup struct {
 	changed   bool                       // something has changed since the memo was written
 	woken     bool                       // something was requested
 	touched   bool                       // something was requested in this run
+	whole     bool                       // all of them were cancelled, by one request
+	restart   bool                       // all were put off: the next run is started with that
 	exposed   bool                       // a timer may fire during the attempts
 	slow      bool                       // the attempts took long, and are not recorded yet
+	burst     *protocol.BurstStart       // nil where something else has woken the group
 }
 
 // requestLinger is how long a group that was woken by a request stays awake for others:
@@ -82,7 +86,8 @@ type scheduleGroup struct {
 const requestLinger = time.Second
 
 func newScheduleGroup(in protocol.ScheduleGroupInput) *scheduleGroup {
-	g := &scheduleGroup{ScheduleGroupInput: in, states: make([]groupedState, len(in.Entries))}
+	g := &scheduleGroup{ScheduleGroupInput: in, states: make([]groupedState, len(in.Entries)), burst: in.Burst}
+	g.Burst = nil // it is about this run alone
 	if g.Result.Delivered == nil {
 		g.Result.Delivered = map[int]postdate.Attempt{}
 	}
@@ -100,11 +105,11 @@ func newScheduleGroup(in protocol.ScheduleGroupInput) *scheduleGroup {
 	return g
 }
 
-// places are those of the schedules in a state, in order.
-func (g *scheduleGroup) places(state groupedState) []int {
+// pending are the places of the schedules that wait, in order.
+func (g *scheduleGroup) pending() []int {
 	var places []int
 	for place, is := range g.states {
-		if is == state {
+		if is == groupedPending {
 			places = append(places, place)
 		}
 	}
@@ -114,7 +119,7 @@ func (g *scheduleGroup) places(state groupedState) []int {
 // early is how long it is until the first of the schedules that wait is due.
 func (g *scheduleGroup) early(ctx workflow.Context) time.Duration {
 	var early time.Duration
-	for n, place := range g.places(groupedPending) {
+	for n, place := range g.pending() {
 		if until := g.Entries[place].Shipment.DueAt.Sub(workflow.Now(ctx)); n == 0 || until < early {
 			early = until
 		}
@@ -138,12 +143,12 @@ func (g *scheduleGroup) wait(ctx workflow.Context) (restart bool) {
 	if len(g.requested) > 0 {
 		return false
 	}
+	if g.restart {
+		return g.isQuiet(ctx)
+	}
 	woken, _ := workflow.AwaitWithTimeout(ctx, wait, func() bool { return g.woken }) // fails only if ctx is cancelled
 	if !woken && g.touched && wait < early {
-		// Handlers that run with this task, or still do, may request something more.
-		drainSignals(ctx)
-		_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) || g.woken })
-		if !g.woken {
+		if g.isQuiet(ctx) {
 			return true
 		}
 		woken = true
@@ -153,10 +158,19 @@ func (g *scheduleGroup) wait(ctx workflow.Context) (restart bool) {
 	return false
 }
 
+// isQuiet reports whether nothing more is requested: handlers that run with this task, or
+// still do, may request something.
+func (g *scheduleGroup) isQuiet(ctx workflow.Context) bool {
+	g.woken = false
+	drainSignals(ctx)
+	_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) || g.woken })
+	return !g.woken
+}
+
 // continueAsNew has the group sleep on, as a new run, until the first schedule is due.
 func (g *scheduleGroup) continueAsNew(ctx workflow.Context) error {
 	return workflow.NewContinueAsNewErrorWithOptions(ctx, workflow.ContinueAsNewErrorOptions{
-		BackoffStartInterval: min(max(0, g.early(ctx)), postdate.MaxDelay),
+		BackoffStartInterval: min(max(0, g.early(ctx))+g.WakeLate(), postdate.MaxDelay),
 	}, protocol.ScheduleGroupWorkflow, g.ScheduleGroupInput)
 }
 
@@ -177,7 +191,7 @@ func (g *scheduleGroup) leave(ctx workflow.Context) error {
 // recorded but its result, as long as nothing can arrive meanwhile. Where that activity is
 // lost as a whole, a Deliver makes the first attempt at each schedule.
 func (g *scheduleGroup) send(ctx workflow.Context) {
-	places := g.places(groupedPending)
+	places := g.pending()
 	if len(places) == 0 {
 		return
 	}
@@ -202,7 +216,7 @@ func (g *scheduleGroup) send(ctx workflow.Context) {
 			StartToCloseTimeout: timeout, HeartbeatTimeout: protocol.HeartbeatTimeout, RetryPolicy: once,
 		}), protocol.SendGroupActivity, group)
 	} else {
-		g.slow = inPlace >= slowAttempt
+		g.slow, group.Burst = inPlace >= slowAttempt, g.burst
 		sending = workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 			StartToCloseTimeout: timeout, RetryPolicy: once,
 		}), protocol.SendGroupActivity, group)
@@ -274,14 +288,17 @@ func (g *scheduleGroup) show(ctx workflow.Context) {
 		return
 	}
 	g.changed = false
-	_ = workflow.UpsertMemo(ctx, map[string]any{protocol.MemoSchedules: g.Memo()}) // fails only for what cannot be encoded
+	_ = workflow.UpsertMemo(ctx, g.Memo()) // fails only for what cannot be encoded
 }
 
-// end closes the execution.
-func (g *scheduleGroup) end(ctx workflow.Context) *protocol.ScheduleGroupEnded {
+// end closes the execution, as cancelled where that is what became of all of its schedules.
+func (g *scheduleGroup) end(ctx workflow.Context) (*protocol.ScheduleGroupEnded, error) {
 	_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
 	if g.slow {
 		settle(ctx)
 	}
-	return &g.Result
+	if g.whole {
+		return nil, temporal.NewCanceledError()
+	}
+	return &g.Result, nil
 }

@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"errors"
-	"slices"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -19,6 +18,10 @@ func (g *scheduleGroup) listen(ctx workflow.Context) error {
 			"Moves the due time of one of the schedules, or replaces its data: it leaves for an execution of its own."),
 		setUpdate(ctx, protocol.UpdateFire, g.fire, g.validate,
 			"Has one of the schedules sent now: it leaves for an execution of its own."),
+		setUpdate(ctx, protocol.UpdateCancelMany, g.cancelMany, g.validateMany,
+			"Cancels several of the schedules."),
+		setUpdate(ctx, protocol.UpdatePostponeMany, g.postponeMany, g.validateMany,
+			"Puts off several of the schedules. All that wait stay together; of others each leaves for an execution of its own."),
 	)
 }
 
@@ -57,15 +60,22 @@ func (g *scheduleGroup) cancel(ctx workflow.Context, r protocol.ScheduleRequest)
 	if g.states[r.Place] != groupedPending {
 		return g.awaitOther(ctx, r.Place)
 	}
+	g.setCancelled(ctx, r.Place)
+	return protocol.UpdateResult{State: postdate.Cancelled, DueAt: g.Entries[r.Place].Shipment.DueAt}, nil
+}
+
+// setCancelled cancels schedules that wait, and has lists show it.
+func (g *scheduleGroup) setCancelled(ctx workflow.Context, places ...int) {
 	if len(g.Result.Cancelled) == 0 {
 		setState(ctx, postdate.Cancelled)
 	}
-	g.states[r.Place] = groupedCancelled
-	g.Result.Cancelled[r.Place] = workflow.Now(ctx)
+	for _, place := range places {
+		g.states[place] = groupedCancelled
+		g.Result.Cancelled[place] = workflow.Now(ctx)
+	}
 	g.woken, g.changed = true, true
 	drainSignals(ctx) // those that are cancelled with the same task share its memo
 	g.show(ctx)
-	return protocol.UpdateResult{State: postdate.Cancelled, DueAt: g.Entries[r.Place].Shipment.DueAt}, nil
 }
 
 // reschedule has a schedule leave for an execution of its own, asleep until it is due.
@@ -94,20 +104,29 @@ func (g *scheduleGroup) leaveAs(
 	if g.states[place] != groupedPending {
 		return g.awaitOther(ctx, place)
 	}
-	g.states[place] = groupedLeaving
-	g.requested = append(g.requested, protocol.LeavingDelivery{Input: in, Accepted: g.Accepted(place)})
-	g.woken = true
+	g.requestLeave(place, in)
 	if err := workflow.Await(ctx, func() bool { return g.states[place] != groupedLeaving }); err != nil {
 		return protocol.UpdateResult{}, err
 	}
 	return protocol.UpdateResult{State: state, DueAt: in.Shipment.DueAt}, nil
 }
 
+// requestLeave has a schedule that waits leave as in.
+func (g *scheduleGroup) requestLeave(place int, in protocol.DeliverInput) {
+	g.states[place] = groupedLeaving
+	g.requested = append(g.requested, protocol.LeavingDelivery{Input: in, Accepted: g.Accepted(place)})
+	g.woken = true
+}
+
+// isUnderWay reports whether something is done to a schedule, whose end is to be waited for.
+func (g *scheduleGroup) isUnderWay(place int) bool {
+	return g.states[place] == groupedLeaving || g.states[place] == groupedSending
+}
+
 // awaitOther waits for the end of what came first to a schedule, and returns the error that
 // says what that was.
 func (g *scheduleGroup) awaitOther(ctx workflow.Context, place int) (protocol.UpdateResult, error) {
-	under := []groupedState{groupedLeaving, groupedSending}
-	if err := workflow.Await(ctx, func() bool { return !slices.Contains(under, g.states[place]) }); err != nil {
+	if err := workflow.Await(ctx, func() bool { return !g.isUnderWay(place) }); err != nil {
 		return protocol.UpdateResult{}, err
 	}
 	return protocol.UpdateResult{}, g.conflict(place)

@@ -18,10 +18,11 @@ const maxAnnouncements = 200
 func TenantWorkflow(ctx workflow.Context, in protocol.TenantInput) error {
 	// A request to cancel it, as Temporal's Web UI sends, would lose the tenant.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	t := &tenant{in}
+	t := &tenant{TenantInput: in}
 	if err := t.listen(ctx); err != nil {
 		return err
 	}
+	workflow.Go(ctx, t.signalCanaries)
 	historyFull := func() bool { return workflow.GetInfo(ctx).GetContinueAsNewSuggested() }
 	for !historyFull() {
 		_ = workflow.Await(ctx, func() bool { return len(t.Announcements) > 0 || historyFull() })
@@ -34,7 +35,11 @@ func TenantWorkflow(ctx workflow.Context, in protocol.TenantInput) error {
 }
 
 // tenant is the state of a Tenant execution.
-type tenant struct{ protocol.TenantInput }
+type tenant struct {
+	protocol.TenantInput
+
+	signalling bool // the first of Canaries is being signalled
+}
 
 // announce publishes the oldest announcement, however long that takes, unless the
 // history is full first: then the next run publishes it. By its id it is published once.

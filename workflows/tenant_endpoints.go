@@ -47,6 +47,7 @@ func (c *change) createEndpoint(e postdate.Endpoint) error {
 	e.CreatedAt = c.now
 	c.Endpoints = append(c.Endpoints, e)
 	created := &c.Endpoints[len(c.Endpoints)-1]
+	c.beginCanary(created, nil)
 	c.markUpdated(created)
 	c.needsLimitCheck, c.result.Created, c.result.Endpoint = true, true, created
 	return nil
@@ -57,7 +58,11 @@ func (c *change) patchEndpoint(in protocol.PatchEndpoint) error {
 	if err != nil {
 		return err
 	}
+	before := e.Canary
 	*e = in.Patch.Apply(*e)
+	if in.Patch.Canary != nil {
+		c.beginCanary(e, before)
+	}
 	c.markUpdated(e)
 	c.needsLimitCheck = true
 	return nil
@@ -94,6 +99,7 @@ func (c *change) setEndpointState(in protocol.SetEndpointState) error {
 	switch e.State {
 	case postdate.Enabled:
 		e.Reason, e.FailingSince = "", time.Time{}
+		c.resumeCanary(e)
 		c.sweep = &protocol.SweepInput{Action: protocol.SweepRelease, Filter: postdate.Filter{Tenant: c.name, Endpoint: e.ID, State: postdate.Parked}}
 	case postdate.Disabled:
 		c.announce(postdate.EndpointDisabled, *e, e.Reason)

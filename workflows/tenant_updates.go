@@ -24,12 +24,18 @@ func (t *tenant) listen(ctx workflow.Context) error {
 		handleUpdate(ctx, t, protocol.UpdatePatchEndpoint, (*change).patchEndpoint, "Changes an endpoint."),
 		handleUpdate(ctx, t, protocol.UpdateDeleteEndpoint, (*change).deleteEndpoint, "Removes an endpoint; cancels its deliveries."),
 		handleUpdate(ctx, t, protocol.UpdateSetEndpointState, (*change).setEndpointState, "Pauses, enables or disables an endpoint; enabling releases what is parked."),
+		handleUpdate(ctx, t, protocol.UpdateChangeCanary, (*change).changeCanary, "Promotes, holds, rolls back or advances an endpoint's canary."),
 		handleUpdate(ctx, t, protocol.UpdateReportEndpoint, (*change).reportEndpoint, "Reports that an endpoint fails, or has recovered."),
 		handleUpdate(ctx, t, protocol.UpdateRotateSecret, (*change).rotateSecret, "Puts a new secret first."),
 		handleUpdate(ctx, t, protocol.UpdateCreateKey, (*change).createKey, "Adds a key."),
 		handleUpdate(ctx, t, protocol.UpdateRevokeKey, (*change).revokeKey, "Removes a key."),
 		handleUpdate(ctx, t, protocol.UpdatePutCalendar, (*change).putCalendar, "Creates or replaces a holiday calendar."),
 		handleUpdate(ctx, t, protocol.UpdateDeleteCalendar, (*change).deleteCalendar, "Removes a holiday calendar."),
+		handleUpdate(ctx, t, protocol.UpdateCreateSource, (*change).createSource, "Adds a source."),
+		handleUpdate(ctx, t, protocol.UpdatePatchSource, (*change).patchSource, "Changes a source."),
+		handleUpdate(ctx, t, protocol.UpdateDeleteSource, (*change).deleteSource, "Removes a source."),
+		handleUpdate(ctx, t, protocol.UpdateRotateSourceToken, (*change).rotateSourceToken, "Puts a new token of a source first."),
+		handleUpdate(ctx, t, protocol.UpdateLearnSourceSecret, (*change).learnSourceSecret, "Keeps the secret that a source's sender made."),
 	)
 }
 
@@ -102,7 +108,7 @@ func (c *change) validate() error {
 	}
 	if len(encoded) > postdate.MaxTenantBytes {
 		return postdate.Errorf(postdate.Invalid, "",
-			"a tenant's endpoints, keys, secrets and calendars take at most %d bytes in all: with this they would take %d",
+			"a tenant's endpoints, keys, secrets, calendars and sources take at most %d bytes in all: with this they would take %d",
 			postdate.MaxTenantBytes, len(encoded))
 	}
 	return nil
@@ -111,6 +117,7 @@ func (c *change) validate() error {
 // commit replaces the tenant by the changed one, and starts the sweep that follows.
 func (t *tenant) commit(ctx workflow.Context, c *change) protocol.TenantChanged {
 	c.result.Version = c.Version
+	t.noteCanary(c)
 	t.Tenant = c.Tenant
 	t.Announcements = append(t.Announcements, c.announcements...)
 	t.Announcements = t.Announcements[max(0, len(t.Announcements)-maxAnnouncements):]

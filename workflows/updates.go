@@ -30,7 +30,10 @@ func (d *delivery) listen(ctx workflow.Context) (workflow.Context, error) {
 			d.superseded = true
 		}
 	})
+	workflow.Go(detached, d.listenToLine)
 	return detached, errors.Join(
+		setUpdate(ctx, protocol.UpdateLend, d.lend, nil, "Leases the delivery to a consumer, if it waits in that line."),
+		setUpdate(ctx, protocol.UpdateSettle, d.settleLease, nil, "Settles the lease: it is acknowledged, failed or extended."),
 		setUpdate(ctx, protocol.UpdateCancel, d.cancel, d.validateCancel,
 			"Cancels the delivery, unless it ends otherwise first."),
 		setUpdate(ctx, protocol.UpdateReschedule, d.reschedule, d.validateReschedule,
@@ -73,7 +76,7 @@ func (d *delivery) validateReschedule(ctx workflow.Context, change postdate.Chan
 	if err := d.validateChange(); err != nil {
 		return err
 	}
-	if change.Data != nil && (len(d.Attempts) > 0 || d.state == postdate.Sending || d.state == postdate.Retrying) {
+	if change.Data != nil && (len(d.Attempts) > 0 || d.state == postdate.Sending || d.state == postdate.Retrying || d.lease != nil) {
 		return protocol.EncodeError(postdate.Errorf(postdate.Conflict, "/data",
 			"an attempt was made already: a receiver may know this id with the data as it was"))
 	}

@@ -29,6 +29,7 @@ import (
 	"github.com/postdate/postdate/internal/executions"
 	"github.com/postdate/postdate/internal/guard"
 	"github.com/postdate/postdate/internal/ingest"
+	"github.com/postdate/postdate/internal/pull"
 	"github.com/postdate/postdate/internal/quotas"
 	"github.com/postdate/postdate/internal/recurrences"
 	"github.com/postdate/postdate/internal/tenants"
@@ -178,6 +179,7 @@ func newDoor(tb testing.TB) *door {
 		AdminKeys: []string{"key"}, Quotas: unlimited, Log: log, Tenants: configured, Now: clock,
 		CheckURL: func(_ string, u *url.URL) error { return public.CheckURL(u) },
 		Ingester: ingester, Deliveries: store,
+		Pulls: pull.New(pull.Config{Temporal: engine, Executions: started, Tenants: configured, Deliveries: store, Log: log}),
 		Recurrences: recurrences.New(recurrences.Config{
 			Temporal: engine, Executions: started, Tenants: configured, Starter: ingester, Deliveries: store, Now: clock,
 		}),

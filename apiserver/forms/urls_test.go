@@ -24,6 +24,9 @@ func TestURLs_ThatCouldNeverBeSentToAreRefused(t *testing.T) {
 		d.post("/v1/schedules", `{"type":"t","to":{"url":`+text+`}}`).refused(http.StatusUnprocessableEntity, "/to/url")
 		d.post("/v1/endpoints", `{"event_types":["*"],"url":`+text+`}`).refused(http.StatusUnprocessableEntity, "/url")
 		d.do(http.MethodPatch, "/v1/endpoints/ep_1", `{"url":`+text+`}`).refused(http.StatusUnprocessableEntity, "/url")
+		canary := `"canary":{"share":1,"url":` + text + `}`
+		d.post("/v1/endpoints", `{"event_types":["*"],"url":"https://primary.example/",`+canary+`}`).refused(http.StatusUnprocessableEntity, "/canary/url")
+		d.do(http.MethodPatch, "/v1/endpoints/ep_1", `{`+canary+`}`).refused(http.StatusUnprocessableEntity, "/canary/url")
 	}
 }
 

@@ -30,6 +30,10 @@ type Measured struct {
 	SlowReceiver *SlowReceiver
 	NoisyTenant  *NoisyTenant
 	Hanging      *Hanging
+	Inbound      *Inbound
+	Imported     *Imported
+	Streams      *Streams
+	OthersMS     *Quantiles // lateness of another tenant's
 	Crashes      *Crashes
 }
 

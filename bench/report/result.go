@@ -21,6 +21,9 @@ type Result struct {
 	*SlowReceiver
 	*NoisyTenant
 	*Hanging
+	*Inbound
+	*Imported
+	*Streams
 	*Crashes
 
 	Scenario string `json:"scenario"`
@@ -49,6 +52,8 @@ type Result struct {
 	// LongTasks is how many workflow tasks of endpoints took longer than 200 ms.
 	LongTasks *int    `json:"long_tasks,omitempty"`
 	PeakRSSMB float64 `json:"peak_rss_mb,omitempty"`
+	// OthersMS is the lateness of another tenant's messages, where many were due at once.
+	OthersMS *Quantiles `json:"other_tenant_lateness_ms,omitempty"`
 
 	Machine string `json:"machine"`
 }
@@ -70,6 +75,7 @@ func Summarise(scenario, system string, rounds []*Measured) Result {
 		r.Messages += len(m.Messages)
 		r.PeakRSSMB = max(r.PeakRSSMB, Mebibytes(m.PeakMemory))
 		r.Pending, r.SlowReceiver, r.NoisyTenant, r.Hanging, r.Crashes = m.Pending, m.SlowReceiver, m.NoisyTenant, m.Hanging, m.Crashes
+		r.Inbound, r.Imported, r.Streams, r.OthersMS = m.Inbound, m.Imported, m.Streams, m.OthersMS
 		if m.LongTasks != nil {
 			r.LongTasks = new(*m.LongTasks + valueOf(r.LongTasks))
 		}

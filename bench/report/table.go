@@ -17,28 +17,45 @@ func WriteTable(w io.Writer, results []Result, targets []Target) {
 	fmt.Fprintf(w, "\n%s, %s\n\n", results[0].Machine, time.Now().Format(time.DateOnly))
 	writeRows(w, results)
 	for i := range results {
-		r := &results[i]
-		if r.Pending != nil {
-			r.Pending.write(w, r)
-		}
-		if r.SlowReceiver != nil {
-			r.SlowReceiver.write(w, r)
-		}
-		if r.NoisyTenant != nil {
-			r.NoisyTenant.write(w, r)
-		}
-		if r.Hanging != nil {
-			r.Hanging.write(w, r)
-		}
-		if r.Crashes != nil {
-			r.Crashes.write(w, r)
-		}
-		if r.Duplicates > 0 {
-			fmt.Fprintf(w, "\n%s, %s: %d came more than once\n", r.Scenario, r.System, r.Duplicates)
-		}
+		writeParts(w, &results[i])
 	}
 	writeWork(w, results)
 	writeTargets(w, results, targets)
+}
+
+// writeParts prints what only some scenarios measure.
+func writeParts(w io.Writer, r *Result) {
+	if r.Pending != nil {
+		r.Pending.write(w, r)
+	}
+	if r.SlowReceiver != nil {
+		r.SlowReceiver.write(w, r)
+	}
+	if r.NoisyTenant != nil {
+		r.NoisyTenant.write(w, r)
+	}
+	if r.Hanging != nil {
+		r.Hanging.write(w, r)
+	}
+	if r.Inbound != nil {
+		r.Inbound.write(w, r)
+	}
+	if r.Imported != nil {
+		r.Imported.write(w, r)
+	}
+	if r.Streams != nil {
+		r.Streams.write(w, r)
+	}
+	if others := r.OthersMS; others != nil {
+		fmt.Fprintf(w, "\n%s, %s: another tenant's messages meanwhile were late by %.0f ms p50, %.0f ms p99, %.0f ms at most\n",
+			r.Scenario, r.System, others.P50, others.P99, others.Max)
+	}
+	if r.Crashes != nil {
+		r.Crashes.write(w, r)
+	}
+	if r.Duplicates > 0 {
+		fmt.Fprintf(w, "\n%s, %s: %d came more than once\n", r.Scenario, r.System, r.Duplicates)
+	}
 }
 
 func writeRows(w io.Writer, results []Result) {

@@ -48,8 +48,15 @@ func TestTable_PrintsWhatOnlyOneScenarioMeasures(t *testing.T) {
 	}{
 		{Result{NoisyTenant: noisy}, "delivered/s: 4; lateness: 100 ms p50, 500 ms p99", "crowd_messages", 2},
 		{
-			Result{Hanging: &Hanging{HangingMessages: 4000, HangingInFlight: 8, AloneLatenessMS: ms, AloneRatio: 1.25}},
-			"lateness without them: 1 ms p50, 2 ms p99; beside them p99 × 1.25", "hanging_in_flight_max", 8,
+			Result{Hanging: &Hanging{HangingMessages: 4000, HangingInFlight: 8, AloneLatenessMS: ms, AloneRatio: 1.25, AnsweringLatenessMS: ms, AnsweringRatio: 1.5}},
+			"beside them p99 × 1.25\n  beside as many that are answered at once: 1 ms p50, 2 ms p99; p99 × 1.50 of that", "hanging_in_flight_max", 8,
+		},
+		{
+			Result{Inbound: &Inbound{
+				InboundMessages: 7, Named: InboundLoad{PerS: 200, AnswerMS: ms, AcceptedPerS: 100}, Unnamed: InboundLoad{AnswerMS: ms},
+				Events: InboundLoad{AnswerMS: ms, AcceptedPerS: 5}, NamedSlower: []InboundLoad{{PerS: 50, AnswerMS: ms}},
+			}},
+			"with ids: answered in 1 ms p50, 2 ms p99 at 200/s; 100/s accepted at most", "inbound_messages", 7,
 		},
 		{
 			Result{Pending: &Pending{OthersLatenessMS: ms, ListMS: ms, ListByEntityMS: ms, ListPages: 7, PageSize: 200}},

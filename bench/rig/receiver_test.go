@@ -37,6 +37,16 @@ func startReceiver(t *testing.T) *Receiver {
 	return r
 }
 
+func TestReceiver_KnowsMessagesByTheirBodies(t *testing.T) {
+	t.Parallel()
+	r, err := StartReceiverOf(t.Context(), func(body []byte) string { return "named " + string(body) })
+	require.NoError(t, err)
+	t.Cleanup(r.Stop)
+	require.NoError(t, wire{copies: 1}.Publish(t.Context(), &Message{ID: "1", URL: r.URL}))
+	require.NoError(t, r.Wait(t.Context(), 1, time.Now()))
+	require.NoError(t, r.Note([]*Message{{ID: "named {}"}}))
+}
+
 func TestReceiver_CountsEachMessageOnceAndItsCopies(t *testing.T) {
 	t.Parallel()
 	r := startReceiver(t)

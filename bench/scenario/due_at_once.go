@@ -70,7 +70,12 @@ func (b burst) publisher(r *run) rig.Publisher {
 // instant returns when n messages can all be due that are accepted from here on.
 func (r *run) instant(ctx context.Context, n int) (time.Time, error) {
 	each, err := r.acceptTime(ctx)
-	return rig.In(5*time.Second + each*time.Duration(n)*3/2), err
+	return instantFor(n, each), err
+}
+
+// instantFor is when n messages can all be due of which each takes so long to accept.
+func instantFor(n int, each time.Duration) time.Time {
+	return rig.In(5*time.Second + each*time.Duration(n)*3/2)
 }
 
 // acceptTime returns how long a message that is not due keeps the system busy, with

@@ -29,34 +29,13 @@ func farFuture(ctx context.Context, r *run) (*report.Measured, error) {
 		schedules: rig.NewMessages(r.options.Pending, "far_future", r.rig.Receiver.URL, rig.In(365*24*time.Hour)),
 		figures:   report.Pending{PageSize: pageSize},
 	}
-	measured := &report.Measured{Messages: p.schedules, Pending: &p.figures}
-	for _, step := range []func(context.Context) error{p.measureEmpty, p.accept, p.restartOver, p.listPages, p.listByEntity, p.reschedule, p.cancel} {
-		if err := step(ctx); err != nil {
-			return nil, err
-		}
-		peak, err := r.postdate.PeakMemory()
-		if err != nil {
-			return nil, err
-		}
-		measured.PeakMemory = max(measured.PeakMemory, peak)
-	}
-	if n := r.rig.Receiver.Count(); n > 0 {
-		return nil, fmt.Errorf("early: %d messages came a year before their time", n)
-	}
-	return measured, nil
+	return r.inSteps(ctx, &report.Measured{Messages: p.schedules, Pending: &p.figures},
+		p.measureEmpty, p.accept, p.restartOver, p.listPages, p.listByEntity, p.reschedule, p.cancel)
 }
 
-// measureEmpty measures the data folder while nothing is pending.
-func (p *pendingRun) measureEmpty(ctx context.Context) error {
-	err := p.restart(ctx, func() error {
-		var err error
-		p.emptySize, err = folderSize(p.rig.Dir)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return p.warmUp(ctx, "warm-again")
+func (p *pendingRun) measureEmpty(ctx context.Context) (err error) {
+	p.emptySize, err = p.sizeOfEmpty(ctx)
+	return err
 }
 
 // accept publishes the schedules. Whether it slows down as it fills shows in the

@@ -64,7 +64,7 @@ func TestOptions_PickTheScenariosThatThereIsTimeFor(t *testing.T) {
 	named.Quick = true
 	require.Equal(t, []string{"due_at_once_30000", "far_future"}, picked(named))
 	require.Equal(t, []string{"due_spread", "due_at_once_unnamed", "recurrences", "due_in_2s"}, LeftOut(Quick)[:4])
-	require.Equal(t, []string{"due_at_once_30000", "recurrences_crash", "slow_crm_3", "outage", "rate_50", "crash"}, LeftOut(Full))
+	require.Equal(t, []string{"due_at_once_30000", "recurrences_crash", "round_trip_published", "imported_at_once", "slow_crm_3", "outage", "rate_50", "crash"}, LeftOut(Full))
 }
 
 func TestOptions_WithQuickOnlyImmediateHasRivals(t *testing.T) {

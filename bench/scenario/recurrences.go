@@ -9,6 +9,10 @@ import (
 	"github.com/postdate/postdate/bench/system"
 )
 
+// leadOf is how long before their first tick n recurring schedules have been created: a minute,
+// and the time to start what is started ahead of a tick.
+func leadOf(n int) time.Duration { return time.Minute + time.Duration(n)*20*time.Millisecond }
+
 // recurrences is recurring schedules that all have the same ticks. With kill, the process
 // is killed and started again when the first of them is half sent.
 type recurrences struct {
@@ -23,7 +27,8 @@ func (s recurrences) run(ctx context.Context, r *run) (*report.Measured, error) 
 		return nil, err
 	}
 	to := system.Recurring{
-		Postdate: r.postdate, First: first.Add(time.Second).Truncate(time.Second), Ticks: s.ticks,
+		// Ticks are minutes apart or more, and so is the first one from its creation.
+		Postdate: r.postdate, First: first.Add(leadOf(n)).Truncate(time.Second), Ticks: s.ticks,
 		// The next tick comes when the last has been sent, also after a crash.
 		Every: (time.Minute + time.Duration(n)*20*time.Millisecond).Round(time.Second),
 	}

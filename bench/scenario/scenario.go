@@ -5,6 +5,7 @@ package scenario
 
 import (
 	"context"
+	"time"
 
 	"github.com/postdate/postdate/bench/report"
 	"github.com/postdate/postdate/bench/system"
@@ -40,8 +41,8 @@ var scenarios = []scenario{
 	{name: "due_spread", extent: Full, run: dueSpread},
 	{
 		name: "due_at_once", extent: Quick, run: burst{times: 1}.run,
-		rivals:         []string{system.NaiveSQLite, system.Batch1SQLite, system.Batch16SQLite},
-		postgresRivals: []string{system.NaivePostgres, system.Batch1Postgres, system.Batch16Postgres, system.RiverPostgres},
+		rivals:         []string{system.FloorSQLite, system.NaiveSQLite, system.Batch1SQLite, system.Batch16SQLite},
+		postgresRivals: []string{system.FloorPostgres, system.NaivePostgres, system.Batch1Postgres, system.Batch16Postgres, system.RiverPostgres},
 	},
 	{
 		name: "due_at_once_30000", extent: ByName, run: burst{times: 10}.run,
@@ -65,9 +66,17 @@ var scenarios = []scenario{
 	},
 	{name: "unnamed_10", extent: Full, run: fanOut{endpoints: 10, percent: 100}.run},
 	{name: "batch", extent: Quick, run: batch},
+	{name: "pull", extent: Full, run: pull},
 	{name: "tenants", extent: Full, run: tenants},
 	{name: "hanging", extent: Full, run: hanging},
+	{name: "inbound", extent: Full, run: inbound},
+	{name: "to_streams", extent: Full, run: toStreams},
+	{name: "from_streams", extent: Full, run: fromStreams},
+	{name: "round_trip", extent: Full, run: roundTrip{interval: 5 * time.Millisecond}.run},
+	{name: "round_trip_published", extent: ByName, run: roundTrip{interval: 20 * time.Millisecond, published: true}.run},
 	{name: "far_future", extent: Full, run: farFuture},
+	{name: "imported", extent: Full, run: imported},
+	{name: "imported_at_once", extent: ByName, run: importedAtOnce},
 	{name: "slow_crm", extent: Full, run: slowCRM{workers: 1}.run},
 	{name: "slow_crm_3", extent: ByName, run: slowCRM{workers: 3}.run},
 	{name: "outage", extent: ByName, run: outage},

@@ -19,12 +19,18 @@ func Targets() []report.Target {
 		target("steady", "lateness p99 in ms, at most 100", on(sqlite, lateness(report.P99)), report.AtMost(100)),
 		target("due_in_2s", "the latest message in ms, at most 250", on(sqlite, lateness(report.Max)), report.AtMost(250)),
 		target("due_at_once", "times the naive program, at least 3", on(sqlite, toNaive), report.AtLeast(3)),
+		target("due_at_once", "of the floor's executions that start with a delay, at least 0.85", on(sqlite, toFloor), report.AtLeast(0.85)),
 		target("due_at_once", "times a batch job with 16 senders, at least 1", on(sqlite, toBatch16), report.AtLeast(1)),
 		target("due_at_once", "the first message in ms, at most 250", on(sqlite, lateness(report.First)), report.AtMost(250)),
 		target("due_at_once_unnamed", "delivered/s, at least 1000", on(sqlite, delivered), report.AtLeast(1000)),
 		target("due_at_once_unnamed", "the first message in ms, at most 250", on(sqlite, lateness(report.First)), report.AtMost(250)),
 		target("tenants", "the other tenant's lateness p99 in ms, at most 1000", on(sqlite, lateness(report.P99)), report.AtMost(1000)),
 		target("hanging", "times the other tenant's lateness p99 without them, at most 1.5", hangingRatio, report.AtMost(1.5)),
+		target("inbound", "p99 of the 202 of webhooks with ids in ms, at most 20", inboundAnswer, report.AtMost(20)),
+		target("from_streams", "records/s without ids from NATS, taken and delivered, at least 2000", rateOf("from nats without ids"), report.AtLeast(2000)),
+		target("from_streams", "records/s without ids from Kafka, taken and delivered, at least 2000", rateOf("from kafka without ids"), report.AtLeast(2000)),
+		target("round_trip", "the latest record in ms, at most 1000", on(sqlite, lateness(report.Max)), report.AtMost(1000)),
+		target("round_trip_published", "the latest record in ms, at most 1000", on(sqlite, lateness(report.Max)), report.AtMost(1000)),
 		target("far_future", "accepted/s in the last tenth over the first, at least 0.8", on(sqlite, pending(acceptedLastToFirst)), report.AtLeast(0.8)),
 		target("far_future", "MiB of memory at most, at most 1024", on(sqlite, peakMemory), report.AtMost(1024)),
 		target("far_future", "seconds from start to ready, at most 10", on(sqlite, pending(restartTime)), report.AtMost(10)),
@@ -91,11 +97,28 @@ func longTasks(r *report.Result) (float64, bool) {
 	return float64(*r.LongTasks), true
 }
 
+func inboundAnswer(r *report.Result) (float64, bool) {
+	if r.Inbound == nil {
+		return 0, false
+	}
+	return r.Named.AnswerMS.P99, true
+}
+
 func hangingRatio(r *report.Result) (float64, bool) {
 	if r.Hanging == nil {
 		return 0, false
 	}
 	return r.AloneRatio, true
+}
+
+// rateOf is how many messages a second were delivered that travelled that way.
+func rateOf(way string) func(*report.Result) (float64, bool) {
+	return func(r *report.Result) (float64, bool) {
+		if r.Streams == nil {
+			return 0, false
+		}
+		return r.Rate(way), true
+	}
 }
 
 func toNaive(r *report.Result) float64    { return r.RatioToNaive }

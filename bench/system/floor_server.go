@@ -35,7 +35,7 @@ func serveFloor(ctx context.Context, args []string, stderr io.Writer) error {
 		return fmt.Errorf("dial the floor's engine: %w", err)
 	}
 	defer c.Close()
-	runs := &floorRuns{client: c}
+	runs := &floorRuns{client: c, ran: make(chan string, 1000)}
 	w := runs.worker()
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start the floor's worker: %w", err)

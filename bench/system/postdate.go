@@ -60,7 +60,8 @@ func newPostdate(c Config) *Postdate {
 			p.env = append(p.env, setting)
 		}
 	}
-	p.env = append(append(p.env, "POSTDATE_ADMIN_KEY="+p.key), c.Env...)
+	// Who sends to a source shows no key that is not limited.
+	p.env = append(append(p.env, "POSTDATE_ADMIN_KEY="+p.key, "POSTDATE_TENANT_RATE_LIMIT=0"), c.Env...)
 	return p
 }
 

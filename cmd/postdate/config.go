@@ -35,7 +35,7 @@ type config struct {
 	AllowHTTP     bool           `env:"ALLOW_HTTP" envDefault:"false" doc:"Deliver to plain http urls too. \"dev\" always does."`
 	AllowNetworks []netip.Prefix `env:"ALLOW_NETWORKS" doc:"Networks that may be delivered to though they are not public, as prefixes with commas between: 10.1.0.0/16,fd00::/8. For loopback see --allow-loopback of \"dev\"."`
 
-	Streams     string `env:"STREAMS" doc:"The topics, subjects and exchanges of brokers that tenants may send to by name: a JSON list, or @ and the file that holds it. See streams.md. The same everywhere. Secret."`
+	Streams     string `env:"STREAMS" doc:"The topics, subjects and exchanges of brokers that tenants may send to by name, and from which their messages come: a JSON list, or @ and the file that holds it. See streams.md. The same everywhere. Secret."`
 	StreamsFile string `env:"STREAMS_FILE" doc:"The file that holds that list, in place of it."`
 	streams     []streams.Config
 
@@ -46,9 +46,10 @@ type config struct {
 	RateLimit    int           `env:"RATE_LIMIT" envDefault:"100" doc:"How many requests a second each key of a tenant may make of one process, and twice as many at once. 0: as many as it likes. The operator's key is never limited."`
 	DisableAfter time.Duration `env:"DISABLE_AFTER" envDefault:"120h" doc:"How long an endpoint may fail before it is disabled: what is due to it is parked then, until it is resumed."`
 
-	TenantBurstPerSecond int `env:"TENANT_BURST_PER_SECOND" envDefault:"250" doc:"Of what a tenant has due within one second, how many executions are woken then (up to a hundred schedules without ids share one), and in each second that follows, so that thousands which are due at one moment do not hold up the other tenants. 0: all of them at once."`
+	TenantBurstPerSecond int `env:"TENANT_BURST_PER_SECOND" envDefault:"5000" doc:"Of what a tenant has due within one second, how many executions are woken then at most (up to a hundred schedules without ids share one), and in each second that follows, so that thousands which are due at one moment do not hold up the other tenants. Up to this bound it is as many as the workers can begin in time: 250 at the start, and what each process with a worker sees from then on. \"api\" has no worker, and wakes 250, or what is set. 0: all of them at once."`
+	burstIsSet           bool
 
-	TenantRateLimit   int           `env:"TENANT_RATE_LIMIT" envDefault:"200" doc:"How many requests a second all keys of a tenant together may make of one process, and twice as many at once. 0: no limit but that of each key. The operator's key is never limited."`
+	TenantRateLimit   int           `env:"TENANT_RATE_LIMIT" envDefault:"200" doc:"How many requests a second all keys of a tenant together may make of one process, and twice as many at once; all of its sources together may take as many again. 0: no limit but that of each key. The operator's key is never limited."`
 	TenantRequests    int           `env:"TENANT_REQUESTS" envDefault:"256" doc:"How many requests a tenant may have under way at once in one process, with its own keys. 0: as many as it likes."`
 	TenantPending     int           `env:"TENANT_PENDING_MESSAGES" envDefault:"1000000" doc:"How many messages a tenant may have pending: accepted, and neither delivered nor ended otherwise. Of an event each delivery counts. 0: as many as it likes."`
 	TenantKeptMiB     int           `env:"TENANT_KEPT_MIB" envDefault:"10240" doc:"How many mebibytes of pending messages a tenant may keep, as they are estimated. 0: as many as it likes."`
@@ -64,8 +65,8 @@ type config struct {
 	SQLiteSynchronous string        `env:"SQLITE_SYNCHRONOUS" envDefault:"full" doc:"full: what was accepted survives the loss of power. normal: faster, survives the kill of the process, may lose the last moments when power is lost. Only for \"dev\" on SQLite."`
 
 	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error. Each delivery attempt is one line at info, or at warn where it failed."`
-	APIURL   string     `env:"API_URL" envDefault:"http://127.0.0.1:8080" doc:"Where \"import\" finds the API. The flag --url overrides it."`
-	Key      string     `env:"KEY" doc:"The key that \"import\" shows to the API: a tenant's, or the operator's. Secret."`
+	APIURL   string     `env:"API_URL" envDefault:"http://127.0.0.1:8080" doc:"Where \"import\" and \"pull\" find the API. The flag --url overrides it."`
+	Key      string     `env:"KEY" doc:"The key that \"import\" and \"pull\" show to the API: a tenant's, or the operator's. Secret."`
 
 	// fromEnvironment: the operator's key was given, not made.
 	fromEnvironment bool
@@ -88,6 +89,7 @@ func loadConfig(environ []string) (config, error) {
 		return config{}, fmt.Errorf("configuration: %w", oneLine(err))
 	}
 	c.fromEnvironment = c.AdminKey != ""
+	_, c.burstIsSet = env.ToMap(environ)[prefix+"TENANT_BURST_PER_SECOND"]
 	if c.streams, err = c.readStreams(); err != nil {
 		return config{}, fmt.Errorf("configuration: %w", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/postdate/postdate/internal/burst"
 )
 
 var update = flag.Bool("update", false, "write generated documents anew")
@@ -72,6 +74,7 @@ func TestLoadConfig_NamesTheVariableAtFault(t *testing.T) {
 		"POSTDATE_MAX_IN_FLIGHT=0":               "POSTDATE_MAX_IN_FLIGHT: from 1 to 10000",
 		"POSTDATE_MAX_IN_FLIGHT=10001":           "POSTDATE_MAX_IN_FLIGHT: from 1 to 10000",
 		"POSTDATE_WORKER_SLOTS=0":                "POSTDATE_WORKER_SLOTS: at least 1",
+		"POSTDATE_TENANT_BURST_PER_SECOND=-1":    "POSTDATE_TENANT_BURST_PER_SECOND: not negative",
 		"POSTDATE_TENANT_RATE_LIMIT=-1":          "POSTDATE_TENANT_RATE_LIMIT: not negative",
 		"POSTDATE_TENANT_REQUESTS=-1":            "POSTDATE_TENANT_REQUESTS: not negative",
 		"POSTDATE_TENANT_PENDING_MESSAGES=-1":    "POSTDATE_TENANT_PENDING_MESSAGES: not negative",
@@ -89,6 +92,33 @@ func TestLoadConfig_NamesTheVariableAtFault(t *testing.T) {
 		require.ErrorContains(t, err, says, variable)
 		require.NotContains(t, err.Error(), "\n", variable)
 	}
+}
+
+// A process with a worker finds out by itself how many of a burst start per second, and one
+// without goes by what is set.
+func TestTenantBurstPerSecond(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		environ     []string
+		with, alone int // in a process with a worker, and in one without
+	}{
+		{nil, 250, 250},
+		{[]string{"POSTDATE_TENANT_BURST_PER_SECOND=2000"}, 250, 2000},
+		{[]string{"POSTDATE_TENANT_BURST_PER_SECOND=5000"}, 250, 5000},
+		{[]string{"POSTDATE_TENANT_BURST_PER_SECOND=100"}, 100, 100},
+		{[]string{"POSTDATE_TENANT_BURST_PER_SECOND=0"}, 0, 0},
+	} {
+		c, err := loadConfig(test.environ)
+		require.NoError(t, err)
+		for worker, want := range map[bool]int{true: test.with, false: test.alone} {
+			rate, err := burst.New(process{config: c, roles: roles{worker: worker}}.burst())
+			require.NoError(t, err)
+			require.Equal(t, want, rate.PerSecond(), "%v, with a worker: %v", test.environ, worker)
+		}
+	}
+	c, err := loadConfig(nil)
+	require.NoError(t, err)
+	require.Equal(t, 5000, c.TenantBurstPerSecond)
 }
 
 func TestLoadConfig_NeverRepeatsASecret(t *testing.T) {

@@ -107,7 +107,7 @@ func (d dev) run(ctx context.Context, environ []string, stdout, stderr io.Writer
 	c.UIURL = running.UIURL()
 
 	n := process{
-		config: c, api: true, worker: true, log: log, environ: environ, login: login,
+		config: c, roles: roles{api: true, worker: true, consume: true}, log: log, environ: environ, login: login,
 		ownPorts: append(running.Ports(), d.uiPort), loopback: d.allowLoopback,
 		temporal: client.Options{HostPort: running.Address(), Namespace: client.DefaultNamespace},
 	}

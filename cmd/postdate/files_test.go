@@ -31,7 +31,7 @@ func TestLimitConnections_LooksAtTheLimitOfOpenFiles(t *testing.T) {
 	t.Parallel()
 	require.Positive(t, openFilesLimit())
 	var log bytes.Buffer
-	p := process{worker: true, log: slog.New(slog.NewTextHandler(&log, nil))}
+	p := process{roles: roles{worker: true}, log: slog.New(slog.NewTextHandler(&log, nil))}
 	p.WorkerSlots = openFilesLimit()
 	socket, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)

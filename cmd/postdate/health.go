@@ -7,13 +7,14 @@ import (
 	"net/http"
 
 	"github.com/postdate/postdate"
+	"github.com/postdate/postdate/apiserver"
 	"github.com/postdate/postdate/internal/streams"
 )
 
 // workerHandler is what a worker alone answers: whether it is alive, whether it can work,
 // and its metrics, unless they are served elsewhere, on the paths where the API answers them
 // too. Whoever asks needs no key, so ready must not cost much however often it is called.
-func workerHandler(ready func(context.Context) error, metrics http.Handler, configured *streams.Streams) http.Handler {
+func workerHandler(ready func(context.Context) error, metrics http.Handler, configured *streams.Streams, consumed func(tenant string) []apiserver.ConsumptionStatus) http.Handler {
 	mux := http.NewServeMux()
 	if metrics != nil {
 		mux.Handle("GET /metrics", metrics)
@@ -25,7 +26,7 @@ func workerHandler(ready func(context.Context) error, metrics http.Handler, conf
 		err := ready(r.Context())
 		switch {
 		case err == nil:
-			writeReady(w, configured)
+			writeReady(w, configured, consumed)
 		case postdate.CodeOf(err) == postdate.Unavailable:
 			writeStatus(w, http.StatusServiceUnavailable, err.Error())
 		default:
@@ -40,7 +41,7 @@ func workerHandler(ready func(context.Context) error, metrics http.Handler, conf
 
 // writeReady says that the worker can work, and how the streams are. One that is
 // unreachable is no reason not to work.
-func writeReady(w http.ResponseWriter, configured *streams.Streams) {
+func writeReady(w http.ResponseWriter, configured *streams.Streams, consumed func(tenant string) []apiserver.ConsumptionStatus) {
 	type streamStatus struct {
 		Name  string               `json:"name"`
 		Kind  postdate.StreamKind  `json:"kind"`
@@ -53,6 +54,11 @@ func writeReady(w http.ResponseWriter, configured *streams.Streams) {
 	}{Status: "ready", Version: version}
 	for _, each := range configured.All() {
 		status.Streams = append(status.Streams, streamStatus{each.Name, each.Kind, each.State})
+	}
+	if consumed != nil {
+		for _, each := range consumed("") {
+			status.Streams = append(status.Streams, streamStatus{each.Name, each.Kind, each.State})
+		}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(status) //nolint:errchkjson // strings: it cannot fail

@@ -17,7 +17,7 @@ func TestWorkerHandler_SaysWhetherItCanWork(t *testing.T) {
 	t.Parallel()
 	var err error
 	measured := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
-	handler := workerHandler(func(context.Context) error { return err }, measured, new(streams.Streams))
+	handler := workerHandler(func(context.Context) error { return err }, measured, new(streams.Streams), nil)
 	ask := func(path string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
@@ -35,6 +35,6 @@ func TestWorkerHandler_SaysWhetherItCanWork(t *testing.T) {
 	require.NotContains(t, ask("/readyz").Body.String(), "10.1.2.3")
 
 	// With POSTDATE_METRICS_ADDR they are served there.
-	handler = workerHandler(func(context.Context) error { return nil }, nil, new(streams.Streams))
+	handler = workerHandler(func(context.Context) error { return nil }, nil, new(streams.Streams), nil)
 	require.Equal(t, http.StatusNotFound, ask("/metrics").Code)
 }

@@ -19,7 +19,7 @@ func listening(t *testing.T, environ []string, args ...string) (addr string, out
 	t.Helper()
 	addr = "127.0.0.1:" + freePort(t)
 	out = runHere(t, environ, append([]string{"listen", "--addr", addr}, args...)...)
-	eventually.True(t, func() bool { return strings.Contains(out.String(), "Listening on") }, 10*time.Second, 10*time.Millisecond)
+	eventually.True(t, func() bool { return strings.Contains(out.String(), "Listening on") })
 	return addr, out
 }
 

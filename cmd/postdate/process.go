@@ -12,6 +12,7 @@ import (
 	"github.com/postdate/postdate/internal/executions"
 	"github.com/postdate/postdate/internal/ingest"
 
+	"go.opentelemetry.io/otel"
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/postdate/postdate/internal/codec"
 	"github.com/postdate/postdate/internal/deliveries"
 	"github.com/postdate/postdate/internal/pacer"
+	"github.com/postdate/postdate/internal/pull"
 	"github.com/postdate/postdate/internal/recurrences"
 	"github.com/postdate/postdate/internal/streams"
 	"github.com/postdate/postdate/internal/tenants"
@@ -28,11 +30,14 @@ import (
 	"github.com/postdate/postdate/worker"
 )
 
-// process is one process of Postdate: the API, a worker, or both, on a Temporal
-// that runs somewhere. Fields that are not settings come from the command.
+// roles are what a process does: answer the API, make deliveries, take what comes from
+// streams.
+type roles struct{ api, worker, consume bool }
+
+// process is one process of Postdate, on a Temporal that runs somewhere. Fields that are not settings come from the command.
 type process struct {
 	config
-	api, worker bool
+	roles
 	// shared: other processes may serve the same tenants.
 	shared   bool
 	temporal client.Options
@@ -86,9 +91,7 @@ func (p process) run(ctx context.Context) error {
 		return err
 	}
 	defer s.streams.Close()
-	if p.api {
-		go s.backlog.Run(ctx)
-	}
+	p.watchBacklog(ctx, s)
 	if p.worker {
 		stopWorker, err := p.startWorker(temporal, s, guards) //nolint:contextcheck // it reports what its last attempts came to
 		if err != nil {
@@ -96,15 +99,25 @@ func (p process) run(ctx context.Context) error {
 		}
 		defer stopWorker()
 	}
+	consumers, stopConsumers, err := p.startConsumers(ctx, s, guards)
+	if err != nil {
+		return err
+	}
+	defer stopConsumers()
 	handler, err := p.handler(apiserver.Config{ //nolint:contextcheck // nothing there outlives the start
-		Ingester: s.ingester, Deliveries: s.deliveries, Tenants: s.tenants, Recurrences: s.recurrences, Quotas: s.quotas, Namespace: p.temporal.Namespace,
-		Metrics: metrics, CheckURL: guards.checkURL, Stopping: ctx.Done(), Streams: s.streams,
+		Ingester: s.ingester, Deliveries: s.deliveries, Tenants: s.tenants, Recurrences: s.recurrences, Pulls: s.pulls, Quotas: s.quotas, Namespace: p.temporal.Namespace,
+		Meter: otel.Meter("postdate"), Metrics: metrics, CheckURL: guards.checkURL, Stopping: ctx.Done(), Streams: s.streams, Consumed: consumptionOf(consumers),
 	}, ring)
 	if err != nil {
 		return err
 	}
 	go p.awaitReady(ctx, temporal)
-	server := &http.Server{
+	return serveUntil(ctx, p.server(handler), p.limitConnections(socket), p.ShutdownTimeout)
+}
+
+// server serves a handler, and bounds what a caller may cost.
+func (p process) server(handler http.Handler) *http.Server {
+	return &http.Server{
 		Handler: checkHost(handler, p.HTTPAddr, p.AllowedHosts), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		// A query is as long as a header at most, and what is refused is to cost little.
 		MaxHeaderBytes: 128 << 10,
@@ -112,7 +125,13 @@ func (p process) run(ctx context.Context) error {
 		// the request's context ends too, so no handler may need longer.
 		ReadTimeout: 2 * time.Minute,
 	}
-	return serveUntil(ctx, server, p.limitConnections(socket), p.ShutdownTimeout)
+}
+
+// watchBacklog watches how far the workers are behind, for those who accept something.
+func (p process) watchBacklog(ctx context.Context, s stores) {
+	if p.api || p.consume {
+		go s.backlog.Run(ctx)
+	}
 }
 
 // startWorker starts the worker. stop stops it, and reports what its last attempts came to.
@@ -212,6 +231,7 @@ type stores struct {
 	deliveries *deliveries.Store
 	// recurrences starts and reads deliveries by the other two.
 	recurrences *recurrences.Store
+	pulls       *pull.Store
 	streams     *streams.Streams
 
 	limits
@@ -237,6 +257,7 @@ func (p process) stores(temporal client.Client, check *encryptionCheck) (stores,
 	if err != nil {
 		return stores{}, err
 	}
+	var pulls *pull.Store
 	s := stores{
 		tenants: configured,
 		limits:  bounds,
@@ -245,10 +266,11 @@ func (p process) stores(temporal client.Client, check *encryptionCheck) (stores,
 			Executions:           started,
 			Tenants:              configured,
 			MaxInFlight:          p.MaxInFlight,
-			TenantBurstPerSecond: p.TenantBurstPerSecond,
+			BurstPerSecond:       bounds.burst.PerSecond,
 			Quotas:               bounds.quotas,
 			MaxRequestDeliveries: p.TenantDeliveries,
 			Backlog:              bounds.backlog.Check,
+			Joined:               func(tenant, endpoint string) { pulls.Joined(tenant, endpoint) },
 			Log:                  p.log,
 			Now:                  time.Now,
 		}),
@@ -267,6 +289,10 @@ func (p process) stores(temporal client.Client, check *encryptionCheck) (stores,
 			Now: time.Now,
 		}),
 	}
+	pulls = pull.New(pull.Config{
+		Temporal: temporal, Executions: started, Tenants: configured, Deliveries: s.deliveries, MaxInFlight: p.MaxInFlight, Log: p.log,
+	})
+	s.pulls = pulls
 	s.recurrences = recurrences.New(recurrences.Config{
 		Temporal: temporal, Executions: started, Tenants: configured, Starter: s.ingester, Deliveries: s.deliveries, Now: time.Now,
 	})
@@ -288,6 +314,7 @@ func (p process) workerConfig(temporal client.Client, s stores, limiter *pacer.P
 		Deliveries:     s.deliveries,
 		Recurrences:    s.recurrences,
 		Limiter:        limiter,
+		BurstRate:      s.burst,
 		MaxInFlight:    p.MaxInFlight,
 		MaxReschedules: p.TenantReschedules,
 		Log:            p.log,
@@ -301,7 +328,7 @@ func (p process) workerConfig(temporal client.Client, s stores, limiter *pacer.P
 // alone, its health and metrics. The API is as c has it and the settings say.
 func (p process) handler(c apiserver.Config, ring *codec.Ring) (http.Handler, error) {
 	if !p.api {
-		return workerHandler(c.Deliveries.Ready, c.Metrics, c.Streams), nil
+		return workerHandler(c.Deliveries.Ready, c.Metrics, c.Streams, c.Consumed), nil
 	}
 	c.AdminKeys, c.RateLimit = p.adminKeys(), p.RateLimit
 	c.TenantRateLimit, c.TenantRequests = p.TenantRateLimit, p.TenantRequests

@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/postdate/postdate/internal/backlog"
+	"github.com/postdate/postdate/internal/burst"
 	"github.com/postdate/postdate/internal/executions"
 	"github.com/postdate/postdate/internal/quotas"
 )
@@ -37,10 +38,11 @@ func (c config) validateQuotas(complain func(name, rule string)) {
 	}
 }
 
-// limits are what bounds what callers may have accepted.
+// limits are what bounds what callers may have accepted, and how much of it starts at once.
 type limits struct {
 	quotas  *quotas.Store
 	backlog *backlog.Watch
+	burst   *burst.Rate
 }
 
 func (p process) limits(temporal client.Client, started *executions.Client) (limits, error) {
@@ -58,5 +60,19 @@ func (p process) limits(temporal client.Client, started *executions.Client) (lim
 	if err != nil {
 		return limits{}, fmt.Errorf("backlog: %w", err)
 	}
-	return limits{quotas: kept, backlog: watch}, nil
+	rate, err := burst.New(p.burst())
+	if err != nil {
+		return limits{}, fmt.Errorf("bursts: %w", err)
+	}
+	return limits{quotas: kept, backlog: watch, burst: rate}, nil
+}
+
+// burst is by what bursts are let go. A process without a worker never sees how late they
+// begin, so that what is set holds there.
+func (p process) burst() burst.Config {
+	c := burst.Config{Max: p.TenantBurstPerSecond, Meter: otel.Meter("postdate"), Now: time.Now}
+	if !p.worker && p.burstIsSet {
+		c.First = c.Max
+	}
+	return c
 }

@@ -32,8 +32,8 @@ a Temporal cluster. Settings are environment variables: docs/configuration.md.`,
 			HiddenDefaultCmd: true,
 		},
 	}
-	root.AddCommand(newDev(environ), newServe(environ), newAPI(environ), newWorker(environ),
-		newListen(environ), newImport(environ), newVersion())
+	root.AddCommand(newDev(environ), newServe(environ), newAPI(environ), newWorker(environ), newConsume(environ),
+		newListen(environ), newPull(environ), newImport(environ), newVersion())
 	return root
 }
 

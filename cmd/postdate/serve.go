@@ -10,7 +10,7 @@ import (
 )
 
 func newServe(environ []string) *cobra.Command {
-	return newNode(environ, true, true, &cobra.Command{
+	return newNode(environ, roles{api: true, worker: true, consume: true}, &cobra.Command{
 		Use:   "serve",
 		Short: "Run the API and a worker against a Temporal cluster",
 		Long: `Serve runs the API and a worker in one process, against a Temporal cluster
@@ -24,7 +24,7 @@ handed to the worker without a trip through Temporal's queue.`,
 }
 
 func newAPI(environ []string) *cobra.Command {
-	return newNode(environ, true, false, &cobra.Command{
+	return newNode(environ, roles{api: true}, &cobra.Command{
 		Use:   "api",
 		Short: "Run the API alone against a Temporal cluster",
 		Long: `Api runs the HTTP API alone, against a Temporal cluster found by Temporal's own
@@ -33,7 +33,7 @@ variables. What it accepts is delivered by "postdate worker".`,
 }
 
 func newWorker(environ []string) *cobra.Command {
-	return newNode(environ, false, true, &cobra.Command{
+	return newNode(environ, roles{worker: true, consume: true}, &cobra.Command{
 		Use:   "worker",
 		Short: "Run a worker alone against a Temporal cluster",
 		Long: `Worker makes the deliveries that "postdate api" accepts. It needs no address
@@ -41,8 +41,8 @@ that others can reach; its health and metrics are served at --http.`,
 	})
 }
 
-// newNode makes a command that runs API, worker or both against a Temporal elsewhere.
-func newNode(environ []string, api, worker bool, cmd *cobra.Command) *cobra.Command {
+// newNode makes a command that does some of what a process can, against a Temporal elsewhere.
+func newNode(environ []string, does roles, cmd *cobra.Command) *cobra.Command {
 	http := cmd.Flags().String("http", "", "where to serve http (default $POSTDATE_HTTP_ADDR or 127.0.0.1:8080)")
 	cmd.Args = cobra.NoArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -53,7 +53,7 @@ func newNode(environ []string, api, worker bool, cmd *cobra.Command) *cobra.Comm
 		if *http != "" {
 			c.HTTPAddr = *http
 		}
-		if err := c.requireSecrets(api); err != nil {
+		if err := c.requireSecrets(does.api); err != nil {
 			return err
 		}
 		log := c.logger(cmd.ErrOrStderr())
@@ -61,10 +61,10 @@ func newNode(environ []string, api, worker bool, cmd *cobra.Command) *cobra.Comm
 		if err != nil {
 			return err
 		}
-		n := process{config: c, api: api, worker: worker, shared: true, temporal: temporal, log: log, environ: environ}
+		n := process{config: c, roles: does, shared: true, temporal: temporal, log: log, environ: environ}
 		n.ready = func() {
 			log.Info("running", slog.String("version", version), slog.String("http", c.HTTPAddr),
-				slog.Bool("api", api), slog.Bool("worker", worker),
+				slog.Bool("api", does.api), slog.Bool("worker", does.worker), slog.Bool("consume", does.consume),
 				slog.String("temporal", temporal.HostPort), slog.String("namespace", temporal.Namespace))
 		}
 		return n.run(cmd.Context())

@@ -52,7 +52,8 @@ var openers = map[postdate.StreamKind]streams.Open{
 // openStreams makes the streams that are configured, and watches them until ctx is done. It
 // waits for no connection.
 func (p process) openStreams(ctx context.Context) (*streams.Streams, error) {
-	configured, err := streams.New(p.streams, func(c streams.Config) (streams.Broker, error) {
+	sent, _ := streams.Split(p.streams)
+	configured, err := streams.New(sent, func(c streams.Config) (streams.Broker, error) {
 		open, ok := openers[c.Kind]
 		if !ok {
 			return nil, fmt.Errorf("url: %s is not known here", c.Kind)

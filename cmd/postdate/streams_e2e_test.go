@@ -64,7 +64,7 @@ func awaitMessage(t *testing.T, stream jetstream.Stream, id string) *jetstream.R
 			}
 		}
 		return false
-	}, 30*time.Second, 50*time.Millisecond, id+" did not arrive")
+	}, id+" did not arrive")
 	return found
 }
 
@@ -80,7 +80,7 @@ func TestMessagesGoToStreams(t *testing.T) {
 	eventually.True(t, func() bool {
 		_, ready := p.call(http.MethodGet, "/readyz", nil)
 		return fmt.Sprint(ready["streams"]) == "[map[kind:nats name:payments state:ready] map[kind:nats name:nowhere state:unreachable]]"
-	}, 20*time.Second, 50*time.Millisecond)
+	})
 	require.Contains(t, p.log.String(), "failed to reach a stream")
 	_, list := p.callAs("globex", http.MethodGet, "/v1/streams", nil)
 	require.Len(t, list["data"], 1, "a tenant sees what it may use")
@@ -136,7 +136,7 @@ func awaitState(p *program, id, state string) map[string]any {
 	eventually.True(p.t, func() bool {
 		_, answer = p.call(http.MethodGet, "/v1/deliveries/"+id, nil)
 		return answer["state"] == state
-	}, 30*time.Second, 50*time.Millisecond, id+" is not "+state)
+	}, id+" is not "+state)
 	return answer
 }
 

@@ -32,8 +32,7 @@ func Structured(m postdate.Message) []byte {
 	if len(m.Data) > 0 {
 		body = append(body, `,"datacontenttype":`...)
 		body = AppendString(body, ContentType(m))
-		body = append(body, `,"data":`...)
-		body = append(body, m.Data...)
+		body = appendData(body, m)
 	}
 	body[0] = '{' // in place of the first comma
 	return append(body, '}')
@@ -41,6 +40,9 @@ func Structured(m postdate.Message) []byte {
 
 // ContentType is the media type of m's data.
 func ContentType(m postdate.Message) string {
+	if m.Inbound != nil {
+		return cmp.Or(m.Inbound.ContentType, "application/octet-stream")
+	}
 	if m.CloudEvent == nil {
 		return "application/json"
 	}

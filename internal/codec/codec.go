@@ -91,6 +91,7 @@ func (c sealedOnly) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, e
 func KeyID(payload *commonpb.Payload) string { return string(payload.GetMetadata()[metadataKeyID]) }
 
 func encrypt(k *key, payload *commonpb.Payload) (*commonpb.Payload, error) {
+	payload = compressed(payload)
 	buf := make([]byte, headerSize, headerSize+proto.Size(payload)+gcmOverhead)
 	buf, err := proto.MarshalOptions{}.MarshalAppend(buf, payload)
 	if err != nil {
@@ -122,6 +123,9 @@ func (c codec) decrypt(payload *commonpb.Payload) (*commonpb.Payload, error) {
 	opened := &commonpb.Payload{}
 	if err := proto.Unmarshal(plaintext, opened); err != nil {
 		return nil, fmt.Errorf("key %q: %w (%w)", id, ErrUnreadable, errFormat)
+	}
+	if err := inflate(opened); err != nil {
+		return nil, fmt.Errorf("key %q: %w (%w)", id, ErrUnreadable, err)
 	}
 	return opened, nil
 }

@@ -1,6 +1,7 @@
 package deliveries
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -165,21 +166,23 @@ func (s *Store) readFromGroup(ctx context.Context, tenant, event, endpoint strin
 		Message:    publication.Message,
 		To:         postdate.Destination{Endpoint: endpoint},
 		DueAt:      g.input.At,
+		Timeout:    publication.OwnTimeout,
 	}
+	read.input.Terms = publication.Terms
 	read.accepted = protocol.Accepted{To: task.To, At: g.input.At}
 	read.input.Shipment = task
 	return read, true, s.readTenant(ctx, read)
 }
 
 // readTenant reads what is configured for the tenant of a delivery that has no execution
-// of its own. Its retry plan is that of the endpoint now: it gets its own with its own
-// execution.
+// of its own. Its retry plan is that of its source, or of the endpoint now: it is settled
+// once it has its own execution.
 func (s *Store) readTenant(ctx context.Context, r *record) (err error) {
 	if r.tenant, err = s.tenants.Tenant(ctx, r.input.Shipment.Message.Tenant); err != nil {
 		return err
 	}
 	endpoint, _ := r.tenant.Endpoint(r.input.Shipment.To.Endpoint)
-	r.input.Retry = postdate.RetryOrDefault(endpoint.Retry)
+	r.input.Retry = postdate.RetryOrDefault(cmp.Or(r.input.OwnRetry, endpoint.Retry))
 	return nil
 }
 

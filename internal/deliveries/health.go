@@ -43,6 +43,9 @@ func (s *Store) Health(ctx context.Context, tenant string, e postdate.Endpoint) 
 		return postdate.Health{}, err
 	}
 	health := known.Health
+	if health.Canary, err = s.canaryHealth(ctx, tenant, e, health.Canary); err != nil {
+		return postdate.Health{}, err
+	}
 	health.State = e.State // as it is configured now
 	if health.Reason == "" {
 		health.Reason = e.Reason
@@ -138,13 +141,13 @@ func (s *Store) readPosition(ctx context.Context, r *record) {
 	defer stop()
 	task := r.input.Shipment
 	tenant, endpoint := task.Message.Tenant, task.To.Endpoint
-	var position postdate.QueuePosition
-	var health protocol.EndpointHealth
-	if found, err := s.queryEndpoint(ctx, tenant, endpoint, &health, protocol.QueryHealth); err != nil || !found {
-		return
+	health, position, found := s.findInQueue(ctx, r, endpoint)
+	if e, _ := r.tenant.Endpoint(endpoint); !found && e.Canary.Active() {
+		if health, position, found = s.findInQueue(ctx, r, postdate.CanaryKey(endpoint, e.Canary.ID)); found {
+			r.queuedFor = e.Canary.ID
+		}
 	}
-	r.health = &health.Health
-	if found, err := s.queryEndpoint(ctx, tenant, endpoint, &position, protocol.QueryTurn, r.lineID); err != nil || !found {
+	if !found {
 		return
 	}
 	heads, err := s.readHead(ctx, tenant, endpoint, health.Head)

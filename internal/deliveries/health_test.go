@@ -32,7 +32,7 @@ func awaitHealth(a *deliverytest.Tenant, e postdate.Endpoint, waiting int) (heal
 		health, err = a.Health(a.T.Context(), a.Name, e)
 		require.NoError(a.T, err)
 		return health.Waiting == waiting
-	}, 15*time.Second, 50*time.Millisecond, "%d should wait: %+v", waiting, &health)
+	}, "%d should wait: %+v", waiting, &health)
 	return health
 }
 
@@ -108,7 +108,7 @@ func TestLine_RetriesAFailedEntryWhileOthersWait(t *testing.T) {
 			}
 		}
 		return false
-	}, 15*time.Second, 50*time.Millisecond)
+	})
 	awaitHealth(a, e, 1)
 	permits.Dequeued <- struct{}{}
 	a.Becomes(ids[1], postdate.Delivered)

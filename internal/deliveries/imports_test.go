@@ -42,7 +42,7 @@ func TestImport_IsCountedListedAndCancelledAsOne(t *testing.T) {
 		eventually.True(t, func() bool {
 			counts, err := of.CountImport(t.Context(), of.Name, name)
 			return err == nil && len(counts) == len(want) && counts[postdate.Scheduled] == want[postdate.Scheduled] && counts[postdate.Cancelled] == want[postdate.Cancelled]
-		}, 10*time.Second, 20*time.Millisecond)
+		})
 	}
 	counted(a, "one", map[postdate.State]int{postdate.Scheduled: 3})
 	a.Listed(3, postdate.Filter{Import: "one"})
@@ -93,7 +93,7 @@ func TestImport_IsPutOffAsOneAndOnce(t *testing.T) {
 	eventually.True(t, func() bool { // the new runs are in the list
 		summaries, _, err := a.List(t.Context(), postdate.Filter{Tenant: a.Name, Import: "one", State: postdate.Scheduled}, deliveries.Cursor{}, 10)
 		return err == nil && len(summaries) == 2
-	}, 10*time.Second, 20*time.Millisecond)
+	})
 	require.Equal(t, protocol.SweepProgress{Found: 2, Skipped: 2}, postpone("swp_2", 24*time.Hour), "it would expire before")
 	require.Equal(t, due.Add(24*time.Hour), at("x"))
 }

@@ -29,6 +29,8 @@ type line struct {
 	cancelledAt map[int]time.Time
 	left        map[int]bool
 	sending     map[int]bool
+	// leased says until when a consumer has it, where the endpoint is pulled from.
+	leased map[int]time.Time
 }
 
 func (n *line) running() bool {
@@ -56,7 +58,7 @@ func (n *line) state(place int, now time.Time) (postdate.State, bool) {
 		return postdate.Delivered, true
 	case protocol.Attempted(attempt.Outcome):
 		return postdate.Retrying, n.running()
-	case n.running() && n.sending[place]:
+	case n.running() && (n.sending[place] || !n.leased[place].IsZero()):
 		return postdate.Sending, true
 	case n.running():
 		return postdate.Waiting, true
@@ -106,6 +108,9 @@ func (s *Store) readLine(ctx context.Context, workflowID, id string) (*line, err
 	}
 	n.addResult(n.input.Result)
 	n.addProgress(protocol.LineProgress{Moved: n.input.Moved})
+	if n.input.Pull && n.running() {
+		return n, s.readPulled(ctx, n)
+	}
 	if err := s.readLineHistory(ctx, n); err != nil {
 		return nil, fmt.Errorf("read the history of %s: %w", workflowID, err)
 	}
@@ -247,6 +252,7 @@ func (s *Store) readQueued(ctx context.Context, workflowID, id string) (read *re
 	}
 	read.input.Shipment = protocol.DeliveryTask{
 		DeliveryID: id, Message: *entry.Message, To: postdate.Destination{Endpoint: n.input.Endpoint}, DueAt: entry.At,
+		Timeout: entry.OwnTimeout,
 	}
 	read.input.Terms = entry.Terms
 	read.accepted = protocol.Accepted{To: read.input.Shipment.To, At: entry.At}

@@ -153,14 +153,14 @@ func TestLine_WhatWaitsInItIsFoundThere(t *testing.T) {
 	a.Becomes(second, postdate.Waiting)
 	eventually.True(t, func() bool {
 		return len(list(postdate.Delivered)) == 1 && len(list(postdate.Waiting)) == 1
-	}, 15*time.Second, 20*time.Millisecond)
+	})
 
 	close(s.done)
 	require.Equal(t, http.StatusOK, a.Becomes(second, postdate.Delivered).Attempts.Last().Status)
 	require.Equal(t, "asked for", a.Becomes(third, postdate.Cancelled).Reason)
 	eventually.True(t, func() bool {
 		return len(list(postdate.Delivered)) == 2 && len(list(postdate.Cancelled)) == 1 && len(list(postdate.Waiting)) == 0
-	}, 15*time.Second, 20*time.Millisecond)
+	})
 	require.Len(t, list(""), 3)
 }
 
@@ -191,6 +191,6 @@ func TestLine_WhatFailedInItIsSeenUntilItLeaves(t *testing.T) {
 	eventually.True(t, func() bool {
 		rows := a.Pages(postdate.Filter{Tenant: a.Name, State: postdate.Retrying}, 10)
 		return len(rows) == 1 && rows[0].Execution.WorkflowID == protocol.DeliveryID(a.Name, first)
-	}, 15*time.Second, 20*time.Millisecond, "it is in two executions, and shown once")
+	}, "it is in two executions, and shown once")
 	a.Listed(2, postdate.Filter{})
 }

@@ -22,6 +22,8 @@ type row struct {
 	postdate.DeliverySummary
 
 	info *workflowpb.WorkflowExecutionInfo
+	// place is that in its ScheduleGroup, and waiting how many wait in that.
+	place, waiting int
 	// restarted: DueAt is when Temporal takes it up, and when it is due is to be read.
 	restarted bool
 }
@@ -72,20 +74,35 @@ func (s *Store) Count(ctx context.Context, filter postdate.Filter) (int, error) 
 	return count, err
 }
 
-// Find returns the ids of the deliveries that a filter matches, oldest first.
-func (s *Store) Find(ctx context.Context, filter postdate.Filter) ([]string, error) {
-	var ids []string
-	_, err := s.forEach(ctx, filter, Cursor{}, maxPage/2, func(r row) bool {
-		ids = append(ids, r.ID)
+// Find returns the deliveries that a filter matches, by the executions that carry them, oldest
+// first.
+func (s *Store) Find(ctx context.Context, filter postdate.Filter) ([]protocol.Found, error) {
+	var found []protocol.Found
+	_, err := s.forEachExecution(ctx, filter, Cursor{}, maxPage/2, func(rows []row) bool {
+		if rows[0].info.GetType().GetName() == protocol.ScheduleGroupWorkflow {
+			found = append(found, foundGroup(rows))
+			return true
+		}
+		for _, r := range rows {
+			found = append(found, protocol.Found{ID: r.ID})
+		}
 		return true
 	})
-	slices.Reverse(ids)
-	return ids, err
+	slices.Reverse(found)
+	return found, err
 }
 
 // forEach calls visit with each delivery that a filter matches, latest first, as long
 // as it returns true. The caller needs about wanted of them.
 func (s *Store) forEach(ctx context.Context, filter postdate.Filter, after Cursor, wanted int, visit func(row) bool) (*pager, error) {
+	return s.forEachExecution(ctx, filter, after, wanted, func(rows []row) bool {
+		return !slices.ContainsFunc(rows, func(r row) bool { return !after.passed(r) && !visit(r) })
+	})
+}
+
+// forEachExecution calls visit with the deliveries that a filter matches in each execution
+// that has any, as [Store.forEach] does with each.
+func (s *Store) forEachExecution(ctx context.Context, filter postdate.Filter, after Cursor, wanted int, visit func([]row) bool) (*pager, error) {
 	leave, err := s.listing.enter(ctx, filter.Tenant)
 	if err != nil {
 		return nil, err
@@ -100,34 +117,38 @@ func (s *Store) forEach(ctx context.Context, filter postdate.Filter, after Curso
 		if err != nil || len(found) == 0 {
 			return p, err
 		}
-		more, err := p.visit(ctx, found, func(r row) bool { return after.passed(r) || visit(r) })
+		more, err := p.visit(ctx, found, visit)
 		if err != nil || !more {
 			return p, err
 		}
 	}
 }
 
-// visit calls do with each delivery that executions carry, as long as it returns true.
-func (p *pager) visit(ctx context.Context, found []*workflowpb.WorkflowExecutionInfo, do func(row) bool) (more bool, err error) {
-	newest := make(map[string]*workflowpb.WorkflowExecutionInfo)
-	for _, info := range slices.Backward(found) {
-		newest[info.GetExecution().GetWorkflowId()] = info
-	}
-	for _, info := range found {
-		if newest[info.GetExecution().GetWorkflowId()] != info {
-			continue // it was retried, and Temporal is about to delete this run
-		}
+// visit calls do with the deliveries that each of some executions carries, as long as it
+// returns true.
+func (p *pager) visit(ctx context.Context, found []*workflowpb.WorkflowExecutionInfo, do func([]row) bool) (more bool, err error) {
+	for _, info := range newestRuns(found) {
 		rows, err := p.store.matches(ctx, p.filter, info, p.now)
 		if err != nil {
 			return false, err
 		}
-		for _, r := range rows {
-			if !do(r) {
-				return false, nil
-			}
+		if len(rows) > 0 && !do(rows) {
+			return false, nil
 		}
 	}
 	return true, nil
+}
+
+// newestRuns are those of found that no later run of the same execution is among: what was
+// retried, or sleeps on, leaves a run behind that Temporal is about to delete.
+func newestRuns(found []*workflowpb.WorkflowExecutionInfo) []*workflowpb.WorkflowExecutionInfo {
+	newest := make(map[string]*workflowpb.WorkflowExecutionInfo)
+	for _, info := range slices.Backward(found) {
+		newest[info.GetExecution().GetWorkflowId()] = info
+	}
+	return slices.DeleteFunc(slices.Clone(found), func(info *workflowpb.WorkflowExecutionInfo) bool {
+		return newest[info.GetExecution().GetWorkflowId()] != info
+	})
 }
 
 // passed reports whether a row comes before c in the order of lists, or stands at it.
@@ -158,7 +179,7 @@ func (s *Store) matches(ctx context.Context, f postdate.Filter, info *workflowpb
 			f.State != "" && f.State != r.State ||
 			f.AcceptedBefore != nil && r.CreatedAt.After(*f.AcceptedBefore)
 	})
-	if carriesMany(info) && executions.IsRunning(info) {
+	if carriesMany(info) && executions.IsRunning(info) || isUnsettled(info) {
 		return s.withoutMoved(ctx, f.Tenant, rows)
 	}
 	return rows, nil
@@ -178,13 +199,14 @@ func (s *Store) rows(ctx context.Context, tenant string, info *workflowpb.Workfl
 }
 
 // withoutMoved are those of a running group's or line's deliveries that have no
-// execution of their own yet: for a while what moves is in both, and shown once.
+// execution of their own yet: for a while what moves is in both, and shown once. Of a group
+// that was ended while some left it those are in both for good.
 func (s *Store) withoutMoved(ctx context.Context, tenant string, rows []row) ([]row, error) {
 	moved := make([]bool, len(rows))
 	asking, ctx := errgroup.WithContext(ctx)
 	asking.SetLimit(maxParallel)
 	for i, r := range rows {
-		if r.State != postdate.Sending && r.State != postdate.Retrying {
+		if r.State != postdate.Sending && r.State != postdate.Retrying && !isUnsettled(r.info) {
 			continue // it does not move
 		}
 		asking.Go(func() (err error) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/executions"
+	"github.com/postdate/postdate/protocol"
 )
 
 // Cursor is a place in a list: that of a delivery which was shown.
@@ -40,7 +41,9 @@ type pager struct {
 	window time.Duration
 	// wanted is about how many executions a window should hold.
 	wanted int
-	done   bool
+	// groupsOnly leaves out what has executions of its own.
+	groupsOnly bool
+	done       bool
 }
 
 const (
@@ -123,6 +126,9 @@ func later(a, b *workflowpb.WorkflowExecutionInfo) int {
 // is all: of a window that can be made shorter it lists no more than one request holds.
 func (p *pager) list(ctx context.Context, from time.Time, divisible bool) (found []*workflowpb.WorkflowExecutionInfo, whole bool, err error) {
 	condition := query(p.filter, p.now) + " AND StartTime > " + executions.QuoteTime(from)
+	if p.groupsOnly {
+		condition += " AND WorkflowType = " + executions.Quote(protocol.ScheduleGroupWorkflow)
+	}
 	if !p.until.IsZero() {
 		condition += " AND StartTime <= " + executions.QuoteTime(p.until)
 	}

@@ -24,12 +24,15 @@ func (s *Store) PostponeDelivery(ctx context.Context, tenant, id, operation stri
 	if err != nil {
 		return err
 	}
-	if asTime(read.info.GetStartTime()).After(began) {
+	if read.scheduled == nil && asTime(read.info.GetStartTime()).After(began) {
 		return nil
 	}
 	now := s.now()
 	if state := read.state(now); state != postdate.Scheduled {
 		return postdate.Errorf(postdate.Conflict, "", "only what is not due yet can be put off, and this is %s", state)
+	}
+	if read.scheduled != nil {
+		return s.postponeInGroup(ctx, tenant, id, operation, by)
 	}
 	due := read.input.Shipment.DueAt.Add(by)
 	change := postdate.Change{DueAt: &due}
@@ -50,6 +53,22 @@ func (s *Store) PostponeDelivery(ctx context.Context, tenant, id, operation stri
 		return errPostponeLate // it is read again
 	}
 	return executions.Refused(err)
+}
+
+// postponeInGroup puts off a schedule that shares an execution.
+func (s *Store) postponeInGroup(ctx context.Context, tenant, id, operation string, by time.Duration) error {
+	group, place, _ := postdate.SplitGroupedScheduleID(id)
+	changed, err := s.PostponeGrouped(ctx, tenant, group, []int{place}, operation, by)
+	switch {
+	case err != nil:
+		return err
+	case len(changed.Moved) > 0:
+		return errPostponeLate
+	case len(changed.Done) == 0:
+		return postdate.Errorf(postdate.Conflict, "", "only what is not due yet can be put off, to before it expires")
+	default:
+		return nil
+	}
 }
 
 // errPostponeLate says that the run which was read has ended before it took the Update.

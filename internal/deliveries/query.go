@@ -28,10 +28,14 @@ func query(f postdate.Filter, now time.Time) string {
 	for _, list := range []struct {
 		key   executions.Attribute
 		value string
-	}{{protocol.AttrEntity, f.Entity}, {protocol.AttrMessageType, f.Type}, {protocol.AttrEndpoint, f.Endpoint}} {
+	}{{protocol.AttrMessageType, f.Type}, {protocol.AttrEndpoint, f.Endpoint}} {
 		if list.value != "" {
 			conditions = append(conditions, executions.Equals(list.key, list.value))
 		}
+	}
+	if f.Entity != "" {
+		conditions = append(conditions, fmt.Sprintf("%s IN (%s, %s)", protocol.AttrEntity.GetName(),
+			executions.Quote(protocol.Searchable(f.Entity)), executions.Quote(protocol.SearchableHash(f.Entity))))
 	}
 	if f.Import != "" {
 		conditions = append(conditions, executions.Equals(protocol.AttrImport, f.Import))

@@ -36,6 +36,8 @@ type record struct {
 	// lineID is the workflow id of the line in which it waits, or has waited: it may
 	// have an execution of its own all the same.
 	lineID string
+	// queuedFor is the id of the canary in whose queue it was found.
+	queuedFor string
 	// position and health are where it stands in its endpoint's queue, and how the
 	// endpoint is: nil where that is not known.
 	position *postdate.QueuePosition
@@ -54,6 +56,7 @@ type record struct {
 func (r *record) delivery(now time.Time) postdate.Delivery {
 	d := r.input.Delivery(r.accepted, r.tenant)
 	d.Attempts = r.attempts
+	d.Canary = r.canary(now)
 	d.EndedAt = r.endedAt()
 	d.Execution = executionOf(r.info)
 	d.State = r.state(now)
@@ -68,7 +71,7 @@ func (r *record) delivery(now time.Time) postdate.Delivery {
 	case postdate.Retrying:
 		d.NextAttemptAt = asTime(r.retry.GetNextAttemptScheduleTime())
 	case postdate.Sending:
-		if r.retry == nil && !r.sending && !r.isAwake() && !r.grouped && r.line == nil && !r.input.Fired {
+		if r.retry == nil && !r.sending && !r.isAwake() && !r.grouped && r.line == nil && !r.input.Fired && stateAttribute(r.info) != postdate.Sending {
 			protocol.SetUnstarted(&d, 0, now)
 			return d
 		}
@@ -76,6 +79,17 @@ func (r *record) delivery(now time.Time) postdate.Delivery {
 	}
 	d.Reason = r.reason(now)
 	return d
+}
+
+// canary is the id of the canary to which its last attempt went, or for which it waits.
+func (r *record) canary(now time.Time) string {
+	switch {
+	case r.state(now) == postdate.Waiting:
+		return r.queuedFor
+	case len(r.attempts) > 0:
+		return r.attempts.Last().Canary
+	}
+	return ""
 }
 
 // delay is how long after it is due its execution starts. A difference of less than a
@@ -175,6 +189,9 @@ func (r *record) reason(now time.Time) string {
 	case postdate.Waiting:
 		return r.whyWaiting(now)
 	case postdate.Sending:
+		if r.line != nil && !r.line.leased[r.place].IsZero() {
+			return "a consumer has it until " + r.line.leased[r.place].UTC().Format(time.RFC3339)
+		}
 		return fmt.Sprintf("attempt %d is under way", number)
 	case postdate.Retrying:
 		if r.line != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
@@ -26,9 +27,11 @@ func (s *Store) Retry(ctx context.Context, tenant, id string) (postdate.Delivery
 	}
 	in := dead.input
 	in.Attempts, in.Handed, in.Fired, in.Plan = dead.attempts, false, false, nil
-	in.Shipment.DueAt = now
+	in.Shipment.DueAt, in.Shipment.Burst = now, nil
 	options := protocol.DeliverOptions(in, dead.accepted, now)
 	options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY
+	delivery := in.Delivery(dead.accepted, dead.tenant)
+	options.WorkflowTaskTimeout = protocol.TaskTimeout(delivery.Timeout.Duration())
 	run, err := s.executions.Start(ctx, options, protocol.DeliverWorkflow, in)
 	if errors.Is(err, executions.ErrExists) {
 		return postdate.Delivery{}, postdate.Errorf(postdate.Conflict, "", "it was retried just now by another request")
@@ -37,9 +40,8 @@ func (s *Store) Retry(ctx context.Context, tenant, id string) (postdate.Delivery
 		return postdate.Delivery{}, err
 	}
 	if !dead.grouped && dead.scheduled == nil {
-		s.deleteRun(ctx, dead)
+		s.deleteRun(ctx, tenant, id, dead.info.GetExecution())
 	}
-	delivery := in.Delivery(dead.accepted, dead.tenant)
 	protocol.SetUnstarted(&delivery, 0, now)
 	delivery.Execution = postdate.Execution{WorkflowID: run.GetID(), RunID: run.GetRunID()}
 	return delivery, nil
@@ -51,15 +53,13 @@ func (s *Store) RetryDelivery(ctx context.Context, tenant, id string) error {
 	return err
 }
 
-// deleteRun deletes the run that was retried, so that lists show the delivery once.
-// The new run has its attempts. Where it fails, the retention does it later.
-func (s *Store) deleteRun(ctx context.Context, old *record) {
-	run := old.info.GetExecution()
+// deleteRun deletes a run of a delivery that another one replaces, so that lists show the
+// delivery once. Where it fails, the retention does it later.
+func (s *Store) deleteRun(ctx context.Context, tenant, id string, run *commonpb.WorkflowExecution) {
 	_, err := s.temporal.WorkflowService().DeleteWorkflowExecution(context.WithoutCancel(ctx),
 		&workflowservice.DeleteWorkflowExecutionRequest{Namespace: s.executions.Namespace(), WorkflowExecution: run})
 	if err != nil {
-		s.log.LogAttrs(ctx, slog.LevelWarn, "failed to delete a run that was retried: lists show it beside the new one",
-			slog.String("tenant", old.input.Shipment.Message.Tenant), slog.String("delivery", old.input.Shipment.ID()),
-			slog.String("endpoint", old.input.Shipment.To.Endpoint), slog.String("error", err.Error()))
+		s.log.LogAttrs(ctx, slog.LevelWarn, "failed to delete a run that was replaced: lists show it beside the new one",
+			slog.String("tenant", tenant), slog.String("delivery", id), slog.String("error", err.Error()))
 	}
 }

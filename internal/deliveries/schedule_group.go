@@ -9,7 +9,6 @@ import (
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 
 	"github.com/postdate/postdate"
@@ -35,6 +34,10 @@ type scheduleGroup struct {
 	ended protocol.ScheduleGroupEnded
 	// sending: its attempts are under way as a regular activity.
 	sending bool
+	// cancelled is the reason with which an operation ended it as a whole: empty where none did.
+	cancelled string
+	// leaving are the places of those that were about to leave it then.
+	leaving []int
 }
 
 // scheduleGroupSpan bounds the time from when a group of schedules is first due until its last one
@@ -106,19 +109,29 @@ func (s *Store) readScheduleGroup(ctx context.Context, workflowID, id string) (*
 	if err := s.executions.ReadInput(ctx, g.info, &g.input); err != nil {
 		return nil, err
 	}
-	if g.info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
-		return g, nil
+	return g, s.readGroupEnd(ctx, g)
+}
+
+// readGroupEnd reads how a ScheduleGroup ended, where that says more than its status.
+func (s *Store) readGroupEnd(ctx context.Context, g *scheduleGroup) error {
+	switch g.info.GetStatus() {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+	case enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED:
+		return s.readWhole(ctx, g)
+	default:
+		return nil
 	}
+	workflowID := g.info.GetExecution().GetWorkflowId()
 	end, err := s.executions.LastEvent(ctx, g.info.GetExecution())
 	if err != nil {
-		return nil, fmt.Errorf("read the end of %s: %w", workflowID, err)
+		return fmt.Errorf("read the end of %s: %w", workflowID, err)
 	}
 	if payloads := end.GetWorkflowExecutionCompletedEventAttributes().GetResult(); payloads != nil {
 		if err := s.executions.Decode(payloads, &g.ended); err != nil {
-			return nil, fmt.Errorf("read the result of %s: %w", workflowID, err)
+			return fmt.Errorf("read the result of %s: %w", workflowID, err)
 		}
 	}
-	return g, nil
+	return nil
 }
 
 // scheduledRecord is what a group has of the schedule at a place: there reports whether it
@@ -128,7 +141,7 @@ func (s *Store) scheduledRecord(ctx context.Context, g *scheduleGroup, place int
 		return nil, false, executions.Unknown(postdate.GroupedScheduleID(g.input.ID, place))
 	}
 	at := slices.IndexFunc(g.memo.Schedules, func(schedule protocol.GroupedSchedule) bool { return schedule.Place == place })
-	if at < 0 {
+	if at < 0 || slices.Contains(g.leaving, place) {
 		return nil, false, nil
 	}
 	state := stateIn(g.info, g.memo.Schedules[at], s.now())
@@ -140,7 +153,12 @@ func (s *Store) scheduledRecord(ctx context.Context, g *scheduleGroup, place int
 		read.attempts = postdate.Attempts{attempt}
 		state.endedAt = endOf(attempt)
 	}
-	if state.state.Final() && state.state != postdate.Delivered && g.memo.Schedules[at].CancelledAt.IsZero() {
+	isCancelled := g.info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED || !g.memo.Schedules[at].CancelledAt.IsZero()
+	switch {
+	case !state.state.Final() || state.state == postdate.Delivered || isCancelled:
+	case g.cancelled != "":
+		read.failure = g.cancelled
+	default:
 		read.failure = "its group was ended by the operator, in Temporal"
 	}
 	read.tenant, err = s.tenants.Tenant(ctx, g.input.Tenant)
@@ -157,17 +175,40 @@ func (s *Store) scheduleGroupRows(tenant string, info *workflowpb.WorkflowExecut
 	if err := s.executions.ReadMemo(info, protocol.MemoSchedules, &memo); err != nil {
 		return nil, err
 	}
-	rows := make([]row, len(memo.Schedules))
+	rows, shared := make([]row, len(memo.Schedules)), newRow(info, now)
+	shared.waiting = memo.Waiting()
 	for n, schedule := range memo.Schedules {
-		r := newRow(info, now)
+		r := shared
 		state := stateIn(info, schedule, now)
 		r.ID, r.State, r.EndedAt = postdate.GroupedScheduleID(group, schedule.Place), state.state, state.endedAt
 		r.Type, r.Entity, r.To = schedule.Type, schedule.Entity, schedule.To
-		r.DueAt, r.CreatedAt = schedule.DueAt, schedule.At
+		r.DueAt, r.CreatedAt, r.place = schedule.DueAt, schedule.At, schedule.Place
 		rows[n] = r
 	}
 	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.ID, b.ID) })
 	return rows, nil
+}
+
+// foundGroup is what was found in a ScheduleGroup: some of its schedules.
+func foundGroup(rows []row) protocol.Found {
+	info := rows[0].info
+	_, group, _ := protocol.ParseScheduleGroupID(info.GetExecution().GetWorkflowId())
+	found := protocol.Found{Group: group, Places: make([]int, len(rows))}
+	waiting := 0
+	for n, r := range rows {
+		found.Places[n] = r.place
+		if r.State == postdate.Cancelled {
+			continue
+		}
+		if waiting == 0 || r.DueAt.Before(found.DueAt) {
+			found.DueAt = r.DueAt
+		}
+		waiting++
+	}
+	if waiting == rows[0].waiting {
+		found.Run = info.GetExecution().GetRunId()
+	}
+	return found
 }
 
 // errEnded says that a group has ended.
@@ -182,18 +223,7 @@ func (s *Store) updateScheduled(ctx context.Context, workflowID string, place in
 		request.Change, _ = args[0].(postdate.Change)
 	}
 	update := retry.NewUpdate(s.temporal, nil, workflowID, name, nil, request)
-	// Of many that come at once Temporal refuses some, and all while the group begins a run.
-	err = retry.With(ctx, func(ctx context.Context) error {
-		err := update(ctx)
-		if _, over := errors.AsType[*serviceerror.NotFound](err); !over {
-			return err
-		}
-		described, descErr := s.executions.Describe(ctx, workflowID, workflowID)
-		if descErr == nil && executions.IsRunning(described.GetWorkflowExecutionInfo()) {
-			return serviceerror.NewUnavailable("the group begins a run")
-		}
-		return errEnded
-	})
+	err = s.whileItBegins(ctx, workflowID, update)
 	refusal, refused := protocol.DecodeError(err)
 	switch {
 	case errors.Is(err, errEnded), refused && refusal.Code == postdate.NotFound:

@@ -33,6 +33,7 @@ var (
 
 	outside = &fakes{
 		tenants: make(map[string]*postdate.Tenant), receivers: make(map[string]Receiver), permits: make(map[string]*Permits),
+		starts: make(map[string]func()),
 	}
 )
 
@@ -69,9 +70,9 @@ func MainOn(m *testing.M, postgres string) {
 func startWorkers() (stop func(), err error) {
 	a := newTenant(Options{})
 	act := &activities.Activities{
-		Sender: outside, Tenants: outside, Starter: a, Publisher: a, Queue: a, Deliveries: a, Postponer: a, AttemptLog: a, Limiter: outside,
-		Recurrences: a.Recurrences,
-		Log:         enginetest.Quiet, Now: time.Now,
+		Sender: outside, Tenants: outside, Starter: starter{a}, Publisher: a, Queue: a, Deliveries: a, Postponer: a, Groups: a, AttemptLog: a, Limiter: outside,
+		Recurrences: a.Recurrences, Withdrawer: a,
+		Log: enginetest.Quiet, Now: time.Now,
 	}
 	var stops []func()
 	stop = func() {
@@ -103,6 +104,21 @@ type fakes struct {
 	tenants   map[string]*postdate.Tenant
 	receivers map[string]Receiver // by url
 	permits   map[string]*Permits // by endpoint; others are unlimited
+	starts    map[string]func()   // by tenant
+}
+
+// starter starts deliveries that leave a group, when their test lets it.
+type starter struct{ *Tenant }
+
+// StartDelivery calls what [Tenant.BeforeStarts] was told, first.
+func (s starter) StartDelivery(ctx context.Context, in protocol.DeliverInput, accepted protocol.Accepted) error {
+	outside.mu.Lock()
+	before := outside.starts[in.Shipment.Message.Tenant]
+	outside.mu.Unlock()
+	if before != nil {
+		before()
+	}
+	return s.Tenant.StartDelivery(ctx, in, accepted)
 }
 
 // Tenant is the configuration of a tenant.

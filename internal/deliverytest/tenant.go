@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -18,12 +19,10 @@ import (
 	"github.com/postdate/postdate/internal/eventually"
 	"github.com/postdate/postdate/internal/executions"
 	"github.com/postdate/postdate/internal/ingest"
+	"github.com/postdate/postdate/internal/pull"
 	"github.com/postdate/postdate/internal/recurrences"
 	"github.com/postdate/postdate/protocol"
 )
-
-// timeout bounds how long a test waits for anything.
-const timeout = 15 * time.Second
 
 // Options are those of a tenant's process.
 type Options struct {
@@ -32,6 +31,8 @@ type Options struct {
 	// BurstPerSecond is how many deliveries that are due in the same second start per
 	// second.
 	BurstPerSecond int
+	// Quotas bound what is accepted: nothing does where it is nil.
+	Quotas ingest.Quotas
 }
 
 // Tenant is a tenant that no other test has, and a process that serves it.
@@ -39,6 +40,7 @@ type Tenant struct {
 	*ingest.Ingester
 	*deliveries.Store
 	Recurrences *recurrences.Store
+	Pulls       *pull.Store
 
 	T    *testing.T
 	Name string
@@ -66,7 +68,7 @@ func newTenant(o Options) *Tenant {
 	started := executions.New(executions.Config{Temporal: c, DataConverter: Converter, EagerStart: true})
 	tenant := &Tenant{
 		Ingester: ingest.New(ingest.Config{
-			Temporal: c, Executions: started, Tenants: outside, TenantBurstPerSecond: o.BurstPerSecond, Log: enginetest.Quiet,
+			Temporal: c, Executions: started, Tenants: outside, BurstPerSecond: func() int { return o.BurstPerSecond }, Quotas: o.Quotas, Log: enginetest.Quiet,
 		}),
 		Store: deliveries.New(deliveries.Config{
 			Temporal: c, Executions: started, Tenants: outside, Log: enginetest.Quiet,
@@ -74,6 +76,7 @@ func newTenant(o Options) *Tenant {
 		}),
 		Name: uuid.NewString(),
 	}
+	tenant.Pulls = pull.New(pull.Config{Temporal: c, Executions: started, Tenants: outside, Deliveries: tenant.Store, Log: enginetest.Quiet})
 	tenant.Recurrences = recurrences.New(recurrences.Config{
 		Temporal: c, Executions: started, Tenants: outside, Starter: tenant.Ingester, Deliveries: tenant.Store,
 	})
@@ -93,10 +96,18 @@ func (t *Tenant) Configure(change func(*postdate.Tenant)) {
 	defer outside.mu.Unlock()
 	changed := postdate.Tenant{}
 	if before := outside.tenants[t.Name]; before != nil {
-		changed.Endpoints = slices.Clone(before.Endpoints)
+		changed.Endpoints, changed.Version = slices.Clone(before.Endpoints), before.Version+1
 	}
 	change(&changed)
 	outside.tenants[t.Name] = &changed
+}
+
+// BeforeStarts has a function called before a worker starts the execution of a delivery that
+// leaves its group.
+func (t *Tenant) BeforeStarts(do func()) {
+	outside.mu.Lock()
+	defer outside.mu.Unlock()
+	outside.starts[t.Name] = do
 }
 
 // Endpoint adds an endpoint that subscribes to an event type, with one retry at once.
@@ -111,6 +122,18 @@ func (t *Tenant) Endpoint(eventType string, answer Receiver) (id string) {
 		outside.receivers[url] = answer
 	})
 	return id
+}
+
+// PullEndpoint adds an endpoint that is pulled from, with one retry at once, changed by
+// change.
+func (t *Tenant) PullEndpoint(eventType string, change func(*postdate.Endpoint)) (id string) {
+	endpoint := postdate.Endpoint{
+		ID: "ep_" + uuid.NewString(), Pull: true, EventTypes: []string{eventType}, State: postdate.Enabled,
+		Mode: postdate.Standard, Signature: postdate.HMAC, Retry: &postdate.Retry{Schedule: []postdate.Duration{0}},
+	}
+	change(&endpoint)
+	t.Configure(func(tenant *postdate.Tenant) { tenant.Endpoints = append(tenant.Endpoints, endpoint) })
+	return endpoint.ID
 }
 
 // PublishAll publishes events, none of which is refused.
@@ -138,6 +161,17 @@ func (t *Tenant) Schedule(id string, at, expires time.Time) (postdate.Delivery, 
 	}, protocol.Accepted{At: now})
 }
 
+// Line is a line of an import, of a schedule to a bare url.
+func (t *Tenant) Line(number int, importName string, due time.Time) ingest.Line {
+	in := protocol.DeliverInput{Retry: postdate.Retry{}.WithDefaults(), Terms: protocol.Terms{Import: importName}}
+	in.Shipment = protocol.DeliveryTask{
+		Message: postdate.Message{ID: "made", Tenant: t.Name, Type: "t", Timestamp: due, Data: []byte(strconv.Itoa(number))},
+		To:      postdate.Destination{URL: "https://nobody.example"}, DueAt: due, Timeout: postdate.Duration(time.Second),
+	}
+	accepted := protocol.Accepted{Digest: strconv.Itoa(number), To: in.Shipment.To, At: time.Now().UTC()}
+	return ingest.Line{Unnamed: ingest.Unnamed{Input: in, Accepted: accepted}, Number: number}
+}
+
 // EnqueueRequest asks for an event's delivery to be enqueued.
 func (t *Tenant) EnqueueRequest(endpoint, event string, data json.RawMessage) protocol.EnqueueRequest {
 	return protocol.EnqueueRequest{Tenant: t.Name, Endpoint: endpoint, Entry: protocol.QueueEntry{
@@ -155,7 +189,7 @@ func (t *Tenant) Becomes(id string, state postdate.State) postdate.Delivery {
 		delivery, err = t.Get(t.T.Context(), t.Name, id)
 		require.NoError(t.T, err)
 		return delivery.State == state
-	}, timeout, 10*time.Millisecond, "%s: %s wanted: %+v", id, state, &delivery)
+	}, "%s: %s wanted: %+v", id, state, &delivery)
 	return delivery
 }
 
@@ -167,7 +201,7 @@ func (t *Tenant) Listed(n int, f postdate.Filter) []postdate.DeliverySummary {
 	eventually.True(t.T, func() bool {
 		rows = t.Pages(f, 200)
 		return len(rows) == n
-	}, timeout, 20*time.Millisecond, "%+v: %d rows wanted: %v", f, n, &rows)
+	}, "%+v: %d rows wanted: %v", f, n, &rows)
 	return rows
 }
 

@@ -37,15 +37,42 @@ func (i *Ingester) AcceptUnnamed(ctx context.Context, in protocol.DeliverInput, 
 	return i.accept(ctx, in, accepted, i.StartUnnamed)
 }
 
+// AcceptAllUnnamed is the same for many: see [Ingester.StartAllUnnamed]. One that is refused
+// keeps none of the others back.
+func (i *Ingester) AcceptAllUnnamed(ctx context.Context, schedules []Unnamed) []Created {
+	results, admitted := make([]Created, len(schedules)), make([]Unnamed, 0, len(schedules))
+	places, releases := make([]int, 0, len(schedules)), make([]func(), 0, len(schedules))
+	for place, schedule := range schedules {
+		release, err := i.admit(ctx, schedule.Input)
+		if err != nil {
+			results[place].Err = err
+			continue
+		}
+		admitted, places, releases = append(admitted, schedule), append(places, place), append(releases, release)
+	}
+	for n, created := range i.StartAllUnnamed(ctx, admitted) {
+		results[places[n]] = created
+		if created.Err != nil {
+			releases[n]()
+		}
+	}
+	return results
+}
+
+// admit adds a delivery to what its tenant keeps, or refuses it. release takes it back.
+func (i *Ingester) admit(ctx context.Context, in protocol.DeliverInput) (release func(), err error) {
+	if err := i.backlog(in.Shipment.DueAt); err != nil {
+		return nil, err
+	}
+	message := in.Shipment.Message
+	return i.quotas.Admit(ctx, message.Tenant, 1, int64(len(message.Data))+executionBytes)
+}
+
 func (i *Ingester) accept(
 	ctx context.Context, in protocol.DeliverInput, accepted protocol.Accepted,
 	start func(context.Context, protocol.DeliverInput, protocol.Accepted) (postdate.Delivery, error),
 ) (postdate.Delivery, error) {
-	if err := i.backlog(in.Shipment.DueAt); err != nil {
-		return postdate.Delivery{}, err
-	}
-	message := in.Shipment.Message
-	release, err := i.quotas.Admit(ctx, message.Tenant, 1, int64(len(message.Data))+executionBytes)
+	release, err := i.admit(ctx, in)
 	if err != nil {
 		return postdate.Delivery{}, err
 	}
@@ -67,7 +94,7 @@ func (r *publishRun) check() error {
 	}
 	deliveries := 0
 	for _, event := range r.Events {
-		deliveries += len(r.tenant.Subscribers(event.Type))
+		deliveries += len(r.endpointsOf(r.tenant, event))
 	}
 	if r.maxRequest == 0 || deliveries <= r.maxRequest {
 		return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/postdate/postdate"
-	"github.com/postdate/postdate/internal/executions"
 	"github.com/postdate/postdate/protocol"
 )
 
@@ -116,11 +114,7 @@ func (i *Ingester) startBatch(ctx context.Context, tenant string, items []*item)
 			in.At = item.at
 		}
 	}
-	_, err := i.executions.Start(ctx, protocol.DispatchOptions(protocol.GroupID(tenant, group), in), protocol.DispatchWorkflow, in)
-	if errors.Is(err, executions.ErrExists) {
-		return nil // by this very start: no other makes this id
-	}
-	return err
+	return i.StartDispatch(ctx, protocol.GroupID(tenant, group), in) // where it exists, by this very start: no other makes this id
 }
 
 // add adds items to the next batch. It reports whether the caller is to flush it, since no

@@ -91,7 +91,7 @@ func (c *callers) batch(ctx context.Context, events ...postdate.Event) {
 		}
 	}
 	c.start(ctx, events...)
-	eventually.True(c.T, func() bool { return c.Waiting(c.Name) == wanted }, 10*time.Second, time.Millisecond)
+	eventually.True(c.T, func() bool { return c.Waiting(c.Name) == wanted })
 }
 
 func traceOf(e postdate.Event) string { return "trace of " + e.Entity }
@@ -150,7 +150,7 @@ func TestBatch_DeliversEachEventOfManyCallersOnce(t *testing.T) {
 		require.Equal(t, "e"+string(found.Message.Data), found.Message.Entity)
 		require.False(t, found.At.Before(found.Message.Timestamp))
 	}
-	eventually.True(t, a.Idle, 10*time.Second, time.Millisecond)
+	eventually.True(t, a.Idle)
 	mu.Lock()
 	defer mu.Unlock()
 	require.Empty(t, wrong)

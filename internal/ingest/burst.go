@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -26,12 +27,14 @@ import (
 //
 // A delivery keeps the delay with which it was accepted. So where deliveries at the head
 // of a burst were cancelled, later ones fill the seconds up to the remaining ones and may
-// share some with those: there as many as twice the limit start.
+// share some with those: there as many as twice the limit start. For the same reason a
+// burst keeps the limit that it has begun with, as long as this process remembers it.
 type burstLimiter struct {
-	perSecond int
+	perSecond func() int // the limit of bursts that begin now: 0 for none
 	count     func(ctx context.Context, condition string) (int, error)
 	counting  *rate.Limiter
 	now       func() time.Time
+	log       *slog.Logger
 
 	mu sync.Mutex
 	// Bursts are dropped a generation at a time, so that a million different seconds
@@ -48,11 +51,14 @@ type second struct {
 
 // burst is the deliveries that are due in a second.
 type burst struct {
+	perSecond int // so many start per second
 	size      int
 	countedAt time.Time // when Temporal last counted it: zero where it has not
 	countNext int       // beyond this size Temporal counts it again
 	// recent is what this process accepted lately, which Temporal may not count yet.
-	recent []accepted
+	recent   []accepted
+	shared   int  // messages in groups that this process started
+	reported bool // to the operator: it is put off for long
 }
 
 // accepted is how many deliveries were accepted at about a time.
@@ -62,8 +68,13 @@ type accepted struct {
 }
 
 const (
+	// sharedPerExecution is how many messages of groups count as much as an execution that
+	// is woken: what they cost.
+	sharedPerExecution = 20
 	// countsPerSecond bounds how often Temporal counts.
 	countsPerSecond = 5
+	// LongDelay is a delay of which the operator is told, and who creates many at once.
+	LongDelay = time.Minute
 	// maxBurstDelay bounds the delay of a delivery.
 	maxBurstDelay = time.Hour
 	// maxBursts is how many bursts a generation has.
@@ -77,31 +88,69 @@ const (
 	recentStep = 250 * time.Millisecond
 )
 
-func newBurstLimiter(perSecond int, count func(ctx context.Context, condition string) (int, error), now func() time.Time) *burstLimiter {
+func newBurstLimiter(
+	perSecond func() int, count func(ctx context.Context, condition string) (int, error), now func() time.Time, log *slog.Logger,
+) *burstLimiter {
 	return &burstLimiter{
-		perSecond: perSecond, count: count, counting: rate.NewLimiter(countsPerSecond, countsPerSecond), now: now,
+		perSecond: perSecond, count: count, counting: rate.NewLimiter(countsPerSecond, countsPerSecond), now: now, log: log,
 		bursts: make(map[second]*burst),
 	}
 }
 
 // delay adds a delivery that is due at a time, and returns how long after that it is to
 // start.
-func (l *burstLimiter) delay(ctx context.Context, tenant string, due time.Time) time.Duration {
-	if l.perSecond == 0 {
-		return 0
+//
+// How late it starts shows whether the workers can begin so many per second as it returns:
+// 0 where too few come before it. Those that come before three quarters of the limit show
+// nothing, so that small bursts do not lower it far. Those between there and the limit are
+// needed: where it has grown beyond all bursts, nothing else shows that it is too high.
+func (l *burstLimiter) delay(ctx context.Context, tenant string, due time.Time) (delay time.Duration, shows int) {
+	return l.delayGroup(ctx, tenant, due, 0)
+}
+
+// delayGroup is delay for an execution that so many messages share.
+func (l *burstLimiter) delayGroup(ctx context.Context, tenant string, due time.Time, messages int) (delay time.Duration, shows int) {
+	if l.perSecond() == 0 {
+		return 0, 0
 	}
 	at := second{tenant, due.Unix()}
 	if l.isCountDue(at) {
 		l.countInTemporal(ctx, at)
 	}
-	excess := max(0, l.add(at, 1)-l.perSecond)
-	return min(maxBurstDelay, time.Duration(excess)*time.Second/time.Duration(l.perSecond))
+	b := l.add(at, 1, messages)
+	place, excess := b.size, max(0, b.size-b.perSecond)
+	if messages > 0 {
+		place = max(place, b.shared/sharedPerExecution)
+		excess = max(excess, (b.shared-messages)/sharedPerExecution)
+	}
+	delay = min(maxBurstDelay, time.Duration(excess)*time.Second/time.Duration(b.perSecond))
+	if delay > LongDelay && l.report(at) {
+		l.log.LogAttrs(ctx, slog.LevelWarn, "a tenant's burst is put off by more than a minute: spread it, add workers, or raise POSTDATE_TENANT_BURST_PER_SECOND where they could do more",
+			slog.String("tenant", tenant), slog.Time("due_at", due.UTC()), slog.Int("per_second", b.perSecond))
+	}
+	if shows = min(place, b.perSecond); 4*shows <= 3*b.perSecond {
+		shows = 0
+	}
+	return delay, shows
+}
+
+// report reports whether the operator is to be told of a burst: once.
+func (l *burstLimiter) report(at second) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.burst(at)
+	first := !b.reported
+	b.reported = true
+	return first
 }
 
 // remove removes a delivery that delay has added.
-func (l *burstLimiter) remove(tenant string, due time.Time) {
-	if l.perSecond > 0 {
-		l.add(second{tenant, due.Unix()}, -1)
+func (l *burstLimiter) remove(tenant string, due time.Time) { l.removeGroup(tenant, due, 0) }
+
+// removeGroup removes what delayGroup has added.
+func (l *burstLimiter) removeGroup(tenant string, due time.Time, messages int) {
+	if l.perSecond() > 0 {
+		l.add(second{tenant, due.Unix()}, -1, -messages)
 	}
 }
 
@@ -115,7 +164,7 @@ func (l *burstLimiter) burst(at second) *burst {
 		l.bursts, l.older = make(map[second]*burst), l.bursts
 	}
 	if b = l.older[at]; b == nil {
-		b = &burst{}
+		b = &burst{perSecond: l.perSecond()}
 	}
 	l.bursts[at] = b
 	return b
@@ -129,17 +178,19 @@ func (l *burstLimiter) isCountDue(at second) bool {
 	if b.size < b.countNext && now.Sub(b.countedAt) < countAge || !l.counting.Allow() {
 		return false
 	}
-	b.countedAt, b.countNext = now, b.size+1+max(l.perSecond, b.size/4)
+	b.countedAt, b.countNext = now, b.size+1+max(b.perSecond, b.size/4)
 	return true
 }
 
-// add adds n to a burst, and returns its size.
-func (l *burstLimiter) add(at second, n int) int {
+// add adds n executions to a burst, which share so many messages, and returns what it then
+// is.
+func (l *burstLimiter) add(at second, n, messages int) burst {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.burst(at)
 	b.add(n, l.now())
-	return b.size
+	b.shared += messages
+	return *b
 }
 
 // add adds deliveries that this process accepted.
@@ -179,12 +230,9 @@ func (l *burstLimiter) countInTemporal(ctx context.Context, at second) {
 	if err != nil {
 		return
 	}
-	delayed := 0
-	if undelayed >= l.perSecond {
-		delayed, err = l.count(ctx, executions.Equals(protocol.AttrBurst, protocol.BurstOf(at.tenant, then)))
-		if err != nil {
-			return
-		}
+	delayed, err := l.count(ctx, executions.Equals(protocol.AttrBurst, protocol.BurstOf(at.tenant, then)))
+	if err != nil {
+		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -42,7 +42,7 @@ func (i *inbox) ids(t *testing.T, n int) []string {
 			ids = append(ids, m.ID)
 		}
 		return len(ids) == n
-	}, 15*time.Second, 10*time.Millisecond, "%d messages wanted", n)
+	}, "%d messages wanted", n)
 	slices.Sort(ids)
 	return ids
 }

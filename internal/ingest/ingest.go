@@ -31,9 +31,10 @@ type Config struct {
 	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
 	// their own. Default 100.
 	MaxInFlight int
-	// TenantBurstPerSecond is how many of one tenant's deliveries that are due in the
-	// same second start per second. 0: all of them at once.
-	TenantBurstPerSecond int
+	// BurstPerSecond returns how many of one tenant's deliveries that are due in the same
+	// second are to start per second, where the first of them is accepted now. Nil, or 0
+	// always: all of them at once.
+	BurstPerSecond func() int
 	// Quotas bound what callers may have accepted: nothing does where it is nil.
 	Quotas Quotas
 	// MaxRequestDeliveries bounds the deliveries that the events of one request make: their
@@ -42,8 +43,11 @@ type Config struct {
 	// Backlog refuses what callers want that is due at a time, where too much waits already:
 	// nothing is refused where it is nil.
 	Backlog func(due time.Time) error
-	Log     *slog.Logger
-	Now     func() time.Time
+	// Joined is called where a line has joined its endpoint's queue: nil where nobody waits
+	// for that.
+	Joined func(tenant, endpoint string)
+	Log    *slog.Logger
+	Now    func() time.Time
 }
 
 // Ingester starts deliveries and events. It is safe for concurrent use.
@@ -55,6 +59,7 @@ type Ingester struct {
 	quotas      Quotas
 	maxRequest  int
 	backlog     func(due time.Time) error
+	joined      func(tenant, endpoint string)
 	log         *slog.Logger
 	now         func() time.Time
 
@@ -74,6 +79,7 @@ func New(c Config) *Ingester {
 		quotas:      c.Quotas,
 		maxRequest:  c.MaxRequestDeliveries,
 		backlog:     c.Backlog,
+		joined:      c.Joined,
 		log:         c.Log,
 		now:         c.Now,
 		batcher:     newBatcher[batchKey](fitting),
@@ -86,12 +92,19 @@ func New(c Config) *Ingester {
 	if i.backlog == nil {
 		i.backlog = func(time.Time) error { return nil }
 	}
+	if i.joined == nil {
+		i.joined = func(string, string) {}
+	}
 	if i.log == nil {
 		i.log = slog.Default()
 	}
 	if i.now == nil {
 		i.now = time.Now
 	}
-	i.bursts = newBurstLimiter(c.TenantBurstPerSecond, c.Executions.CountOpen, i.now)
+	perSecond := c.BurstPerSecond
+	if perSecond == nil {
+		perSecond = func() int { return 0 }
+	}
+	i.bursts = newBurstLimiter(perSecond, c.Executions.CountOpen, i.now, i.log)
 	return i
 }

@@ -23,6 +23,10 @@ type Batch struct {
 	// Key is the caller's Idempotency-Key: it stands for the ids that were not given.
 	Key         string
 	TraceParent string
+	// Endpoint gets the events, whatever it subscribed to. Empty: their subscribers do.
+	Endpoint string
+	// Terms are those of its deliveries.
+	Terms protocol.Terms
 	// Limited: a caller wants it, and the tenant's quotas hold. What is published for the
 	// sake of something that was accepted is not limited.
 	Limited bool
@@ -205,8 +209,7 @@ func (r *publishRun) startOnce(ctx context.Context, workflowID string, in protoc
 	if err != nil {
 		return err
 	}
-	_, err = r.executions.Start(ctx, protocol.DispatchOptions(workflowID, in), protocol.DispatchWorkflow, in)
-	if err != nil {
+	if err = r.startDispatch(ctx, workflowID, in); err != nil {
 		release()
 	}
 	return err
@@ -292,11 +295,20 @@ func (r *publishRun) publications(indexes []int) []protocol.Publication {
 			Message: postdate.Message{
 				Tenant: r.Tenant, Entity: event.Entity, Type: event.Type, Timestamp: happened,
 				Data: event.Data, TraceParent: r.TraceParent, CloudEvent: cloudEventOf(event), Tick: event.Tick,
+				Inbound: event.Inbound,
 			},
-			Endpoints: r.tenant.Subscribers(event.Type),
+			Endpoints: r.endpointsOf(r.tenant, event), Terms: r.Terms,
 		}
 	}
 	return publications
+}
+
+// endpointsOf are the ids of the endpoints that get an event.
+func (b Batch) endpointsOf(tenant *postdate.Tenant, e postdate.Event) []string {
+	if b.Endpoint != "" {
+		return []string{b.Endpoint}
+	}
+	return tenant.Subscribers(e.Type)
 }
 
 // cloudEventOf is what the message of an event has of it as a CloudEvent.

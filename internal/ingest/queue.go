@@ -23,6 +23,9 @@ const (
 	// lineInterval is how long a line takes entries before it starts. They wait for
 	// permits anyway.
 	lineInterval = 500 * time.Millisecond
+	// pulledLineInterval is the same for an endpoint that is pulled from, where a consumer
+	// may wait for them already.
+	pulledLineInterval = 50 * time.Millisecond
 	// queuedRecently is how long an endpoint counts as queued after something was
 	// enqueued for it.
 	queuedRecently = 2 * time.Second
@@ -78,6 +81,9 @@ func (i *Ingester) Enqueue(ctx context.Context, requests []protocol.EnqueueReque
 		if request.Entry.Message != nil {
 			request.Entry.Key = protocol.CoalesceKey(*request.Entry.Message)
 		}
+		if err := i.chooseQueue(ctx, &request); err != nil {
+			return nil, err
+		}
 		line, first := i.queues.add(request, i.now())
 		if first {
 			go i.flushLine(context.WithoutCancel(ctx), line) // it serves other callers too
@@ -95,6 +101,20 @@ func (i *Ingester) Enqueue(ctx context.Context, requests []protocol.EnqueueReque
 		ids[n] = id
 	}
 	return ids, nil
+}
+
+// chooseQueue has a request for a canary that takes nothing any more go to the primary.
+func (i *Ingester) chooseQueue(ctx context.Context, request *protocol.EnqueueRequest) error {
+	if request.Canary == "" {
+		return nil
+	}
+	tenant, err := i.tenants.Tenant(ctx, request.Tenant)
+	if err != nil {
+		return err
+	}
+	endpoint, _ := tenant.Endpoint(request.Endpoint)
+	request.Canary = endpoint.Side("", request.Canary)
+	return nil
 }
 
 // await waits until the line is durably started.
@@ -118,7 +138,7 @@ func (i *Ingester) isRunning(ctx context.Context, request protocol.EnqueueReques
 
 // add adds an entry to the endpoint's open line, and reports whether it is the first.
 func (b *queueBuilder) add(request protocol.EnqueueRequest, now time.Time) (line *openLine, first bool) {
-	ref := protocol.EndpointRef{Tenant: request.Tenant, Endpoint: request.Endpoint}
+	ref := protocol.EndpointRef{Tenant: request.Tenant, Endpoint: postdate.CanaryKey(request.Endpoint, request.Canary)}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.queuedAt[ref] = now; len(b.queuedAt) > maxQueuedEndpoints {
@@ -133,7 +153,7 @@ func (b *queueBuilder) add(request protocol.EnqueueRequest, now time.Time) (line
 		created := uuid.Must(uuid.NewV7())
 		line = &openLine{
 			in: protocol.LineInput{
-				Tenant: request.Tenant, Endpoint: request.Endpoint, ID: hex.EncodeToString(created[:]), Since: request.Entry.At,
+				Tenant: request.Tenant, Endpoint: request.Endpoint, Canary: request.Canary, ID: hex.EncodeToString(created[:]), Since: request.Entry.At,
 			},
 			full: make(chan struct{}), started: make(chan struct{}),
 		}
@@ -166,7 +186,7 @@ func (b *queueBuilder) onlyQueues(tenant string, event protocol.Publication, now
 
 // close closes a line to further entries.
 func (b *queueBuilder) close(line *openLine) {
-	ref := protocol.EndpointRef{Tenant: line.in.Tenant, Endpoint: line.in.Endpoint}
+	ref := protocol.EndpointRef{Tenant: line.in.Tenant, Endpoint: postdate.CanaryKey(line.in.Endpoint, line.in.Canary)}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.open[ref] == line {
@@ -177,7 +197,7 @@ func (b *queueBuilder) close(line *openLine) {
 // flushLine starts a line once it is full, or after lineInterval.
 func (i *Ingester) flushLine(ctx context.Context, line *openLine) {
 	defer close(line.started)
-	wait := time.NewTimer(lineInterval)
+	wait := time.NewTimer(i.lineInterval(ctx, line))
 	defer wait.Stop()
 	select {
 	case <-line.full:
@@ -191,16 +211,32 @@ func (i *Ingester) flushLine(ctx context.Context, line *openLine) {
 		return
 	}
 	endpoint, _ := tenant.Endpoint(line.in.Endpoint)
-	line.in.Coalesce = endpoint.Coalesce
+	line.in.Coalesce, line.in.Pull = endpoint.Coalesce, endpoint.Pull
 	_, err = i.executions.Start(ctx, protocol.LineOptions(line.in), protocol.LineWorkflow, line.in)
 	if err != nil && !errors.Is(err, executions.ErrExists) {
 		line.err = fmt.Errorf("start a line for endpoint %s: %w", line.in.Endpoint, err)
 	}
 }
 
+// lineInterval is how long a line takes entries before it starts.
+func (i *Ingester) lineInterval(ctx context.Context, line *openLine) time.Duration {
+	tenant, err := i.tenants.Tenant(ctx, line.in.Tenant)
+	if err != nil {
+		return lineInterval // it is read again
+	}
+	if endpoint, _ := tenant.Endpoint(line.in.Endpoint); endpoint.Pull {
+		return pulledLineInterval
+	}
+	return lineInterval
+}
+
 // JoinLine adds a line to its endpoint's queue. Repeating it does no harm.
 func (i *Ingester) JoinLine(ctx context.Context, line protocol.LineStatus) error {
-	return i.updateEndpoint(ctx, protocol.UpdateJoin, line)
+	err := i.updateEndpoint(ctx, protocol.UpdateJoin, line)
+	if err == nil && line.Version > 0 {
+		i.joined(line.Tenant, line.Endpoint)
+	}
+	return err
 }
 
 // LeaveLine reports to the endpoint that a line it woke is done.
@@ -229,12 +265,13 @@ func (i *Ingester) updateEndpoint(ctx context.Context, update string, line proto
 	if err != nil {
 		return err
 	}
+	key := postdate.CanaryKey(line.Endpoint, line.Canary)
 	err = retry.Update(ctx, i.temporal, &retry.Start{
-		Options: protocol.EndpointOptions(line.Tenant, line.Endpoint), Workflow: protocol.EndpointWorkflow,
+		Options: protocol.EndpointOptions(line.Tenant, key), Workflow: protocol.EndpointWorkflow,
 		Input: protocol.EndpointInput{
-			Tenant: line.Tenant, ID: line.Endpoint, Settings: protocol.SettingsOf(tenant, line.Endpoint, i.maxInFlight),
+			Tenant: line.Tenant, ID: key, Settings: protocol.SettingsOf(tenant, key, i.maxInFlight),
 		},
-	}, protocol.EndpointID(line.Tenant, line.Endpoint), update, line, nil)
+	}, protocol.EndpointID(line.Tenant, key), update, line, nil)
 	if err != nil {
 		return fmt.Errorf("%s of a line for endpoint %s: %w", update, line.Endpoint, err)
 	}

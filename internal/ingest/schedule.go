@@ -114,7 +114,15 @@ func (i *Ingester) startAlone(ctx context.Context, item *unnamed) {
 
 // startTogether starts the execution that these schedules share.
 func (i *Ingester) startTogether(ctx context.Context, key second, items []*unnamed) {
-	in, execution, delay, err := i.startGroup(ctx, key, items)
+	made := uuid.Must(uuid.NewV7())
+	in := protocol.ScheduleGroupInput{Tenant: key.tenant, ID: hex.EncodeToString(made[:])}
+	for _, item := range items {
+		in = in.With(item.Input, item.Accepted, 0)
+	}
+	execution, delay, err := i.startGroup(ctx, in)
+	if errors.Is(err, executions.ErrExists) { // by this very start: no other makes this id
+		execution, err = postdate.Execution{WorkflowID: protocol.ScheduleGroupID(in.Tenant, in.ID)}, nil
+	}
 	var tenant *postdate.Tenant
 	if err == nil {
 		tenant, err = i.tenants.Tenant(ctx, key.tenant)
@@ -131,34 +139,26 @@ func (i *Ingester) startTogether(ctx context.Context, key second, items []*unnam
 	}
 }
 
-// startGroup starts a ScheduleGroup. A burst delays it as it delays one delivery: what
-// counts is what Temporal has to wake.
+// startGroup starts a ScheduleGroup, or returns [executions.ErrExists]. A burst delays it as
+// it delays one delivery: what counts is what Temporal has to wake.
 func (i *Ingester) startGroup(
-	ctx context.Context, key second, items []*unnamed,
-) (in protocol.ScheduleGroupInput, execution postdate.Execution, delay time.Duration, err error) {
-	made := uuid.Must(uuid.NewV7())
-	in = protocol.ScheduleGroupInput{Tenant: key.tenant, ID: hex.EncodeToString(made[:])}
-	for _, item := range items {
-		in = in.With(item.Input, item.Accepted)
-	}
+	ctx context.Context, in protocol.ScheduleGroupInput,
+) (execution postdate.Execution, delay time.Duration, err error) {
 	options := protocol.ScheduleGroupOptions(in, i.now())
 	isDelayed := options.StartDelay > 0
 	if isDelayed {
-		delay = i.bursts.delay(ctx, key.tenant, in.DueAt())
-		for _, item := range items {
-			delay = beforeExpiry(delay, item.Input)
-		}
-		delayStart(&options, delay, protocol.BurstOf(key.tenant, in.DueAt()))
+		late, shows := i.bursts.delayGroup(ctx, in.Tenant, in.DueAt(), len(in.Entries))
+		in.Late = postdate.Duration(late)
+		delay = in.WakeLate()
+		in.Burst = protocol.NewBurstStart(in.DueAt().Add(delay), shows)
+		delayStart(&options, delay, protocol.BurstOf(in.Tenant, in.DueAt()))
 	}
 	run, err := i.executions.Start(ctx, options, protocol.ScheduleGroupWorkflow, in)
-	switch {
-	case errors.Is(err, executions.ErrExists): // by this very start: no other makes this id
-		return in, postdate.Execution{WorkflowID: options.ID}, delay, nil
-	case err != nil:
-		if isDelayed {
-			i.bursts.remove(key.tenant, in.DueAt())
-		}
-		return in, execution, 0, err
+	if err == nil {
+		return postdate.Execution{WorkflowID: run.GetID(), RunID: run.GetRunID()}, delay, nil
 	}
-	return in, postdate.Execution{WorkflowID: run.GetID(), RunID: run.GetRunID()}, delay, nil
+	if isDelayed {
+		i.bursts.removeGroup(in.Tenant, in.DueAt(), len(in.Entries))
+	}
+	return execution, delay, err
 }

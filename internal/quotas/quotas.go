@@ -80,13 +80,13 @@ func (s *Store) Admit(ctx context.Context, tenant string, messages, bytes int64)
 	u, wanted := s.usage(tenant), Amount{messages, bytes}
 	switch u.state(s.config.Now()) {
 	case unknown:
-		_ = s.count(ctx, tenant, u) // it is not refused for that
+		_ = s.count(ctx, tenant, u).wait(ctx) // it is not refused for that
 	case old:
-		go func() { _ = s.count(context.WithoutCancel(ctx), tenant, u) }()
+		s.count(ctx, tenant, u)
 	case known:
 	}
 	if s.refusal(u.with(wanted)) != nil && u.mayRecount(s.config.Now()) {
-		_ = s.count(ctx, tenant, u)
+		_ = s.count(ctx, tenant, u).wait(ctx)
 	}
 	err = u.add(wanted, s.config.Now(), s.refusal)
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *Store) Admit(ctx context.Context, tenant string, messages, bytes int64)
 func (s *Store) Usage(ctx context.Context, tenant string) (Amount, error) {
 	u := s.usage(tenant)
 	if u.mayRecount(s.config.Now()) {
-		if err := s.count(ctx, tenant, u); err != nil {
+		if err := s.count(ctx, tenant, u).wait(ctx); err != nil {
 			return Amount{}, err
 		}
 	}
@@ -144,9 +144,9 @@ func (s *Store) usage(tenant string) *usage {
 	return u
 }
 
-// count counts what a tenant uses. Callers at the same time share one count.
-func (s *Store) count(ctx context.Context, tenant string, u *usage) error {
-	return u.once(ctx, func() error {
+// count begins to count what a tenant uses. Callers at the same time share one count.
+func (s *Store) count(ctx context.Context, tenant string, u *usage) *flight {
+	return u.begin(func() error {
 		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), countTimeout)
 		defer stop()
 		began := s.config.Now()

@@ -252,7 +252,7 @@ func TestAdmit_CountsSeldom(t *testing.T) {
 			require.NoError(t, err)
 			time.Sleep(time.Second)
 		}
-		require.InDelta(t, 12, temporal.counts.Load(), 2)
+		require.InDelta(t, 12, temporal.counts.Load(), 1)
 		synctest.Wait()
 	})
 }

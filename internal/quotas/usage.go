@@ -54,7 +54,7 @@ type state int
 
 const (
 	known   state = iota
-	old           // it is to be counted again, and known well enough until then
+	old           // it is to be counted again, which nobody does yet, and known well enough until then
 	unknown       // it was never counted
 )
 
@@ -67,6 +67,8 @@ func (u *usage) state(now time.Time) state {
 		return known
 	case u.countedAt.IsZero():
 		return unknown
+	case u.counting != nil:
+		return known
 	default:
 		return old
 	}
@@ -79,22 +81,27 @@ func (u *usage) mayRecount(now time.Time) bool {
 	return now.Sub(u.triedAt) >= max(refusalAge, refusalShare*u.took) || u.countedAt.IsZero()
 }
 
-// once runs a count, or waits for the one that is under way.
-func (u *usage) once(ctx context.Context, count func() error) error {
+// begin begins a count, or returns the one that is under way.
+func (u *usage) begin(count func() error) *flight {
 	u.mu.Lock()
-	f := u.counting
-	if f == nil {
-		f = &flight{done: make(chan struct{})}
-		u.counting = f
-		go func() {
-			f.err = count()
-			u.mu.Lock()
-			u.counting = nil
-			u.mu.Unlock()
-			close(f.done)
-		}()
+	defer u.mu.Unlock()
+	if u.counting != nil {
+		return u.counting
 	}
-	u.mu.Unlock()
+	f := &flight{done: make(chan struct{})}
+	u.counting = f
+	go func() {
+		f.err = count()
+		u.mu.Lock()
+		u.counting = nil
+		u.mu.Unlock()
+		close(f.done)
+	}()
+	return f
+}
+
+// wait waits for the end of a count.
+func (f *flight) wait(ctx context.Context) error {
 	select {
 	case <-f.done:
 		return f.err

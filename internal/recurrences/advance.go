@@ -20,7 +20,7 @@ const (
 
 // advance is one call of [Store.Advance].
 type advance struct {
-	protocol.RecurrenceInput
+	schedule
 
 	store  *Store
 	rule   *calendar.Rule
@@ -36,7 +36,7 @@ func (s *Store) Advance(ctx context.Context, in protocol.RecurrenceInput) (proto
 	if err != nil {
 		return protocol.Advanced{}, err
 	}
-	a := &advance{store: s, RecurrenceInput: in, rule: rule, now: s.config.Now()}
+	a := &advance{store: s, schedule: schedule{in}, rule: rule, now: s.config.Now()}
 	a.endPause()
 	if err := a.startBuffered(ctx); err != nil {
 		return protocol.Advanced{}, err
@@ -49,7 +49,7 @@ func (s *Store) Advance(ctx context.Context, in protocol.RecurrenceInput) (proto
 		case a.Skip > 0:
 			a.Skip--
 			a.pass(next, postdate.TickSkipped)
-		case next.DueAt.After(a.now):
+		case a.now.Before(a.startAt(next)):
 			return a.settle(ctx, &next)
 		case a.starts == maxStarts:
 			return a.again(), nil
@@ -107,21 +107,10 @@ func (a *advance) startMissed(ctx context.Context) error {
 	}
 	missed, passed := *a.Missed, a.Passed
 	a.Missed = nil
-	a.forget(missed.Number)
+	a.Forget(missed.Number)
 	err := a.start(ctx, missed)
 	a.Passed = passed // as far as it had come
 	return err
-}
-
-// forget removes a tick from the recent ones, whose outcome is about to change.
-func (a *advance) forget(number int) {
-	kept := make([]postdate.TickRecord, 0, len(a.Recent))
-	for _, record := range a.Recent {
-		if record.Number != number {
-			kept = append(kept, record)
-		}
-	}
-	a.Recent = kept
 }
 
 // settle is how far a has come: next is the tick that follows, or nil.
@@ -139,10 +128,12 @@ func (a *advance) settle(ctx context.Context, next *postdate.Tick) (protocol.Adv
 		// It ends once that has been sent, of which its delivery reports the end. In case
 		// that report is lost, it looks again.
 		done.WakeAt = a.now.Add(time.Hour)
+	case next == nil && a.IsAhead(a.now):
+		done.WakeAt = a.endAt()
 	case next == nil:
 		done.Ended = true
 	default:
-		done.WakeAt = wakeAt(a.Recurrence, next.DueAt, a.now)
+		done.WakeAt = a.wakeAt(*next, a.now)
 	}
 	return done, nil
 }
@@ -150,13 +141,4 @@ func (a *advance) settle(ctx context.Context, next *postdate.Tick) (protocol.Adv
 // again has a recurrence that is not done advance again at once.
 func (a *advance) again() protocol.Advanced {
 	return protocol.Advanced{RecurrenceProgress: a.RecurrenceProgress, WakeAt: a.now}
-}
-
-// wakeAt is when to wake for a tick: before it is due, where a change of the law could
-// move it.
-func wakeAt(r postdate.Recurrence, due, now time.Time) time.Time {
-	if r.Every != nil || r.Zone() == time.UTC.String() {
-		return due
-	}
-	return protocol.WakeAt(due, now)
 }

@@ -36,7 +36,7 @@ func (s *Store) Create(ctx context.Context, in protocol.RecurrenceInput) (postda
 	if !ok {
 		return postdate.RecurringSchedule{}, postdate.Errorf(postdate.Invalid, "/recurrence/end_at", "the last tick has passed")
 	}
-	in.WakeAt = wakeAt(in.Recurrence, first.DueAt, now)
+	in.WakeAt = schedule{in}.wakeAt(first, now)
 	run, err := s.config.Executions.Start(ctx, protocol.RecurrenceOptions(in, now), protocol.RecurrenceWorkflow, in)
 	if err != nil {
 		return postdate.RecurringSchedule{}, err
@@ -141,6 +141,9 @@ func (r *record) state() postdate.State {
 // describe is the noun that read describes.
 func (s *Store) describe(ctx context.Context, read *record) (postdate.RecurringSchedule, error) {
 	in := read.input
+	if in.IsAhead(s.config.Now()) {
+		in.Withdraw() // it has not passed yet
+	}
 	schedule := postdate.RecurringSchedule{
 		ID: in.ID, Message: in.Task.Shipment.Message, To: in.Task.Shipment.To, Timeout: in.Task.Shipment.Timeout, Retry: in.Task.Retry,
 		Recurrence: in.Recurrence, State: read.state(), Reason: read.reason, Passed: in.Passed.Number, Pause: in.Pause,

@@ -46,6 +46,10 @@ func (a *advance) start(ctx context.Context, tick postdate.Tick) error {
 	if err != nil && !errors.Is(err, executions.ErrExists) {
 		return err
 	}
+	a.Ahead = nil
+	if tick.DueAt.After(a.now) {
+		a.Ahead = &protocol.AheadTick{Tick: tick, DeliveryID: id, Before: a.Passed}
+	}
 	a.Remember(postdate.TickRecord{Tick: tick, Outcome: outcome, DeliveryID: id})
 	a.Passed = protocol.Pass(tick)
 	return nil
@@ -63,7 +67,7 @@ func (a *advance) startBuffered(ctx context.Context) error {
 	}
 	tick, passed := *a.Buffered, a.Passed
 	a.Buffered = nil
-	a.forget(tick.Number)
+	a.Forget(tick.Number)
 	err = a.start(ctx, tick)
 	a.Passed = passed
 	return err
@@ -122,6 +126,10 @@ func (s *Store) deliver(ctx context.Context, r protocol.RecurrenceInput, id stri
 	message := &in.Shipment.Message
 	message.ID, message.Timestamp = id, nominal.UTC()
 	message.Tick = &postdate.TickRef{Schedule: r.ID, Number: number, NominalTime: nominal.UTC()}
-	_, err := s.config.Starter.Start(ctx, in, protocol.Accepted{To: in.Shipment.To, At: now})
+	start := s.config.Starter.Start
+	if r.Ahead != nil && r.Ahead.Withdrawn && r.Ahead.DeliveryID == id {
+		start = s.config.Starter.StartAgain
+	}
+	_, err := start(ctx, in, protocol.Accepted{To: in.Shipment.To, At: now})
 	return id, err
 }

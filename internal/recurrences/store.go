@@ -29,6 +29,8 @@ type Tenants interface {
 type Starter interface {
 	// Start starts the execution of one delivery, or returns [executions.ErrExists].
 	Start(ctx context.Context, in protocol.DeliverInput, accepted protocol.Accepted) (postdate.Delivery, error)
+	// StartAgain is Start for an id whose delivery was withdrawn.
+	StartAgain(ctx context.Context, in protocol.DeliverInput, accepted protocol.Accepted) (postdate.Delivery, error)
 }
 
 // Deliveries reads and cancels deliveries.

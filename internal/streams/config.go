@@ -20,7 +20,8 @@ import (
 // AllTenants stands for every tenant, among those of a stream.
 const AllTenants = "*"
 
-// Config is one stream, as the operator configures it.
+// Config is one stream, as the operator configures it: one that is sent to, or one that is
+// consumed.
 type Config struct {
 	// Name is what tenants call it.
 	Name string `json:"name"`
@@ -51,6 +52,9 @@ type Config struct {
 	// TLS, given at all, asks for TLS.
 	TLS *TLS `json:"tls"`
 
+	// Consume, given at all, says that messages come from it, and none are sent to it.
+	Consume *Consume `json:"consume"`
+
 	// Kind and Servers are read from URL; Servers are "host:port".
 	Kind    postdate.StreamKind `json:"-"`
 	Servers []string            `json:"-"`
@@ -80,6 +84,9 @@ func Parse(text string) ([]Config, error) {
 		}
 		names[c.Name] = true
 	}
+	if err := checkDeadLetters(configs); err != nil {
+		return nil, err
+	}
 	return configs, nil
 }
 
@@ -93,11 +100,16 @@ func (c *Config) complete() error {
 	if err := postdate.ValidateStreamName("", c.Name); err != nil {
 		return err
 	}
-	if len(c.Tenants) == 0 || slices.Contains(c.Tenants, "") {
-		return errors.New(`tenants: name those that may use it, or "*" for all`)
-	}
 	if err := c.readURL(); err != nil {
 		return err
+	}
+	if c.Consume != nil {
+		if err := c.Consume.complete(c); err != nil {
+			return err
+		}
+	}
+	if c.Tenants == nil || slices.Contains(c.Tenants, "") {
+		return errors.New(`tenants: name those that may use it, "*" for all, or [] for none`)
 	}
 	if err := c.checkFields(); err != nil {
 		return err
@@ -204,7 +216,7 @@ func (c *Config) checkFields() error {
 	}{
 		{"topic", c.Topic, postdate.Kafka, true},
 		{"mechanism", c.Mechanism, postdate.Kafka, false},
-		{"subject", c.Subject, postdate.NATS, true},
+		{"subject", c.Subject, postdate.NATS, c.Consume == nil},
 		{"stream", c.Stream, postdate.NATS, true},
 		{"token", string(c.Token), postdate.NATS, false},
 		{"credentials_file", c.CredentialsFile, postdate.NATS, false},
@@ -219,7 +231,7 @@ func (c *Config) checkFields() error {
 		}
 	}
 	switch {
-	case c.Kind == postdate.RabbitMQ && c.Exchange == "" && c.RoutingKey == "":
+	case c.Kind == postdate.RabbitMQ && c.Consume == nil && c.Exchange == "" && c.RoutingKey == "":
 		return errors.New("exchange: is missing; without one, routing_key names a queue")
 	case c.Kind == postdate.NATS && strings.ContainsAny(c.Subject, "*> \t"):
 		return errors.New("subject: has no wildcards and no white space")

@@ -53,12 +53,20 @@ const (
 	headerNominalTime = "postdate-nominal-time"
 )
 
+// keyIn is the key that the data of m have, where the endpoint says.
+func keyIn(m postdate.Message, to postdate.Target) string {
+	if to.Key == "" {
+		return ""
+	}
+	return postdate.KeyIn(m.Data, to.Key)
+}
+
 // newRecord is m in the form that its target asks for.
 func newRecord(m postdate.Message, to postdate.Target, traceParent string) Record {
 	r := Record{
 		ID:        m.Tenant + "/" + cmp.Or(to.DeliveryID, m.ID),
 		MessageID: m.ID,
-		Key:       cmp.Or(m.Entity, m.ID),
+		Key:       cmp.Or(keyIn(m, to), m.Entity, m.ID),
 		Headers:   []Header{{headerID, m.ID}, {headerTraceParent, traceParent}},
 		ExpiresAt: to.ExpiresAt,
 	}
@@ -68,6 +76,7 @@ func newRecord(m postdate.Message, to postdate.Target, traceParent string) Recor
 			r.Headers = append(r.Headers, Header{headerTick, strconv.Itoa(tick.Number)})
 		}
 	}
+	r.Headers = append(r.Headers, inboundHeaders(m)...)
 	for name, value := range to.Headers {
 		r.Headers = append(r.Headers, Header{name, value.Reveal()})
 	}
@@ -75,7 +84,7 @@ func newRecord(m postdate.Message, to postdate.Target, traceParent string) Recor
 		r.ContentType, r.Body = cloudevent.StructuredType, cloudevent.Structured(m)
 		return r
 	}
-	r.Attributes, r.Body = cloudevent.Attributes(m), m.Data
+	r.Attributes, r.Body = cloudevent.Attributes(m), cloudevent.Data(m)
 	if len(m.Data) > 0 {
 		r.ContentType = cloudevent.ContentType(m)
 	}

@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -85,6 +86,16 @@ func (s *Streams) Send(ctx context.Context, m postdate.Message, to postdate.Targ
 		}, nil
 	}
 	return each.sender.Send(ctx, m, to)
+}
+
+// Publish publishes a record of our own to a stream, whoever may use that.
+func (s *Streams) Publish(ctx context.Context, stream string, r Record) error {
+	each, ok := s.byName[stream]
+	if !ok {
+		return errors.New(noStream(stream))
+	}
+	_, err := each.broker.Publish(ctx, r)
+	return err
 }
 
 func noStream(name string) string {

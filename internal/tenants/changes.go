@@ -52,7 +52,7 @@ func (s *Store) changeEndpoint(ctx context.Context, tenant, id, update string, a
 	switch update {
 	case protocol.UpdateDeleteEndpoint:
 		s.signalSettings(ctx, tenant, id, changed.Version, nil)
-	case protocol.UpdatePatchEndpoint, protocol.UpdateSetEndpointState:
+	case protocol.UpdatePatchEndpoint, protocol.UpdateSetEndpointState, protocol.UpdateChangeCanary:
 		s.signalSettings(ctx, tenant, id, changed.Version, changed.Endpoint)
 	}
 	return *changed.Endpoint, nil

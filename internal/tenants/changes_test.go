@@ -40,7 +40,7 @@ func TestStore_ChangesEndpoints(t *testing.T) {
 
 	require.NoError(t, d.DeleteEndpoint(t.Context(), d.tenant, "ep_1"))
 	require.Empty(t, d.read().Endpoints)
-	eventually.True(t, func() bool { return len(sweeps.of(d.tenant)) == 2 }, 10*time.Second, 10*time.Millisecond)
+	eventually.True(t, func() bool { return len(sweeps.of(d.tenant)) == 2 })
 	started := sweeps.of(d.tenant)
 	for i := range started {
 		if started[i].Action == protocol.SweepCancel {

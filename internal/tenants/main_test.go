@@ -56,6 +56,11 @@ func TestMain(m *testing.M) {
 // register registers what runs on the control queue.
 func register(w worker.Registry) {
 	workflows.RegisterControl(w)
+	store := New(Config{Temporal: temporal})
+	w.RegisterActivityWithOptions(store.SignalEndpoint, activity.RegisterOptions{Name: protocol.SignalEndpointActivity})
+	w.RegisterActivityWithOptions(func(ctx context.Context, in protocol.EndpointCanaryChange) (protocol.EndpointSettings, error) {
+		return store.ChangeCanary(ctx, in.Tenant, in.Change)
+	}, activity.RegisterOptions{Name: protocol.ChangeCanaryActivity})
 	w.RegisterActivityWithOptions(func(_ context.Context, news protocol.Announcement) error {
 		announced.add(news.Tenant, news)
 		return nil
@@ -186,7 +191,7 @@ func (d *fixture) forget() {
 	eventually.True(d.t, func() bool {
 		_, err := temporal.DescribeWorkflowExecution(ctx, workflow.GetWorkflowId(), "")
 		return err != nil
-	}, 15*time.Second, 10*time.Millisecond)
+	})
 }
 
 // observe counts the tenant's reads.

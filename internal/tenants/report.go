@@ -35,7 +35,12 @@ func (s *Store) Report(ctx context.Context, tenant, endpoint string, attempt pos
 	if !ok || e.State != postdate.Enabled {
 		return
 	}
+	s.countCanary(tenant, e, attempt)
 	of, now := watched{tenant, endpoint}, s.config.Now()
+	if attempt.Canary != "" {
+		s.reportAtCanary(ctx, of, attempt)
+		return
+	}
 	if attempt.Disable {
 		s.report(ctx, of, 0, protocol.UpdateSetEndpointState, protocol.SetEndpointState{
 			ID: endpoint, State: postdate.Disabled, Reason: "it asked for that by webhook-delivery: disable",
@@ -66,7 +71,10 @@ func (s *Store) Report(ctx context.Context, tenant, endpoint string, attempt pos
 }
 
 // Close waits for the reports under way.
-func (s *Store) Close() { s.watch.reports.Wait() }
+func (s *Store) Close() {
+	s.closeCanaries()
+	s.watch.reports.Wait()
+}
 
 // report sends a report to the tenant's execution, unless one is under way or was sent
 // within pause.

@@ -33,7 +33,7 @@ func (d *fixture) attempts(all ...postdate.Attempt) postdate.Endpoint {
 // types waits for n announcements, and returns their types.
 func (d *fixture) types(n int) []string {
 	d.t.Helper()
-	eventually.True(d.t, func() bool { return len(announced.of(d.tenant)) >= n }, 10*time.Second, 10*time.Millisecond)
+	eventually.True(d.t, func() bool { return len(announced.of(d.tenant)) >= n })
 	var types []string
 	for _, news := range announced.of(d.tenant) {
 		types = append(types, news.Type)

@@ -2,7 +2,6 @@ package tenants
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
@@ -22,7 +21,7 @@ func becomes(t *testing.T, c client.Client, id string, state postdate.EndpointSt
 	eventually.True(t, func() bool {
 		value, err := c.QueryWorkflow(t.Context(), id, "", protocol.QueryHealth)
 		return err == nil && value.Get(&h) == nil && h.State == state && h.Limit == limit
-	}, 10*time.Second, 10*time.Millisecond, "%+v", &h)
+	}, "%+v", &h)
 }
 
 func TestStore_SignalsSettingsToAnEndpoint(t *testing.T) {

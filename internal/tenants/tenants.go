@@ -26,6 +26,9 @@ type Config struct {
 	// MaxInFlight bounds the attempts under way at endpoints that have no bound of
 	// their own. Default 100.
 	MaxInFlight int
+	// CanaryReportInterval is how long attempts at endpoints that have a canary are counted
+	// before they are reported. Default 3 s.
+	CanaryReportInterval time.Duration
 	// Shared says that other processes read the same tenants: then a change takes a
 	// second, until each of them has it.
 	Shared bool
@@ -35,8 +38,9 @@ type Config struct {
 
 // Store reads and changes tenants. It is safe for concurrent use.
 type Store struct {
-	config Config
-	watch  *watch
+	config   Config
+	watch    *watch
+	canaries canaryCounts
 
 	mu      sync.Mutex
 	entries map[string]*entry // by tenant
@@ -49,6 +53,7 @@ const defaultDisableAfter = 5 * 24 * time.Hour
 func New(c Config) *Store {
 	c.DisableAfter = cmp.Or(c.DisableAfter, defaultDisableAfter)
 	c.MaxInFlight = cmp.Or(c.MaxInFlight, postdate.DefaultInFlight)
+	c.CanaryReportInterval = cmp.Or(c.CanaryReportInterval, canaryReportInterval)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

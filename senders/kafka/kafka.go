@@ -61,24 +61,30 @@ type pending struct {
 // Open makes the broker of a stream. The client connects when it is first needed.
 func Open(c streams.Config) (streams.Broker, error) {
 	b := &Broker{config: c, pending: make(map[string]*pending)}
-	options := []kgo.Opt{
-		kgo.ClientID("postdate"), kgo.SeedBrokers(c.Servers...), kgo.DialTimeout(dialTimeout), kgo.WithHooks(hooks{b}),
+	options := append(Options(c),
+		kgo.WithHooks(hooks{b}),
 		// Idempotent is the default. No topic is ever created: that is the default too.
 		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
 		kgo.UnknownTopicRetries(unknownTopicRetries), kgo.MaxBufferedRecords(maxBuffered),
-	}
-	if c.TLS != nil {
-		options = append(options, kgo.DialTLSConfig(c.TLS.Config()))
-	}
-	if c.Username != "" {
-		options = append(options, kgo.SASL(mechanism(c)))
-	}
+	)
 	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	b.client = client
 	return b, nil
+}
+
+// Options are those by which a client reaches the brokers of a stream.
+func Options(c streams.Config) []kgo.Opt {
+	options := []kgo.Opt{kgo.ClientID("postdate"), kgo.SeedBrokers(c.Servers...), kgo.DialTimeout(dialTimeout)}
+	if c.TLS != nil {
+		options = append(options, kgo.DialTLSConfig(c.TLS.Config()))
+	}
+	if c.Username != "" {
+		options = append(options, kgo.SASL(mechanism(c)))
+	}
+	return options
 }
 
 // mechanism is how c authenticates.

@@ -221,7 +221,7 @@ func TestSend_GoesOnWhenTheBrokerIsBack(t *testing.T) {
 	eventually.True(t, func() bool {
 		a := send(t, sender, m, target, time.Second)
 		return a.Outcome == postdate.Failed && a.Error == "no connection to the broker: connection refused"
-	}, 20*time.Second, 10*time.Millisecond, "nobody noticed that the broker is gone")
+	}, "nobody noticed that the broker is gone")
 
 	_, port, err := net.SplitHostPort(address)
 	require.NoError(t, err)
@@ -230,7 +230,7 @@ func TestSend_GoesOnWhenTheBrokerIsBack(t *testing.T) {
 	start(t, kfake.DataDir(folder), kfake.SyncWrites(), kfake.Ports(n))
 	eventually.True(t, func() bool {
 		return send(t, sender, m, target, time.Second).Outcome == postdate.Accepted
-	}, 30*time.Second, 50*time.Millisecond, "it did not come back")
+	}, "it did not come back")
 }
 
 // A broker that stores a record and does not say so in time is asked again for the same

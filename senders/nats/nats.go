@@ -74,8 +74,9 @@ func Open(c streams.Config) (streams.Broker, error) {
 	return b, nil
 }
 
-func (b *Broker) options() nats.Options {
-	c := b.config
+// Options are those by which a client reaches the brokers of a stream: a connection that is
+// lost is made again.
+func Options(c streams.Config) nats.Options {
 	o := nats.GetDefaultOptions()
 	o.Servers = make([]string, len(c.Servers))
 	for i, server := range c.Servers {
@@ -95,6 +96,11 @@ func (b *Broker) options() nats.Options {
 	if c.TLS != nil {
 		o.Secure, o.TLSConfig = true, c.TLS.Config()
 	}
+	return o
+}
+
+func (b *Broker) options() nats.Options {
+	o := Options(b.config)
 	o.CustomDialer = dialer{b}
 	o.ReconnectErrCB = func(_ *nats.Conn, err error) {
 		if !errors.Is(err, nats.ErrNoServers) { // which says less than what came before
@@ -188,6 +194,10 @@ func (b *Broker) message(r streams.Record) *nats.Msg {
 	}
 	if r.ContentType != "" {
 		m.Header.Set("content-type", r.ContentType)
+	}
+	if r.ContentType != "" && len(r.Attributes) > 0 {
+		// Libraries read the one, and the binding's draft says the other.
+		m.Header.Set("ce-datacontenttype", cloudevent.PercentEncode(r.ContentType))
 	}
 	return m
 }

@@ -202,11 +202,11 @@ func TestRabbitMQ_SlowsDownWhereTheBrokerBlocks(t *testing.T) { //nolint:paralle
 	eventually.True(t, func() bool {
 		a := send(t, sender, message, target, time.Second)
 		return a.Busy && strings.Contains(a.Error, "the broker takes nothing now: low on memory")
-	}, 30*time.Second, 50*time.Millisecond, "nobody noticed that the connection is blocked")
+	}, "nobody noticed that the connection is blocked")
 	control(t, "set_vm_memory_high_watermark", "0.4")
 	eventually.True(t, func() bool {
 		return send(t, sender, message, target, time.Second).Outcome == postdate.Accepted
-	}, 30*time.Second, 50*time.Millisecond, "it did not go on")
+	}, "it did not go on")
 }
 
 func TestRabbitMQ_GoesOnWhenTheBrokerIsBack(t *testing.T) { //nolint:paralleltest // they share a broker, which some of them stop
@@ -217,9 +217,9 @@ func TestRabbitMQ_GoesOnWhenTheBrokerIsBack(t *testing.T) { //nolint:paralleltes
 	eventually.True(t, func() bool {
 		a := send(t, sender, message, target, time.Second)
 		return a.Outcome == postdate.Failed && a.Error == "no connection to the broker: connection refused"
-	}, 20*time.Second, 20*time.Millisecond, "nobody noticed that the broker is gone")
+	}, "nobody noticed that the broker is gone")
 	control(t, "start")
 	eventually.True(t, func() bool {
 		return send(t, sender, message, target, time.Second).Outcome == postdate.Accepted
-	}, 30*time.Second, 50*time.Millisecond, "it did not come back")
+	}, "it did not come back")
 }

@@ -89,18 +89,23 @@ func (c *connection) currentOrDial() (current *session, dialled <-chan struct{},
 	return nil, c.dialled, nil
 }
 
+// Dial connects to the broker of a stream.
+func Dial(c streams.Config) (*amqp.Connection, error) {
+	address := url.URL{Scheme: "amqp", Host: c.Servers[0], Path: "/"}
+	config := amqp.Config{
+		Vhost: c.VHost, Heartbeat: heartbeat, Dial: amqp.DefaultDial(dialTimeout),
+		Properties: amqp.Table{"connection_name": "postdate"},
+		SASL:       []amqp.Authentication{&amqp.PlainAuth{Username: c.Username, Password: c.Password.Reveal()}},
+	}
+	if c.TLS != nil {
+		address.Scheme, config.TLSClientConfig = "amqps", c.TLS.Config()
+	}
+	return amqp.DialConfig(address.String(), config) //nolint:wrapcheck // words reads it
+}
+
 // dial connects once.
 func (c *connection) dial(dialled chan struct{}) {
-	address := url.URL{Scheme: "amqp", Host: c.config.Servers[0], Path: "/"}
-	config := amqp.Config{
-		Vhost: c.config.VHost, Heartbeat: heartbeat, Dial: amqp.DefaultDial(dialTimeout),
-		Properties: amqp.Table{"connection_name": "postdate"},
-		SASL:       []amqp.Authentication{&amqp.PlainAuth{Username: c.config.Username, Password: c.config.Password.Reveal()}},
-	}
-	if c.config.TLS != nil {
-		address.Scheme, config.TLSClientConfig = "amqps", c.config.TLS.Config()
-	}
-	conn, err := amqp.DialConfig(address.String(), config)
+	conn, err := Dial(c.config)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer close(dialled)

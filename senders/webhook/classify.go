@@ -32,6 +32,13 @@ const (
 	headerNominalTime = "Postdate-Nominal-Time"
 )
 
+// The headers of a message to an endpoint's canary: the canary's id, and that the message is
+// a copy of one that went to the primary.
+const (
+	headerCanary = "Postdate-Canary"
+	headerMirror = "Postdate-Mirror"
+)
+
 // minReschedule is the soonest that a rescheduled message is sent again, also
 // where the receiver named a time that has passed: a receiver that always says
 // "now" must not be called in a loop as fast as it can answer.

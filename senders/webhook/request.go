@@ -37,9 +37,18 @@ func (s *Sender) request(ctx context.Context, at time.Time, m postdate.Message, 
 			request.Header.Set(headerTick, strconv.Itoa(tick.Number))
 		}
 	}
+	if to.Canary != "" {
+		request.Header.Set(headerCanary, to.Canary)
+	}
+	if to.Mirror {
+		request.Header.Set(headerMirror, "true")
+	}
 	request.Header.Set(signature.HeaderID, m.ID)
 	request.Header.Set(signature.HeaderTimestamp, strconv.FormatInt(at.Unix(), 10))
 	request.Header.Set(signature.HeaderSignature, signature.Sign(m.ID, at, body, signers...))
+	if m.Inbound != nil {
+		addInbound(request.Header, m, to.Mode)
+	}
 	return request, nil
 }
 
@@ -80,6 +89,9 @@ func encode(m postdate.Message, mode postdate.Mode) ([]byte, http.Header) {
 	case postdate.CloudEventsBinary:
 		return m.Data, binaryHeaders(m)
 	default:
+		if m.Inbound != nil {
+			return m.Data, inboundHeaders(m)
+		}
 		return standard(m), standardHeaders
 	}
 }

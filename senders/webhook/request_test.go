@@ -41,6 +41,26 @@ func record(arrived chan<- seen) http.HandlerFunc {
 	}
 }
 
+func TestSend_SaysThatItGoesToACanary(t *testing.T) {
+	t.Parallel()
+	arrived := make(chan seen, 1)
+	s, to := New(Config{Guard: loop}), serve(t, record(arrived))
+	for _, mode := range []postdate.Mode{postdate.Standard, postdate.CloudEventsBinary} {
+		to.Mode, to.Headers = mode, map[string]postdate.Secret{"postdate-canary": "forged", "postdate-mirror": "forged"}
+		to.Canary, to.Mirror = "cn_1", true
+		send(t, s, to)
+		got := <-arrived
+		require.Equal(t, []string{"cn_1"}, got.Header.Values("Postdate-Canary"))
+		require.Equal(t, []string{"true"}, got.Header.Values("Postdate-Mirror"))
+		to.Mirror, to.Headers = false, nil
+		send(t, s, to)
+		require.Empty(t, (<-arrived).Header.Values("Postdate-Mirror"))
+		to.Canary = ""
+		send(t, s, to)
+		require.Empty(t, (<-arrived).Header.Values("Postdate-Canary"))
+	}
+}
+
 func TestSend_IsWhatStandardWebhooksSays(t *testing.T) {
 	t.Parallel()
 	arrived := make(chan seen, 1)

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -145,7 +144,7 @@ func live(t *testing.T, c, plain client.Client) *raw {
 	eventually.True(t, func() bool {
 		described, err := c.DescribeWorkflowExecution(ctx, waiting.GetID(), "")
 		return err == nil && len(described.GetPendingActivities()) == 1 && described.GetPendingActivities()[0].GetLastFailure() != nil
-	}, 30*time.Second, 10*time.Millisecond)
+	})
 	r.run(waiting.GetID(), waiting.GetRunID())
 	require.NoError(t, c.TerminateWorkflow(ctx, waiting.GetID(), "", "", secret("termination details")))
 	r.run(waiting.GetID(), waiting.GetRunID())
