@@ -26,7 +26,7 @@ func TestFromKafkaToTheFutureAndBack(t *testing.T) {
 	const records = 1000
 	cluster, client := newKafka(t, "in", "out", "rejected")
 	p := newDevProcess(t, kafkaRoundTrip(cluster, `"tenant": "default", "share": true`))
-	p.subscribe("stream", "out")
+	p.subscribe("stream", "out", "*")
 	out := readTopic(t, cluster, "out", "ce_id")
 	due := time.Now().Add(2 * time.Second).UTC()
 	var all []*kgo.Record
@@ -59,7 +59,7 @@ func TestProcessesShareAGroup(t *testing.T) {
 	streams := kafkaRoundTrip(cluster, `"tenant": "default"`)
 	p := newDevProcess(t, streams)
 	seen := newDataCounter(t)
-	p.subscribe("url", seen.url)
+	p.subscribe("url", seen.url, "*")
 	next := 0
 	round := func() {
 		t.Helper()
@@ -93,7 +93,7 @@ func TestCommitsThatFailLoseNothing(t *testing.T) {
 	cluster, client := newKafka(t, "in", "out", "rejected")
 	p := newDevProcess(t, kafkaRoundTrip(cluster, `"tenant": "default"`))
 	seen := newDataCounter(t)
-	p.subscribe("url", seen.url)
+	p.subscribe("url", seen.url, "*")
 	faults := []kfake.Fault{
 		{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RebalanceInProgress, Count: 3},
 		{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.IllegalGeneration, Count: 2},
@@ -141,7 +141,7 @@ func TestABrokerThatIsAwayLosesNothing(t *testing.T) {
 	p := newDevProcess(t, "POSTDATE_STREAMS="+fmt.Sprintf(
 		`[{"name": "in", "url": %q, "stream": "IN", "consume": {"consumer": "postdate", "tenant": "default"}}]`, broker.ClientURL()))
 	seen := newDataCounter(t)
-	p.subscribe("url", seen.url)
+	p.subscribe("url", seen.url, "*")
 	for n := range records {
 		_, err := js.Publish(t.Context(), "in", fmt.Appendf(nil, `{"type": "order.paid", "data": {"n": %d}}`, n))
 		require.NoError(t, err)

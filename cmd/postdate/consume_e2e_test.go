@@ -107,7 +107,7 @@ func TestNothingOfKafkaIsLostOrTakenTwice(t *testing.T) {
 	cluster, client := newKafka(t, "in", "out", "rejected")
 	p := newDevProcess(t, kafkaRoundTrip(cluster, `"tenant": "default"`))
 	seen := newDataCounter(t)
-	p.subscribe("url", seen.url)
+	p.subscribe("url", seen.url, "*")
 	var all []*kgo.Record
 	for n := range records {
 		all = append(all, &kgo.Record{Topic: "in", Partition: int32(n % 3), Value: fmt.Appendf(nil, `{"type": "order.paid", "data": {"n": %d}}`, n)})
@@ -186,7 +186,7 @@ func TestAStreamStopsAtWhatItCannotTake(t *testing.T) {
 	t.Parallel()
 	cluster, client := newKafka(t, "in", "out", "rejected")
 	p := newDevProcess(t, kafkaRoundTrip(cluster, `"tenant": "default"`))
-	p.subscribe("stream", "out")
+	p.subscribe("stream", "out", "*")
 	out := readTopic(t, cluster, "out", "ce_type")
 	produce(t, client,
 		&kgo.Record{Topic: "in", Value: []byte(`{"type": "before"}`)}, &kgo.Record{Topic: "in", Value: []byte(`{}`)}, &kgo.Record{Topic: "in", Value: []byte(`{"type": "behind"}`)},

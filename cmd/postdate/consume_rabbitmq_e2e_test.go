@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -59,10 +58,8 @@ func TestFromRabbitMQAndBack(t *testing.T) { //nolint:paralleltest // it stops a
 		{"name": "out", "url": %[1]q, "routing_key": %[3]q, "tenants": ["*"]},
 		{"name": "rejected", "url": %[1]q, "routing_key": %[4]q, "tenants": []}]`, url, names[0], names[1], names[2]))
 	seen := newDataCounter(t)
-	status, answer := p.call(http.MethodPost, "/v1/endpoints", map[string]any{"url": seen.url, "event_types": []string{"order.*"}})
-	require.Equal(t, http.StatusCreated, status, answer)
-	status, answer = p.call(http.MethodPost, "/v1/endpoints", map[string]any{"stream": "out", "event_types": []string{"order.binary"}})
-	require.Equal(t, http.StatusCreated, status, answer)
+	p.subscribe("url", seen.url, "order.*")
+	p.subscribe("stream", "out", "order.binary")
 
 	publishTo(t, ch, names[0], amqp.Publishing{ContentType: "text/plain", Body: []byte("not JSON"), Headers: amqp.Table{"x-own": "kept"}})
 	for n := range messages {
@@ -128,8 +125,7 @@ func TestAMessageMayWaitLongerThanRabbitMQAllows(t *testing.T) { //nolint:parall
 		{"name": "rejected", "url": %[1]q, "routing_key": %[3]q, "tenants": []}]`
 	p := newDevProcess(t, fmt.Sprintf(streams, url, names[0], names[1], ""))
 	seen := newDataCounter(t)
-	status, answer := p.call(http.MethodPost, "/v1/endpoints", map[string]any{"url": seen.url, "event_types": []string{"order.*"}})
-	require.Equal(t, http.StatusCreated, status, answer)
+	p.subscribe("url", seen.url, "order.*")
 	publishTo(t, ch, names[0], amqp.Publishing{Body: []byte("not JSON")})
 	for n := range messages {
 		publishTo(t, ch, names[0], amqp.Publishing{MessageId: fmt.Sprint(n), Body: fmt.Appendf(nil, `{"type": "order.own", "data": {"n": %d}}`, n)})

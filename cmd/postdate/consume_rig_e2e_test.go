@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 
@@ -114,10 +115,14 @@ type dataCounter struct {
 	seen map[int]map[string]int
 }
 
-// subscribe has an endpoint get all events: the "url" or the "stream" of that name.
-func (p *program) subscribe(kind, name string) {
+// subscribe has an endpoint get the events of these types: the "url" or the "stream" of that
+// name. It tries again soon, as often as a broker is away: by default the third attempt comes
+// after minutes.
+func (p *program) subscribe(kind, name string, types ...string) {
 	p.t.Helper()
-	status, answer := p.call(http.MethodPost, "/v1/endpoints", map[string]any{kind: name, "event_types": []string{"*"}})
+	status, answer := p.call(http.MethodPost, "/v1/endpoints", map[string]any{
+		kind: name, "event_types": types, "retry": map[string]any{"schedule": slices.Repeat([]string{"2s"}, 60)},
+	})
 	require.Equal(p.t, http.StatusCreated, status, answer)
 }
 

@@ -68,7 +68,7 @@ func TestNothingIsLostWhenABrokerIsKilled(t *testing.T) {
 					{"name": "out", "url": "nats://%[1]s", "stream": "OUT", "subject": "out", "tenants": ["*"]}]`, broker.address())
 			}
 			p := newDevProcess(t, "POSTDATE_STREAMS="+streams)
-			p.subscribe("stream", "out")
+			p.subscribe("stream", "out", "*")
 			for round := range kills + 1 {
 				for n := range records / (kills + 1) {
 					write(round*records/(kills+1) + n)
