@@ -10,8 +10,11 @@ import (
 )
 
 // leadOf is how long before their first tick n recurring schedules have been created: a minute,
-// and the time to start what is started ahead of a tick.
-func leadOf(n int) time.Duration { return time.Minute + time.Duration(n)*20*time.Millisecond }
+// and the time to start what is started ahead of a tick, at the rate that many have a quarter
+// of an hour for.
+func leadOf(n int) time.Duration {
+	return min(time.Minute+time.Duration(n)*90*time.Millisecond, 16*time.Minute)
+}
 
 // recurrences is recurring schedules that all have the same ticks. With kill, the process
 // is killed and started again when the first of them is half sent.
