@@ -257,7 +257,7 @@ func (a *Activities) logAttempt(ctx context.Context, s protocol.DeliveryTask, ta
 	}
 	if err != nil {
 		level = slog.LevelError
-		if protocol.IsNoPermit(err) {
+		if _, _, refused := protocol.DecodeRefusal(err); refused {
 			level = slog.LevelDebug
 		}
 		attrs = append(attrs, slog.String("error", err.Error()))

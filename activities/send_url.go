@@ -18,7 +18,7 @@ func (a *Activities) sendToURL(ctx context.Context, s protocol.DeliveryTask, tar
 	refused, ok := errors.AsType[*throttle.NoPermitError](err)
 	switch {
 	case ok:
-		return postdate.Attempt{}, protocol.EncodeNoPermit(refused.Reason, refused.RetryAfter)
+		return postdate.Attempt{}, protocol.EncodeRefusal(refused.Reason, refused.RetryAfter)
 	case err != nil:
 		return postdate.Attempt{}, fmt.Errorf("acquire a permit for %s: %w", s.ID(), err)
 	case s.Expired(a.Now()): // while it waited for the permit

@@ -33,7 +33,7 @@ func TestSend_ToABareURLWithoutAPermitIsNoAttemptAndIsRetriedWhenThatHelps(t *te
 		err := f.run(name, in, nil)
 		app, ok := errors.AsType[*temporal.ApplicationError](err)
 		require.True(t, ok)
-		require.Equal(t, protocol.FailureNoPermit, app.Type())
+		require.Equal(t, protocol.FailureRefused, app.Type())
 		require.Equal(t, 42*time.Second, app.NextRetryDelay())
 		require.Equal(t, "3 attempts are under way", app.Message())
 		require.Empty(t, f.log.String(), "it is no error, and there may be thousands")

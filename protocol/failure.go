@@ -19,7 +19,7 @@ const (
 	FailureCancelled = "Cancelled"
 	FailureWaiting   = "Waiting"
 	FailureRetrying  = "Retrying"
-	FailureNoPermit  = "NoPermit"
+	FailureRefused   = "Refused"
 	FailureInternal  = "Internal"
 )
 
@@ -59,17 +59,21 @@ func EncodeRetry(last postdate.Attempt, wait time.Duration) error {
 		})
 }
 
-// EncodeNoPermit returns the error that makes Temporal run Retry again after wait, since no
-// permit for an attempt came.
-func EncodeNoPermit(reason string, wait time.Duration) error {
-	return temporal.NewApplicationErrorWithOptions(reason, FailureNoPermit,
+// EncodeRefusal is the error of an attempt that was not made, since no permit came: one is to
+// be asked for again after wait. Where Retry returns it, Temporal runs that again then.
+func EncodeRefusal(reason string, wait time.Duration) error {
+	return temporal.NewApplicationErrorWithOptions(reason, FailureRefused,
 		temporal.ApplicationErrorOptions{NextRetryDelay: wait, Category: temporal.ApplicationErrorCategoryBenign})
 }
 
-// IsNoPermit reports whether err is one of [EncodeNoPermit].
-func IsNoPermit(err error) bool {
+// DecodeRefusal is its inverse. Refusals that were recorded as "NoPermit" are none: those
+// histories go on with Retry, which asks again.
+func DecodeRefusal(err error) (reason string, wait time.Duration, ok bool) {
 	app, ok := errors.AsType[*temporal.ApplicationError](err)
-	return ok && app.Type() == FailureNoPermit
+	if !ok || app.Type() != FailureRefused {
+		return "", 0, false
+	}
+	return app.Message(), app.NextRetryDelay(), true
 }
 
 // EncodeInternal is the error that has Temporal run Retry again after wait, since no

@@ -98,6 +98,11 @@ func (d *delivery) try(ctx workflow.Context) {
 	attempt, err := d.send(ctx)
 	d.Shipment.Dequeued, d.burst = false, nil // that was for this attempt
 	d.canary = attempt.Canary
+	if reason, wait, refused := protocol.DecodeRefusal(err); refused {
+		// No permit came, and there is no line to wait in.
+		d.askLater(ctx, reason, wait)
+		return
+	}
 	if err != nil {
 		// No attempt was made, because of a failure of our own: Temporal retries it.
 		d.state = postdate.Retrying

@@ -75,13 +75,18 @@ type fakeDeliveries struct {
 	published []postdate.Event
 	fault     error // of the next publications
 
-	busy   bool // no permit comes for what was not dequeued
-	queued []protocol.EnqueueRequest
+	busy     bool // no permit comes for what was not dequeued
+	refusals int  // of the next requests for permits, which are to come again
+	queued   []protocol.EnqueueRequest
 }
 
 func (e *fakeDeliveries) Acquire(_ context.Context, _ string, _ postdate.Endpoint, c throttle.PermitRequest) (throttle.Permit, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.refusals > 0 {
+		e.refusals--
+		return nil, &throttle.NoPermitError{RetryAfter: 40 * time.Second, Reason: "100 attempts are under way"}
+	}
 	if e.busy && !c.Dequeued {
 		return nil, throttle.ErrNoPermit
 	}

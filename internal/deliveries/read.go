@@ -98,7 +98,7 @@ func (s *Store) readProgress(ctx context.Context, r *record) error {
 	}
 	if r.retry == nil {
 		switch stateAttribute(r.info) {
-		case postdate.Parked, postdate.Waiting, postdate.Sending:
+		case postdate.Parked, postdate.Waiting, postdate.Sending, postdate.Retrying:
 			return s.readHistory(ctx, r)
 		default:
 			return nil
@@ -112,7 +112,8 @@ func (s *Store) readProgress(ctx context.Context, r *record) error {
 }
 
 // readHistory reads the attempts before the activity that retries: it has recorded none
-// of its own yet, or has ended because the delivery was parked.
+// of its own yet, or has ended because the delivery was parked. Where it waits for a permit, the
+// timer says why and until when.
 func (s *Store) readHistory(ctx context.Context, r *record) error {
 	run := r.info.GetExecution()
 	events := s.temporal.GetWorkflowHistory(ctx, run.GetWorkflowId(), run.GetRunId(),
@@ -124,6 +125,15 @@ func (s *Store) readHistory(ctx context.Context, r *record) error {
 		}
 		if failed := event.GetActivityTaskFailedEventAttributes(); failed != nil {
 			_, _, r.attempts = protocol.DecodeEnd(s.executions.Error(failed.GetFailure()), r.attempts)
+			continue
+		}
+		if timer := event.GetTimerStartedEventAttributes(); timer != nil {
+			r.refusal, r.refusedUntil = "", event.GetEventTime().AsTime().Add(timer.GetStartToFireTimeout().AsDuration())
+			if summary := event.GetUserMetadata().GetSummary(); summary != nil {
+				if err := s.executions.Decode(&commonpb.Payloads{Payloads: []*commonpb.Payload{summary}}, &r.refusal); err != nil {
+					return err
+				}
+			}
 			continue
 		}
 		scheduled := event.GetActivityTaskScheduledEventAttributes()

@@ -46,6 +46,9 @@ type record struct {
 	task *workflowpb.PendingWorkflowTaskInfo
 	// retry is the activity that makes the attempts after the first, while it is pending.
 	retry *workflowpb.PendingActivityInfo
+	// refusal is why it got no permit last, and refusedUntil when it asks again.
+	refusal      string
+	refusedUntil time.Time
 	// sending: a single attempt is under way as an activity, or about to be.
 	sending bool
 	// failure is why the last attempt failed, or how the delivery ended.
@@ -69,7 +72,9 @@ func (r *record) delivery(now time.Time) postdate.Delivery {
 			d.NextAttemptAt = d.Queue.EstimatedAt
 		}
 	case postdate.Retrying:
-		d.NextAttemptAt = asTime(r.retry.GetNextAttemptScheduleTime())
+		if d.NextAttemptAt = asTime(r.retry.GetNextAttemptScheduleTime()); r.isRefused(now) {
+			d.NextAttemptAt = r.refusedUntil
+		}
 	case postdate.Sending:
 		if r.retry == nil && !r.sending && !r.isAwake() && !r.grouped && r.line == nil && !r.input.Fired && stateAttribute(r.info) != postdate.Sending {
 			protocol.SetUnstarted(&d, 0, now)
@@ -130,7 +135,7 @@ func (r *record) state(now time.Time) postdate.State {
 		return postdate.Sending
 	case r.grouped || state == postdate.Parked || state == postdate.Waiting && !r.isAwake():
 		return state
-	case r.waitsForRetry():
+	case r.waitsForRetry() || state == postdate.Retrying && r.isRefused(now):
 		return postdate.Retrying
 	case r.retry != nil || state == postdate.Retrying || state == postdate.Waiting || r.isAwake():
 		return postdate.Sending
@@ -176,6 +181,11 @@ func (r *record) isAwake() bool {
 	return r.task.GetState() == enumspb.PENDING_WORKFLOW_TASK_STATE_STARTED
 }
 
+// isRefused reports whether it waits until it asks for a permit again.
+func (r *record) isRefused(now time.Time) bool {
+	return r.refusal != "" && r.retry == nil && r.refusedUntil.After(now)
+}
+
 // waitsForRetry reports whether it is between two attempts.
 func (r *record) waitsForRetry() bool {
 	return r.retry.GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED ||
@@ -196,6 +206,9 @@ func (r *record) reason(now time.Time) string {
 	case postdate.Retrying:
 		if r.line != nil {
 			return r.lastFailure() // the rest shows once it has an execution of its own, in a moment
+		}
+		if r.isRefused(now) {
+			return fmt.Sprintf("%s; attempt %d follows at %s", r.refusal, number, r.refusedUntil.Format(time.RFC3339))
 		}
 		return fmt.Sprintf("%s; attempt %d %s", r.lastFailure(), number, r.whenRetried())
 	case postdate.Parked:

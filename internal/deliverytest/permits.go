@@ -1,8 +1,10 @@
 package deliverytest
 
 import (
+	"cmp"
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/postdate/postdate"
 	"github.com/postdate/postdate/internal/throttle"
@@ -16,7 +18,8 @@ type Permits struct {
 	Open atomic.Bool
 }
 
-// Limit gives permits for an endpoint only as the test says.
+// Limit gives permits for an endpoint, or a bare url, only as the test says. What goes to a
+// url and gets none is to ask again in an hour.
 func (t *Tenant) Limit(endpoint string) *Permits {
 	given := &Permits{Dequeued: make(chan struct{}, 100)}
 	outside.mu.Lock()
@@ -29,11 +32,13 @@ func (t *Tenant) Limit(endpoint string) *Permits {
 // Acquire acquires a permit for an attempt.
 func (f *fakes) Acquire(ctx context.Context, _ string, e postdate.Endpoint, request throttle.PermitRequest) (throttle.Permit, error) {
 	f.mu.Lock()
-	given := f.permits[e.ID]
+	given := f.permits[cmp.Or(e.ID, e.URL)]
 	f.mu.Unlock()
 	switch {
 	case given == nil || !request.Dequeued && given.Open.Load():
 		return throttle.Unlimited, nil
+	case e.ID == "":
+		return nil, &throttle.NoPermitError{RetryAfter: time.Hour, Reason: "100 attempts are under way at this receiver already"}
 	case !request.Dequeued:
 		return nil, throttle.ErrNoPermit
 	}

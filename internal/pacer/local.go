@@ -94,5 +94,5 @@ func (l *limiter) noPermit(now time.Time) error {
 		l.schedule.block(until)
 		reason = "too many attempts at this receiver got no answer: none is made before " + until.UTC().Format(time.RFC3339)
 	}
-	return l.schedule.refuse(now, max(l.avgDuration, l.stalled(now)), max(1, l.throttle.Limit(l.pace).InFlight), reason)
+	return l.schedule.refuse(now, l.avgDuration, l.stalled(now), max(1, l.throttle.Limit(l.pace).InFlight), reason)
 }

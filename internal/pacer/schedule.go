@@ -21,12 +21,13 @@ const (
 type schedule struct{ next time.Time }
 
 // refuse returns the error for one more request, where inFlight attempts end within each
-// duration.
-func (s *schedule) refuse(now time.Time, duration time.Duration, inFlight int, reason string) error {
-	if duration == 0 { // not known, though so many have begun that another is refused
+// duration, and none has ended for as long as stalled: then none is expected to for as long
+// again.
+func (s *schedule) refuse(now time.Time, duration, stalled time.Duration, inFlight int, reason string) error {
+	if duration = max(duration, stalled); duration == 0 { // not known, though so many have begun that another is refused
 		duration = postdate.DefaultTimeout
 	}
-	s.next = later(s.next, now).Add(duration / time.Duration(inFlight))
+	s.next = later(s.next, now.Add(stalled)).Add(duration / time.Duration(inFlight))
 	if latest := now.Add(maxRetry); s.next.After(latest) {
 		// More are refused than can be spread: they come at random.
 		s.next = latest

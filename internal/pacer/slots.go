@@ -32,8 +32,10 @@ type tenantSlots struct {
 	waiters list.List // of *slotWaiter, first come first served
 	turn    *list.Element
 	// held is about how long an attempt holds its slot.
-	held     time.Duration
-	schedule schedule
+	held time.Duration
+	// progressAt is when it gave a slot back last, or took the first of those that it holds.
+	progressAt time.Time
+	schedule   schedule
 }
 
 type slotWaiter struct {
@@ -145,10 +147,15 @@ func (*slots) fits(used, free, n int) bool {
 	return n <= free && used+n <= slotShare*(free-n+1)
 }
 
-func (s *slots) take(t *tenantSlots, n int) { t.used, s.free = t.used+n, s.free-n }
+func (s *slots) take(t *tenantSlots, n int) {
+	if t.used == 0 {
+		t.progressAt = s.now()
+	}
+	t.used, s.free = t.used+n, s.free-n
+}
 
 func (s *slots) put(t *tenantSlots, n int) {
-	t.used, s.free = t.used-n, s.free+n
+	t.used, s.free, t.progressAt = t.used-n, s.free+n, s.now()
 	s.serve()
 	s.leave(t)
 }
@@ -191,6 +198,10 @@ func (s *slots) leave(t *tenantSlots) {
 // refuse returns when to ask again.
 func (s *slots) refuse(t *tenantSlots) error {
 	defer s.leave(t)
-	return t.schedule.refuse(s.now(), t.held, max(1, t.used),
+	now, stalled := s.now(), time.Duration(0)
+	if t.used > 0 {
+		stalled = now.Sub(t.progressAt)
+	}
+	return t.schedule.refuse(now, t.held, stalled, max(1, t.used),
 		"this process has as many attempts under way for the tenant as it may")
 }

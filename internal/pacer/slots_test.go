@@ -143,7 +143,7 @@ func TestSchedule_SpreadsWhatIsRefused(t *testing.T) {
 	perSecond := map[int]int{}
 	for range 4000 {
 		var refused *throttle.NoPermitError
-		require.ErrorAs(t, s.refuse(now, time.Second, 100, ""), &refused)
+		require.ErrorAs(t, s.refuse(now, time.Second, 0, 100, ""), &refused)
 		require.GreaterOrEqual(t, refused.RetryAfter, minRetry)
 		require.LessOrEqual(t, refused.RetryAfter, maxRetry)
 		perSecond[int(refused.RetryAfter/time.Second)]++
@@ -155,7 +155,7 @@ func TestSchedule_SpreadsWhatIsRefused(t *testing.T) {
 
 	var slow schedule
 	for range 4000 {
-		require.Error(t, slow.refuse(now, time.Minute, 1, ""))
+		require.Error(t, slow.refuse(now, time.Minute, 0, 1, ""))
 	}
 	require.Equal(t, maxRetry, slow.next.Sub(now), "what is refused does not add up for ever")
 }
