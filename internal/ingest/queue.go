@@ -57,14 +57,18 @@ func newQueueBuilder() *queueBuilder {
 type openLine struct {
 	capacity protocol.LineCapacity
 	in       protocol.LineInput
+	openedAt time.Time
 	full     chan struct{} // closed when it is to start now
-	started  chan struct{} // closed when it has started, or err says why not
-	err      error
+	started  chan struct{} // closed when it has started at startedAt, or err says why not
+
+	startedAt time.Time
+	err       error
 }
 
 // Enqueue enqueues deliveries for their endpoints, in their order, and returns the id of
 // the line of each. Deliveries that come at about the same time share a line.
 func (i *Ingester) Enqueue(ctx context.Context, requests []protocol.EnqueueRequest) ([]string, error) {
+	came := i.now()
 	ids := make([]string, len(requests))
 	lines := make([]*openLine, len(requests))
 	for n, request := range requests {
@@ -84,7 +88,7 @@ func (i *Ingester) Enqueue(ctx context.Context, requests []protocol.EnqueueReque
 		if err := i.chooseQueue(ctx, &request); err != nil {
 			return nil, err
 		}
-		line, first := i.queues.add(request, i.now())
+		line, first := i.queues.add(request, came)
 		if first {
 			go i.flushLine(context.WithoutCancel(ctx), line) // it serves other callers too
 		}
@@ -94,7 +98,7 @@ func (i *Ingester) Enqueue(ctx context.Context, requests []protocol.EnqueueReque
 		if line == nil {
 			continue
 		}
-		id, err := line.await(ctx)
+		id, err := line.await(ctx, came)
 		if err != nil {
 			return nil, err
 		}
@@ -117,14 +121,23 @@ func (i *Ingester) chooseQueue(ctx context.Context, request *protocol.EnqueueReq
 	return nil
 }
 
-// await waits until the line is durably started.
-func (l *openLine) await(ctx context.Context) (id string, err error) {
+// await waits until the line is durably started, and then as long as who came at that time did
+// after it was opened: as they came, one after another. An execution ends with each that returns,
+// and a hundred that end at one moment keep whoever comes then waiting.
+func (l *openLine) await(ctx context.Context, came time.Time) (id string, err error) {
 	select {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	case <-l.started:
-		return l.in.ID, l.err
 	}
+	if l.err != nil {
+		return "", l.err
+	}
+	select {
+	case <-ctx.Done(): // it is in line all the same
+	case <-time.After(time.Until(l.startedAt.Add(came.Sub(l.openedAt)))):
+	}
+	return l.in.ID, nil
 }
 
 // isRunning reports whether the line in which a delivery has waited still runs.
@@ -155,7 +168,7 @@ func (b *queueBuilder) add(request protocol.EnqueueRequest, now time.Time) (line
 			in: protocol.LineInput{
 				Tenant: request.Tenant, Endpoint: request.Endpoint, Canary: request.Canary, ID: hex.EncodeToString(created[:]), Since: request.Entry.At,
 			},
-			full: make(chan struct{}), started: make(chan struct{}),
+			openedAt: now, full: make(chan struct{}), started: make(chan struct{}),
 		}
 		line.capacity.Add(request.Endpoint, request.Entry)
 		b.open[ref] = line
@@ -213,6 +226,7 @@ func (i *Ingester) flushLine(ctx context.Context, line *openLine) {
 	endpoint, _ := tenant.Endpoint(line.in.Endpoint)
 	line.in.Coalesce, line.in.Pull = endpoint.Coalesce, endpoint.Pull
 	_, err = i.executions.Start(ctx, protocol.LineOptions(line.in), protocol.LineWorkflow, line.in)
+	line.startedAt = i.now()
 	if err != nil && !errors.Is(err, executions.ErrExists) {
 		line.err = fmt.Errorf("start a line for endpoint %s: %w", line.in.Endpoint, err)
 	}
