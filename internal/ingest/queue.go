@@ -23,6 +23,8 @@ const (
 	// lineInterval is how long a line takes entries before it starts. They wait for
 	// permits anyway.
 	lineInterval = 500 * time.Millisecond
+	// leaveInterval is how often some of those that joined a line before it started leave.
+	leaveInterval = 100 * time.Millisecond
 	// pulledLineInterval is the same for an endpoint that is pulled from, where a consumer
 	// may wait for them already.
 	pulledLineInterval = 50 * time.Millisecond
@@ -121,9 +123,9 @@ func (i *Ingester) chooseQueue(ctx context.Context, request *protocol.EnqueueReq
 	return nil
 }
 
-// await waits until the line is durably started, and then as long as who came at that time did
-// after it was opened: as they came, one after another. An execution ends with each that returns,
-// and a hundred that end at one moment keep whoever comes then waiting.
+// await waits until the line is durably started, and then about as long as who came at that time
+// did after it was opened. An execution ends with each that returns: a hundred that end at one
+// moment keep whoever comes then waiting, and some cost less at once than each alone.
 func (l *openLine) await(ctx context.Context, came time.Time) (id string, err error) {
 	select {
 	case <-ctx.Done():
@@ -135,7 +137,7 @@ func (l *openLine) await(ctx context.Context, came time.Time) (id string, err er
 	}
 	select {
 	case <-ctx.Done(): // it is in line all the same
-	case <-time.After(time.Until(l.startedAt.Add(came.Sub(l.openedAt)))):
+	case <-time.After(time.Until(l.startedAt.Add(came.Sub(l.openedAt).Truncate(leaveInterval)))):
 	}
 	return l.in.ID, nil
 }
