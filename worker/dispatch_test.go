@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
@@ -22,8 +23,8 @@ import (
 type subscribers func(url string) postdate.Attempt
 
 // dispatch starts a Dispatch as a publication does: of one event to n endpoints
-// that answer so.
-func dispatch(t *testing.T, n int, answer subscribers) client.WorkflowRun {
+// that answer so, changed by change.
+func dispatch(t *testing.T, n int, answer subscribers, change ...func(*protocol.Publication)) client.WorkflowRun {
 	t.Helper()
 	id := unique(t)
 	var list []postdate.Endpoint
@@ -35,6 +36,9 @@ func dispatch(t *testing.T, n int, answer subscribers) client.WorkflowRun {
 		endpoint := fmt.Sprintf("ep_%d", i)
 		list = append(list, postdate.Endpoint{ID: endpoint, URL: endpoint, State: postdate.Enabled})
 		publication.Endpoints = append(publication.Endpoints, endpoint)
+	}
+	for _, each := range change {
+		each(&publication)
 	}
 	endpoints.Store(t.Name(), list)
 	receivers.Store(id, answer)
@@ -94,6 +98,24 @@ func TestDispatchHandedOver(t *testing.T) {
 		require.NoError(t, err, "it has an execution of its own once it left the group")
 	}
 	recordRun(t, run, "dispatch/handed-over")
+}
+
+// What a source says of retries and timeouts goes on with what leaves the group.
+func TestDispatchHandedOverWithARetryOfItsOwn(t *testing.T) {
+	t.Parallel()
+	retry, timeout := postdate.Retry{Schedule: []postdate.Duration{postdate.Duration(7 * time.Hour)}}, postdate.Duration(3*time.Second)
+	run := dispatch(t, 1, func(string) postdate.Attempt { return postdate.Attempt{Outcome: postdate.Failed, Status: 503} },
+		func(p *protocol.Publication) { p.OwnRetry, p.OwnTimeout = &retry, timeout })
+	group, _ := requireGroup(t, run)
+	events := engineClient.GetWorkflowHistory(t.Context(), protocol.DeliveryID(t.Name(), postdate.DeliveryID(group.Events[0].ID, "ep_0")), "", false,
+		enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	started, err := events.Next()
+	require.NoError(t, err)
+	var in protocol.DeliverInput
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(started.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in))
+	require.Equal(t, retry.Schedule, in.Retry.Schedule)
+	require.Equal(t, timeout, in.Shipment.Timeout)
+	recordRun(t, run, "dispatch/handed-over-with-a-retry-of-its-own")
 }
 
 func TestDispatchHandedOverWhole(t *testing.T) {
