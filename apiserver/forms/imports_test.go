@@ -171,10 +171,13 @@ func TestImport_EndsWhereItCannotBeUnpacked(t *testing.T) {
 func TestImport_UnpacksNoBomb(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)
-	for name, bomb := range map[string]string{
-		"a line without end": strings.Repeat("x", 150<<20), "blank lines": strings.Repeat("\n", 70<<20),
-	} {
-		lines, _ := d.imported("", packed(t, line+"\n"+bomb), "Content-Encoding", "gzip")
+	for name, bomb := range map[string]struct {
+		of        string
+		mebibytes int
+	}{"a line without end": {"x", 150}, "blank lines": {"\n", 70}} {
+		// Gzip may consist of members, each packed by itself.
+		body := packed(t, line+"\n") + strings.Repeat(packed(t, strings.Repeat(bomb.of, 1<<20)), bomb.mebibytes)
+		lines, _ := d.imported("", body, "Content-Encoding", "gzip")
 		require.Len(t, lines, 2, name)
 		require.Equal(t, http.StatusRequestEntityTooLarge, lines[1].Status, name)
 	}
