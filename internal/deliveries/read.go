@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	failurepb "go.temporal.io/api/failure/v1"
+	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/sdk/temporal"
@@ -120,25 +122,32 @@ func (s *Store) readHistory(ctx context.Context, r *record) error {
 		false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		event, err := events.Next()
+		if err == nil {
+			err = s.readEvent(r, event)
+		}
 		if err != nil {
 			return err
 		}
-		if failed := event.GetActivityTaskFailedEventAttributes(); failed != nil {
-			_, _, r.attempts = protocol.DecodeEnd(s.executions.Error(failed.GetFailure()), r.attempts)
-			continue
+	}
+	return nil
+}
+
+// readEvent reads what an event says of attempts and of a wait for a permit.
+func (s *Store) readEvent(r *record, event *historypb.HistoryEvent) error {
+	failed, timer := event.GetActivityTaskFailedEventAttributes(), event.GetTimerStartedEventAttributes()
+	scheduled := event.GetActivityTaskScheduledEventAttributes()
+	switch {
+	case failed != nil:
+		_, _, r.attempts = protocol.DecodeEnd(s.executions.Error(failed.GetFailure()), r.attempts)
+	case timer != nil:
+		r.refusal, r.refusedUntil = "", event.GetEventTime().AsTime().Add(timer.GetStartToFireTimeout().AsDuration())
+		if summary := event.GetUserMetadata().GetSummary(); summary != nil {
+			return s.executions.Decode(&commonpb.Payloads{Payloads: []*commonpb.Payload{summary}}, &r.refusal)
 		}
-		if timer := event.GetTimerStartedEventAttributes(); timer != nil {
-			r.refusal, r.refusedUntil = "", event.GetEventTime().AsTime().Add(timer.GetStartToFireTimeout().AsDuration())
-			if summary := event.GetUserMetadata().GetSummary(); summary != nil {
-				if err := s.executions.Decode(&commonpb.Payloads{Payloads: []*commonpb.Payload{summary}}, &r.refusal); err != nil {
-					return err
-				}
-			}
-			continue
-		}
-		scheduled := event.GetActivityTaskScheduledEventAttributes()
+	case scheduled != nil:
+		r.refusedUntil = time.Time{} // the timers before it were for something else, such as a park
 		if scheduled.GetActivityType().GetName() != protocol.RetryActivity {
-			continue
+			return nil
 		}
 		var retry protocol.RetryInput
 		if err := s.executions.Decode(scheduled.GetInput(), &retry); err != nil {

@@ -183,7 +183,7 @@ func (r *record) isAwake() bool {
 
 // isRefused reports whether it waits until it asks for a permit again.
 func (r *record) isRefused(now time.Time) bool {
-	return r.refusal != "" && r.retry == nil && r.refusedUntil.After(now)
+	return r.retry == nil && r.refusedUntil.After(now)
 }
 
 // waitsForRetry reports whether it is between two attempts.
