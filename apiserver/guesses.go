@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"net"
 	"sync"
 	"time"
@@ -34,6 +35,14 @@ type guesses struct {
 
 func newGuesses() *guesses {
 	return &guesses{sources: make(map[string]*rate.Limiter), good: make(map[[32]byte]time.Time)}
+}
+
+// delayRefusal waits until the answer to a request that began then has taken refusalTime.
+func delayRefusal(ctx context.Context, began time.Time) {
+	select {
+	case <-time.After(refusalTime - time.Since(began)):
+	case <-ctx.Done():
+	}
 }
 
 // allow reports whether a key from a source is to be looked at.

@@ -33,8 +33,13 @@ func isKey(text string) (tenant string, ok bool) {
 	if parts == nil {
 		return "", false
 	}
+	return parts[1], hasChecksum(text)
+}
+
+// hasChecksum reports whether a text ends by the checksum of what is before it.
+func hasChecksum(text string) bool {
 	begin := text[:len(text)-checksumSize]
-	return parts[1], text[len(begin):] == checksumOf(begin)
+	return text[len(begin):] == checksumOf(begin)
 }
 
 const checksumSize = 7
@@ -44,8 +49,12 @@ const checksumSize = 7
 const shownRandom = 6
 
 // newKey makes the text of a key, and its beginning.
-func newKey(tenant string) (text, prefix string) {
-	begin, random := "pdk_"+tenant+"_", rand.Text()
+func newKey(tenant string) (text, prefix string) { return newCredential("pdk_" + tenant + "_") }
+
+// newCredential makes a random text that begins so and ends by its checksum, and what lists
+// show of it.
+func newCredential(begin string) (text, prefix string) {
+	random := rand.Text()
 	return begin + random + checksumOf(begin+random), begin + random[:shownRandom]
 }
 
@@ -66,10 +75,7 @@ func (s *server) keyOwner(ctx context.Context, source, key string) (caller, erro
 		s.guesses.right(hashed, s.Now())
 	case errors.Is(err, errUnknownKey):
 		s.guesses.wrong(source, s.Now())
-		select {
-		case <-time.After(refusalTime - time.Since(began)):
-		case <-ctx.Done():
-		}
+		delayRefusal(ctx, began)
 	}
 	return owner, err
 }

@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/subtle"
 	"errors"
 	"regexp"
@@ -18,9 +17,8 @@ var tokenPattern = regexp.MustCompile(`^pdi_([A-Za-z0-9_-]{1,64})_[A-Z2-7]{33}$`
 
 // newSourceToken makes the text of a token, and what is kept of it.
 func newSourceToken(tenant string) (text string, token postdate.SourceToken) {
-	begin, random := "pdi_"+tenant+"_", rand.Text()
-	text = begin + random + checksumOf(begin+random)
-	return text, postdate.SourceToken{Prefix: begin + random[:shownRandom], Hash: hashOf(text)}
+	text, prefix := newCredential("pdi_" + tenant + "_")
+	return text, postdate.SourceToken{Prefix: prefix, Hash: hashOf(text)}
 }
 
 // errUnknownSource is the same whatever is wrong with a token.
@@ -32,17 +30,14 @@ func (s *server) sourceOfToken(ctx context.Context, from, text string) (tenant s
 	began := time.Now()
 	tenant, source, err = s.findSource(ctx, from, text)
 	if errors.Is(err, errUnknownSource) {
-		select {
-		case <-time.After(refusalTime - time.Since(began)):
-		case <-ctx.Done():
-		}
+		delayRefusal(ctx, began)
 	}
 	return tenant, source, err
 }
 
 func (s *server) findSource(ctx context.Context, from, text string) (string, postdate.Source, error) {
 	parts := tokenPattern.FindStringSubmatch(text)
-	if parts == nil || text[len(text)-checksumSize:] != checksumOf(text[:len(text)-checksumSize]) {
+	if parts == nil || !hasChecksum(text) {
 		return "", postdate.Source{}, errUnknownSource
 	}
 	name, hashed, now := parts[1], hash(text), s.Now()
