@@ -49,6 +49,16 @@ func dispatch(t *testing.T, n int, answer subscribers, change ...func(*protocol.
 	return run
 }
 
+// deliverInput is what the execution of a delivery was started with.
+func deliverInput(t *testing.T, id string) (in protocol.DeliverInput) {
+	t.Helper()
+	history := engineClient.GetWorkflowHistory(t.Context(), protocol.DeliveryID(t.Name(), id), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	started, err := history.Next()
+	require.NoError(t, err, "it has an execution of its own")
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(started.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in))
+	return in
+}
+
 // requireGroup is the memo of a Dispatch that has ended, and what it delivered.
 func requireGroup(t *testing.T, run client.WorkflowRun) (protocol.Group, []protocol.GroupDelivery) {
 	t.Helper()
@@ -107,12 +117,7 @@ func TestDispatchHandedOverWithARetryOfItsOwn(t *testing.T) {
 	run := dispatch(t, 1, func(string) postdate.Attempt { return postdate.Attempt{Outcome: postdate.Failed, Status: 503} },
 		func(p *protocol.Publication) { p.OwnRetry, p.OwnTimeout = &retry, timeout })
 	group, _ := requireGroup(t, run)
-	events := engineClient.GetWorkflowHistory(t.Context(), protocol.DeliveryID(t.Name(), postdate.DeliveryID(group.Events[0].ID, "ep_0")), "", false,
-		enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-	started, err := events.Next()
-	require.NoError(t, err)
-	var in protocol.DeliverInput
-	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(started.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in))
+	in := deliverInput(t, postdate.DeliveryID(group.Events[0].ID, "ep_0"))
 	require.Equal(t, retry.Schedule, in.Retry.Schedule)
 	require.Equal(t, timeout, in.Shipment.Timeout)
 	recordRun(t, run, "dispatch/handed-over-with-a-retry-of-its-own")

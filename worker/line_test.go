@@ -89,13 +89,7 @@ func TestLinePartlyHandedOver(t *testing.T) {
 	for _, event := range group.Events {
 		require.NotEqual(t, ids[1], postdate.DeliveryID(event.ID, "ep_1"))
 	}
-	var handed protocol.DeliverInput
-	history := engineClient.GetWorkflowHistory(t.Context(), protocol.DeliveryID(t.Name(), ids[1]), "", false,
-		enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-	started, err := history.Next()
-	require.NoError(t, err, "it has an execution of its own")
-	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(
-		started.GetWorkflowExecutionStartedEventAttributes().GetInput(), &handed))
+	handed := deliverInput(t, ids[1])
 	require.True(t, handed.Handed)
 	require.Equal(t, 503, handed.Attempts.Last().Status)
 	recordRun(t, line, "line/partly-handed-over")

@@ -181,23 +181,15 @@ func (d *delivery) park(ctx workflow.Context) {
 	if d.rechecked {
 		wait = laterRecheck
 	}
-	if !d.ExpiresAt.IsZero() {
-		wait = min(wait, max(0, d.ExpiresAt.Sub(since)))
-	}
-	released, _ := workflow.AwaitWithTimeout(ctx, wait, func() bool { return d.woken || d.isPending() })
+	released, _ := workflow.AwaitWithTimeout(ctx, d.untilExpiry(ctx, wait), func() bool { return d.woken || d.isPending() })
 	d.released = released
 	d.rechecked, d.woken = !d.woken, false
 	d.plan.Since = d.plan.Since.Add(workflow.Now(ctx).Sub(since))
 
 	d.state = postdate.Sending
 	d.applyPending()
-	switch {
-	case d.state != postdate.Sending:
-	case d.plan.Expired(workflow.Now(ctx)):
-		d.finish(postdate.Expired, "expired at "+d.ExpiresAt.Format(time.RFC3339)+", while its endpoint was not enabled")
-	case workflow.GetInfo(ctx).GetContinueAsNewSuggested():
-		d.Plan = &d.plan
-		d.continueAsNew() // it was parked for weeks: a history must not grow for ever
+	if d.state == postdate.Sending {
+		d.endWait(ctx, "its endpoint was not enabled")
 	}
 }
 
@@ -216,11 +208,7 @@ func (d *delivery) queue(ctx workflow.Context) {
 		d.line, d.dequeued = lines[0], false
 		_ = workflow.UpsertMemo(ctx, map[string]any{protocol.MemoLine: d.line}) // fails only for what cannot be encoded
 	}
-	wait := laterRecheck
-	if !d.ExpiresAt.IsZero() {
-		wait = min(wait, max(0, d.ExpiresAt.Sub(workflow.Now(ctx))))
-	}
-	_, _ = workflow.AwaitWithTimeout(ctx, wait, func() bool {
+	_, _ = workflow.AwaitWithTimeout(ctx, d.untilExpiry(ctx, laterRecheck), func() bool {
 		return d.woken || d.superseded || d.isPending() || d.lease != nil || d.returned
 	})
 	if d.lease != nil {
@@ -243,11 +231,8 @@ func (d *delivery) queue(ctx workflow.Context) {
 	case d.done() || d.state == postdate.Retrying:
 	case d.superseded:
 		d.finish(postdate.Cancelled, byNewerMessage)
-	case d.plan.Expired(workflow.Now(ctx)):
-		d.finish(postdate.Expired, "expired at "+d.ExpiresAt.Format(time.RFC3339)+", while it waited for its turn")
-	case workflow.GetInfo(ctx).GetContinueAsNewSuggested():
-		d.Plan = &d.plan
-		d.continueAsNew() // it was in line for weeks: a history must not grow for ever
+	default:
+		d.endWait(ctx, "it waited for its turn")
 	}
 }
 

@@ -16,9 +16,7 @@ func (d *delivery) askLater(ctx workflow.Context, reason string, wait time.Durat
 	since := workflow.Now(ctx)
 	d.state = postdate.Retrying
 	d.showState(ctx, postdate.Retrying)
-	if !d.ExpiresAt.IsZero() {
-		wait = min(wait, max(0, d.ExpiresAt.Sub(since)))
-	}
+	wait = d.untilExpiry(ctx, wait)
 	timer := workflow.AwaitOptions{Timeout: wait, TimerOptions: workflow.TimerOptions{Summary: reason}}
 	_, _ = workflow.AwaitWithOptions(ctx, timer, d.isPending) // fails only if ctx is cancelled, which never happens
 	now := workflow.Now(ctx)
@@ -31,11 +29,7 @@ func (d *delivery) askLater(ctx workflow.Context, reason string, wait time.Durat
 	switch {
 	case d.state == postdate.Cancelled && d.byTemporal && now.Sub(since) >= wait:
 		d.recall(ctx)
-	case d.state != postdate.Sending:
-	case d.plan.Expired(now):
-		d.finish(postdate.Expired, "expired at "+d.ExpiresAt.Format(time.RFC3339)+", while its receiver had as many attempts as it may")
-	case workflow.GetInfo(ctx).GetContinueAsNewSuggested():
-		d.Plan = &d.plan
-		d.continueAsNew() // it was refused for days: a history must not grow for ever
+	case d.state == postdate.Sending:
+		d.endWait(ctx, "its receiver had as many attempts as it may")
 	}
 }

@@ -108,6 +108,26 @@ func (d *delivery) continueAsNew() {
 	d.state, d.restart, d.Handed, d.Fired = postdate.Scheduled, true, false, false
 }
 
+// untilExpiry is wait, or the time until d expires where that is shorter.
+func (d *delivery) untilExpiry(ctx workflow.Context, wait time.Duration) time.Duration {
+	if d.ExpiresAt.IsZero() {
+		return wait
+	}
+	return min(wait, max(0, d.ExpiresAt.Sub(workflow.Now(ctx))))
+}
+
+// endWait decides how d goes on after a wait that changed nothing else: it has expired meanwhile,
+// or continues as new, since it may wait for weeks and a history must not grow for ever.
+func (d *delivery) endWait(ctx workflow.Context, waited string) {
+	switch {
+	case d.plan.Expired(workflow.Now(ctx)):
+		d.finish(postdate.Expired, "expired at "+d.ExpiresAt.Format(time.RFC3339)+", while "+waited)
+	case workflow.GetInfo(ctx).GetContinueAsNewSuggested():
+		d.Plan = &d.plan
+		d.continueAsNew()
+	}
+}
+
 // rescheduleTo decides that the execution continues as new, asleep until due. An event
 // keeps the time at which it happened.
 func (d *delivery) rescheduleTo(due time.Time) {

@@ -23,11 +23,11 @@ const (
 	// lineInterval is how long a line takes entries before it starts. They wait for
 	// permits anyway.
 	lineInterval = 500 * time.Millisecond
-	// leaveInterval is how often some of those that joined a line before it started leave.
-	leaveInterval = 100 * time.Millisecond
 	// pulledLineInterval is the same for an endpoint that is pulled from, where a consumer
 	// may wait for them already.
 	pulledLineInterval = 50 * time.Millisecond
+	// leaveInterval is how often some of those that joined a line before it started leave.
+	leaveInterval = 100 * time.Millisecond
 	// queuedRecently is how long an endpoint counts as queued after something was
 	// enqueued for it.
 	queuedRecently = 2 * time.Second
