@@ -79,7 +79,7 @@ func TestFromRabbitMQAndBack(t *testing.T) { //nolint:paralleltest // it stops a
 	p.stop(syscall.SIGKILL)
 	p.start()
 	eventually.True(t, func() bool { return seen.distinct() > 150 })
-	for _, command := range []string{"kill", "start"} {
+	for _, command := range []string{"keep", "kill", "start"} {
 		out, err := exec.CommandContext(t.Context(), os.Getenv("POSTDATE_TEST_RABBITMQCTL"), command).CombinedOutput()
 		require.NoError(t, err, string(out))
 	}

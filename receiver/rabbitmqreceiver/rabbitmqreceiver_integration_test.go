@@ -263,6 +263,7 @@ func TestRun_OutlivesTheBroker(t *testing.T) { //nolint:paralleltest // see abov
 	}), rabbitmqreceiver.Config{Queue: name})
 	send("before", postdate.CloudEventsBinary)
 	require.Equal(t, []string{"before"}, got.await(t, 1))
+	control(t, "keep")
 	control(t, "kill")
 	control(t, "start")
 	sender(t, name)("after", postdate.CloudEventsBinary)

@@ -200,12 +200,12 @@ func TestRabbitMQ_SlowsDownWhereTheBrokerBlocks(t *testing.T) { //nolint:paralle
 	control(t, "set_vm_memory_high_watermark", "0.00001")
 	t.Cleanup(func() { control(t, "set_vm_memory_high_watermark", "0.4") })
 	eventually.True(t, func() bool {
-		a := send(t, sender, message, target, time.Second)
+		a := send(t, sender, message, target, 10*time.Second)
 		return a.Busy && strings.Contains(a.Error, "the broker takes nothing now: low on memory")
 	}, "nobody noticed that the connection is blocked")
 	control(t, "set_vm_memory_high_watermark", "0.4")
 	eventually.True(t, func() bool {
-		return send(t, sender, message, target, time.Second).Outcome == postdate.Accepted
+		return send(t, sender, message, target, 10*time.Second).Outcome == postdate.Accepted
 	}, "it did not go on")
 }
 
@@ -213,13 +213,16 @@ func TestRabbitMQ_GoesOnWhenTheBrokerIsBack(t *testing.T) { //nolint:paralleltes
 	name, _ := queue(t, nil)
 	sender, _ := open(t, address(t), name, "")
 	require.Equal(t, postdate.Accepted, send(t, sender, message, target, 10*time.Second).Outcome)
+	control(t, "keep")
 	control(t, "kill")
 	eventually.True(t, func() bool {
 		a := send(t, sender, message, target, time.Second)
 		return a.Outcome == postdate.Failed && a.Error == "no connection to the broker: connection refused"
 	}, "nobody noticed that the broker is gone")
 	control(t, "start")
+	var last postdate.Attempt
 	eventually.True(t, func() bool {
-		return send(t, sender, message, target, time.Second).Outcome == postdate.Accepted
-	}, "it did not come back")
+		last = send(t, sender, message, target, 10*time.Second)
+		return last.Outcome == postdate.Accepted
+	}, "it did not come back: %+v", &last)
 }
