@@ -34,6 +34,9 @@ const (
 	// sessionTimeout is after how long without a heartbeat a member counts as dead, and others
 	// read its partitions.
 	sessionTimeout = 10 * time.Second
+	// rebalanceTimeout is how long the group waits for its members where it is divided anew: so
+	// long a member that is killed just then holds all up. Each stops within moments.
+	rebalanceTimeout = 15 * time.Second
 	// probeInterval is how often the topic is asked for, and probeTimeout how long an answer
 	// may take.
 	probeInterval, probeTimeout = 15 * time.Second, 10 * time.Second
@@ -59,7 +62,7 @@ func (r *Reader) Read(ctx context.Context, c *consume.Consumer) error {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.AutoCommitMarks(), kgo.AutoCommitInterval(commitInterval), kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(s.assigned), kgo.OnPartitionsRevoked(s.revoked), kgo.OnPartitionsLost(s.lost),
-		kgo.SessionTimeout(sessionTimeout), kgo.FetchMaxPartitionBytes(maxFetched), kgo.FetchMaxWait(fetchWait),
+		kgo.SessionTimeout(sessionTimeout), kgo.RebalanceTimeout(rebalanceTimeout), kgo.FetchMaxPartitionBytes(maxFetched), kgo.FetchMaxWait(fetchWait),
 	)...)
 	if err != nil {
 		return fmt.Errorf("kafka: %w", err)
